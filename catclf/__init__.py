@@ -1,0 +1,34 @@
+"""catclf tells cats from everything else by vectorized logistic regression.
+
+``train``, ``evaluate``, ``predict``, ``load_model`` and ``load_dataset`` do in Python what the
+commands do. They are looked up on first use, so that ``import catclf`` alone costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from catclf.datasets import load_dataset
+    from catclf.model import load_model
+    from catclf.pipeline import evaluate, train
+    from catclf.prediction import predict
+
+_HOMES = {
+    "evaluate": "catclf.pipeline",
+    "load_dataset": "catclf.datasets",
+    "load_model": "catclf.model",
+    "predict": "catclf.prediction",
+    "train": "catclf.pipeline",
+}
+
+__all__ = ["__version__", "evaluate", "load_dataset", "load_model", "predict", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'catclf' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,18 @@
+"""The lesson's features: the pixels themselves, flattened."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Pixels:
+    """Flatten each image to a column of 12,288 numbers in [0, 1]: x = pixel / 255."""
+
+    name = "pixels"
+    n_x = 64 * 64 * 3
+
+    def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn images uint8 (m, 64, 64, 3) into X float32 (12288, m), pixels in [0, 1]."""
+        columns = images.reshape(len(images), -1).T
+        return np.divide(columns, 255, dtype=np.float32)

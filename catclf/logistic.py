@@ -1,0 +1,59 @@
+"""Logistic regression, as in the lesson: one formula, one function.
+
+Columns are examples (scikit-learn has rows). The names are the lesson's:
+
+    X (n_x, m)  features, one column for each of m examples
+    Y (1, m)    labels, 1 for cat and 0 for non-cat
+    w (n_x, 1)  weights, one for each feature
+    b           bias, a number (or (1, 1))
+    Z (1, m)    scores: log-odds of cat, in nats
+    A (1, m)    activations: the probability of cat, in (0, 1)
+
+Every formula holds for K regressions at once as well, on the same X: then w is (n_x, K), b is
+(K, 1), and Z, A and dZ have K rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Floats = NDArray[np.floating]
+
+
+def sigmoid(Z: Array) -> Array:
+    """Squash log-odds to probabilities: σ(z) = 1 / (1 + e⁻ᶻ).
+
+    It is computed as (1 + tanh(z/2)) / 2, the same function, which overflows for no z.
+    """
+    return 0.5 * (1.0 + np.tanh(0.5 * Z))
+
+
+def forward(w: Array, b: Array | float, X: Floats) -> Array:
+    """Score the examples: Z = wᵀX + b."""
+    Z: Array = np.dot(w.T, X) + b
+    return Z
+
+
+def loss(Z: Array, Y: Array) -> Array:
+    """Measure each example's log loss, in nats: L = −(y log a + (1 − y) log(1 − a)), a = σ(z).
+
+    The minus stands before both terms. With a = σ(z) it simplifies to L = log(1 + eᶻ) − yz, which
+    stays exact where a rounds to 0 or 1 and its logarithm would be infinite.
+    """
+    return np.logaddexp(0.0, Z) - Y * Z
+
+
+def cost(Z: Array, Y: Array) -> float:
+    """Average the loss over the m examples: J = (1/m) Σ L."""
+    return float(np.mean(loss(Z, Y)))
+
+
+def backward(X: Array, dZ: Array) -> tuple[Array, Array]:
+    """Carry dZ = A − Y back to the parameters, as sums over examples: (X dZᵀ, Σ dZ).
+
+    Divided by m they are the gradient, dw = (1/m) X dZᵀ and db = (1/m) Σ dZ. As sums they can be
+    added up over blocks of examples first.
+    """
+    return np.dot(X, dZ.T), np.sum(dZ, axis=1, keepdims=True)

@@ -1,0 +1,184 @@
+"""A trained model: parameters, the features they weigh, class names, provenance; load and save."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import zipfile
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf import __version__, features, files, logistic
+from catclf.errors import ModelError
+from catclf.features import FeatureMap
+from catclf.logistic import Array
+
+FORMAT_VERSION = 1
+IMAGE_SIZE = 64
+MAX_FILE_BYTES = 256 * 2**20
+BLOCK = 1024
+"""How many images are turned into features at a time."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A logistic regression on a feature map.
+
+    Attributes
+    ----------
+    w : float64 (n_x, 1)
+    b : float
+    classes : (str, str)
+        Names of class 0 and class 1; the probability is that of class 1.
+    features : FeatureMap
+        What turns images into X.
+    threshold : float
+        An image whose probability lies above it is called class 1.
+    costs : list of (iteration, cost in nats)
+    provenance : dict
+        How the model came about: solver, training data, cross-validation; plain JSON values.
+    """
+
+    w: Array
+    b: float
+    classes: tuple[str, str]
+    features: FeatureMap
+    threshold: float = 0.5
+    costs: list[tuple[int, float]] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def scores(self, images: NDArray[np.uint8]) -> Array:
+        """Score images uint8 (m, 64, 64, 3): Z float64 (1, m), log-odds of class 1."""
+        blocks = [
+            logistic.forward(self.w, self.b, self.features.transform(images[i : i + BLOCK]))
+            for i in range(0, len(images), BLOCK)
+        ]
+        return np.concatenate(blocks, axis=1) if blocks else np.zeros((1, 0))
+
+    def probabilities(self, images: NDArray[np.uint8]) -> Array:
+        """Give each image's probability of class 1: A float64 (1, m), in [0, 1]."""
+        return logistic.sigmoid(self.scores(images))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to `path`, whole or not at all; the name is taken as given.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be written; what was there before stays.
+        """
+        meta = {
+            "format_version": FORMAT_VERSION,
+            "catclf_version": __version__,
+            "classes": {"negative": self.classes[0], "positive": self.classes[1]},
+            "features": {"name": self.features.name},
+            "image_size": IMAGE_SIZE,
+            "threshold": self.threshold,
+            **self.provenance,
+        }
+        try:
+            with files.replacing(path) as file:
+                np.savez(
+                    file,
+                    w=self.w,
+                    b=np.float64(self.b),
+                    costs=np.array(self.costs, dtype=np.float64).reshape(-1, 2),
+                    meta=np.array(json.dumps(meta, sort_keys=True)),
+                )
+        except OSError as error:
+            raise ModelError(
+                f"{os.fspath(path)}: the model cannot be written ({error.strerror or error})"
+            ) from error
+
+
+_OWN_META: dict[str, type | tuple[type, ...]] = {
+    "format_version": int,
+    "catclf_version": str,
+    "classes": dict,
+    "features": dict,
+    "image_size": int,
+    "threshold": (int, float),
+}
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """Read a model file and check it.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, is no catclf model, is damaged, holds weights that are not finite,
+        or was written by a newer version.
+    """
+    name = os.fspath(path)
+    arrays = _read_arrays(name)
+    if set(arrays) != {"w", "b", "costs", "meta"} or arrays["meta"].dtype.kind != "U":
+        raise ModelError(f"{name}: not a catclf model; train one with: catclf train --out {name}")
+    try:
+        meta = json.loads(str(arrays["meta"]))
+        version = meta["format_version"]
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise ModelError(
+                f"{name}: model format {version} is newer than this catclf {__version__} reads "
+                f"({FORMAT_VERSION}); upgrade catclf"
+            )
+        if not all(isinstance(meta[key], kind) for key, kind in _OWN_META.items()):
+            raise ValueError("a setting of the wrong type")
+        if version != FORMAT_VERSION or meta["image_size"] != IMAGE_SIZE:
+            raise ValueError("an unknown format version or image size")
+        return _build(arrays, meta)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ModelError(f"{name}: a damaged catclf model ({error})") from error
+
+
+def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
+    w, b, costs = arrays["w"], arrays["b"], arrays["costs"]
+    if any(array.dtype != np.float64 for array in (w, b, costs)):
+        raise ValueError("arrays that are not float64")
+    feature_map = features.by_name(meta["features"]["name"])
+    if w.shape != (feature_map.n_x, 1) or b.shape != () or costs.shape != (len(costs), 2):
+        raise ValueError(f"shapes w {w.shape}, b {b.shape}, costs {costs.shape}")
+    if not all(np.isfinite(array).all() for array in (w, b, costs)):
+        raise ValueError("weights that are not finite")
+    classes = (meta["classes"]["negative"], meta["classes"]["positive"])
+    if not all(isinstance(name, str) for name in classes) or not 0 <= meta["threshold"] <= 1:
+        raise ValueError("class names or threshold")
+    return Model(
+        w=w,
+        b=float(b),
+        classes=classes,
+        features=feature_map,
+        threshold=float(meta["threshold"]),
+        costs=[(int(iteration), float(cost)) for iteration, cost in costs],
+        provenance={key: value for key, value in meta.items() if key not in _OWN_META},
+    )
+
+
+def _read_arrays(name: str) -> dict[str, NDArray[Any]]:
+    """Read a .npz whose arrays are stored as they are, so that they are no larger than the file."""
+    try:
+        status = os.stat(name)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
+            raise ModelError(f"{name}: not a model file")
+        with open(name, "rb") as file:
+            data = file.read(MAX_FILE_BYTES)
+    except FileNotFoundError:
+        raise ModelError(f"{name}: no such model; make one with: catclf train") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{name}: the model cannot be read ({error})") from error
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+                raise ModelError(f"{name}: not a catclf model (its members are compressed)")
+        with np.load(io.BytesIO(data), allow_pickle=False) as npz:
+            return dict(npz)
+    except ModelError:
+        raise
+    except Exception as error:  # zipfile and numpy raise a dozen kinds on damaged files
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{name}: not a catclf model, or a damaged one ({reason})") from error

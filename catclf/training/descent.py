@@ -1,0 +1,103 @@
+"""Gradient descent, full batch, from zeros: the lesson's training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from catclf.errors import ParameterError
+from catclf.logistic import Array, loss, sigmoid
+from catclf.training.coordinates import Coordinates
+
+RECORD_EVERY = 100
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What K regressions, descended together, came to.
+
+    Attributes
+    ----------
+    w : float64 (n_x, K)
+    b : float64 (K, 1)
+    Z : float64 (K, m)
+        The final scores of all m examples under each regression.
+    costs : list of (iteration, cost in nats)
+        Of the first regression, every 100 iterations, before the step.
+    """
+
+    w: Array
+    b: Array
+    Z: Array
+    costs: list[tuple[int, float]]
+
+
+def gradient_descent(
+    coordinates: Coordinates,
+    Y: Array,
+    sample_weight: Array,
+    *,
+    learning_rate: float,
+    iterations: int,
+    l2: float = 0.0,
+    callback: Callable[[int, float], None] | None = None,
+) -> Descent:
+    """Take so many steps v := v − α dv, b := b − α db on K regressions at once.
+
+    Each minimises J = Σᵢ weightᵢ L(zᵢ, yᵢ) + (λ/2)‖w‖²; the bias is not penalised.
+
+    Parameters
+    ----------
+    coordinates : Primal or Gram
+        Of X (n_x, m).
+    Y : float64 (1, m)
+        Labels, 0 or 1.
+    sample_weight : float64 (K, m)
+        What each example counts in each regression's mean; 1/m everywhere is the lesson.
+    learning_rate : float
+        α, the step size.
+    iterations : int
+        How many steps.
+    l2 : float
+        λ.
+    callback : callable, optional
+        Called as callback(iteration, cost) before each step, with the last cost recorded.
+
+    Raises
+    ------
+    ParameterError
+        If the cost or the weights stop being finite.
+    """
+    v = np.zeros((coordinates.size, len(sample_weight)))
+    b = np.zeros((len(sample_weight), 1))
+    costs: list[tuple[int, float]] = []
+
+    def check(iteration: int, *values: Array | float) -> None:
+        if not all(np.isfinite(value).all() for value in values):
+            raise ParameterError(
+                f"the cost stopped being finite by iteration {iteration} "
+                f"with learning rate {learning_rate:g} and l2 {l2:g}; try a smaller learning rate"
+            )
+
+    with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of, check() tells
+        for iteration in range(iterations):
+            Z = coordinates.forward(v, b)
+            if iteration % RECORD_EVERY == 0:
+                penalty = 0.5 * l2 * coordinates.squared_norm(v) if l2 else 0.0
+                J = np.sum(sample_weight * loss(Z, Y), axis=1) + penalty
+                check(iteration, J)
+                costs.append((iteration, float(J[0])))
+            if callback is not None:
+                callback(iteration, costs[-1][1])
+            dZ = sample_weight * (sigmoid(Z) - Y)
+            dv, db = coordinates.backward(dZ)
+            if l2:
+                dv = dv + l2 * v
+            v -= learning_rate * dv
+            b -= learning_rate * db
+        Z = coordinates.forward(v, b)
+        w = coordinates.weights(v)
+        check(iterations, Z, w, b)
+    return Descent(w, b, Z, costs)
