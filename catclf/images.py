@@ -22,7 +22,6 @@ from PIL import (
     Image,
     ImageOps,
     JpegImagePlugin,
-    MpoImagePlugin,
     PngImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,
@@ -38,10 +37,9 @@ MAX_PIXELS = 50_000_000
 MAX_SIDE = 20_000
 
 FORMATS = tuple(
-    plugin.format
-    for plugin in (
-        JpegImagePlugin.JpegImageFile,
-        MpoImagePlugin.MpoImageFile,
+    str(reader.format)
+    for reader in (
+        JpegImagePlugin.JpegImageFile,  # reads MPO, a JPEG followed by others, too
         PngImagePlugin.PngImageFile,
         WebPImagePlugin.WebPImageFile,
         GifImagePlugin.GifImageFile,

@@ -56,4 +56,4 @@ def backward(X: Array, dZ: Array) -> tuple[Array, Array]:
     Divided by m they are the gradient, dw = (1/m) X dZᵀ and db = (1/m) Σ dZ. As sums they can be
     added up over blocks of examples first.
     """
-    return np.dot(X, dZ.T), np.sum(dZ, axis=1, keepdims=True)
+    return np.dot(X, dZ.T), dZ.sum(axis=1, keepdims=True)

@@ -114,7 +114,7 @@ def evaluate_scores(Y: Labels, Z: Array, threshold: float = 0.5) -> Evaluation:
     An example is called a cat where its probability lies above `threshold`.
     """
     A = sigmoid(Z)
-    predicted: NDArray[np.bool_] = np.greater(A, threshold)
+    predicted = A > threshold
     actual = Y == 1
     tp, fp = int(np.sum(predicted & actual)), int(np.sum(predicted & ~actual))
     fn, tn = int(np.sum(~predicted & actual)), int(np.sum(~predicted & ~actual))

@@ -31,7 +31,7 @@ class Commands(TyperGroup):
             output.error(str(error))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            output.error("interrupted")
+            output.error("interrupted; nothing was written")
             raise typer.Exit(130) from None
         except BrokenPipeError:
             # The reader, `head` say, has all it wants: end quietly. What is still buffered goes

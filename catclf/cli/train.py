@@ -108,7 +108,7 @@ def _show(model: Model, out: str, seconds: float, cv_asked: int) -> None:
     from catclf.metrics import Proportion
 
     def proportion(figures: dict[str, int]) -> Proportion:
-        return Proportion(**figures)
+        return Proportion(figures["correct"], figures["n"])
 
     provenance = model.provenance
     counts = provenance["data"]["counts"]

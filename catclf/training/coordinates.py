@@ -3,11 +3,11 @@
 Gradient descent from zero keeps w in the span of the columns of X: w = Xc. With the Gram matrix
 G = XᵀX (m, m), computed once,
 
-    Z = wᵀX + b = cᵀG + b    and    dw = X dZᵀ/m  becomes  dc = dZᵀ/m,
+    Z = wᵀX + b = cᵀG + b    and    dw = X dZᵀ  becomes  dc = dZᵀ,
 
-so that a step costs m² products in place of 2·n_x·m, and the iterates are the very same. The L2
-penalty's gradient is λw = X(λc), so dc gains λc. This is the kernel form of a linear model
-(Schölkopf, Herbrich & Smola 2001, "A generalized representer theorem").
+so that a step costs m² products in place of 2·n_x·m, and the iterates are the very same. This is
+the kernel form of a linear model (Schölkopf, Herbrich & Smola 2001, "A generalized representer
+theorem").
 """
 
 from __future__ import annotations
@@ -22,31 +22,34 @@ from catclf.logistic import Array
 
 
 class Coordinates(Protocol):
-    """A place for the parameters v, and the two operations on them."""
+    """A place for the parameters of K regressions: v (size, K), and b (K, 1) or a number."""
 
     name: str
     size: int
-    """How many numbers v has for each regression."""
 
-    def forward(self, v: Array, b: Array) -> Array:
-        """Score the examples: v (size, K), b (K, 1) → Z (K, m)."""
+    def forward(self, v: Array, b: Array | float) -> Array:
+        """Score the examples: Z (K, m)."""
         ...
 
-    def backward(self, dZ: Array) -> tuple[Array, Array]:
-        """Carry dZ (K, m) back: sums over examples for v (size, K) and for b (K, 1)."""
+    def backward(self, dZ: Array) -> tuple[Array, Array | float]:
+        """Carry dZ (K, m) back to v and b, as sums over examples."""
         ...
 
-    def squared_norm(self, v: Array) -> Array:
-        """Measure ‖w‖² of each regression, (K,)."""
+    def penalty(self, v: Array) -> Array:
+        """Give the L2 penalty ‖w‖²/2, (K,)."""
         ...
 
-    def weights(self, v: Array) -> Array:
-        """Turn v into w (n_x, K)."""
+    def penalty_backward(self, v: Array) -> tuple[Array, Array | float]:
+        """Give the gradient of ‖w‖²/2 for v and b, which is w itself in these coordinates."""
+        ...
+
+    def parameters(self, v: Array, b: Array | float) -> tuple[Array, Array]:
+        """Turn v and b into the regressions' w (n_x, K) and b (K, 1)."""
         ...
 
 
 class Primal:
-    """The weights themselves: v is w."""
+    """The weights themselves: v is w, b is b."""
 
     name = "primal"
 
@@ -54,22 +57,30 @@ class Primal:
         self.X = X
         self.size = X.shape[0]
 
-    def forward(self, v: Array, b: Array) -> Array:
+    def forward(self, v: Array, b: Array | float) -> Array:
         return logistic.forward(v, b, self.X)
 
-    def backward(self, dZ: Array) -> tuple[Array, Array]:
+    def backward(self, dZ: Array) -> tuple[Array, Array | float]:
         return logistic.backward(self.X, dZ)
 
-    def squared_norm(self, v: Array) -> Array:
-        norms: Array = np.sum(v * v, axis=0)
-        return norms
+    def penalty(self, v: Array) -> Array:
+        halves: Array = 0.5 * np.sum(v * v, axis=0)
+        return halves
 
-    def weights(self, v: Array) -> Array:
-        return v
+    def penalty_backward(self, v: Array) -> tuple[Array, Array | float]:
+        return v, 0.0
+
+    def parameters(self, v: Array, b: Array | float) -> tuple[Array, Array]:
+        return v, np.zeros((v.shape[1], 1)) + b
 
 
 class Gram:
-    """One number for each example: v is c, w = Xc."""
+    """One number for each example: v is c.
+
+    The bias is the weight of one more feature, always 1, so that the span holds it as well: G is
+    XᵀX + 1, and the bias is Σc + b. Here b stays 0 but for a penalty, which spares the bias:
+    where it shrinks c, b makes up for what Σc loses.
+    """
 
     name = "gram"
 
@@ -77,31 +88,36 @@ class Gram:
         self.X = X
         self.size = X.shape[1]
         self.G: Array = np.dot(X.T, X)
+        self.G += 1.0
 
-    def forward(self, v: Array, b: Array) -> Array:
+    def forward(self, v: Array, b: Array | float) -> Array:
         return logistic.forward(v, b, self.G)
 
-    def backward(self, dZ: Array) -> tuple[Array, Array]:
-        return dZ.T, np.sum(dZ, axis=1, keepdims=True)
+    def backward(self, dZ: Array) -> tuple[Array, Array | float]:
+        return dZ.T, 0.0
 
-    def squared_norm(self, v: Array) -> Array:
-        norms: Array = np.sum(v * np.dot(self.G, v), axis=0)
-        return norms
+    def penalty(self, v: Array) -> Array:
+        halves: Array = 0.5 * (np.sum(v * np.dot(self.G, v), axis=0) - v.sum(axis=0) ** 2)
+        return halves
 
-    def weights(self, v: Array) -> Array:
-        w: Array = np.dot(self.X, v)
-        return w
+    def penalty_backward(self, v: Array) -> tuple[Array, Array | float]:
+        return v, -v.sum(axis=0)[:, None]
+
+    def parameters(self, v: Array, b: Array | float) -> tuple[Array, Array]:
+        return np.dot(self.X, v), v.sum(axis=0)[:, None] + b
 
 
-# One product inside G's matrix-matrix product takes about 1/16 of the time of one inside a
-# matrix-vector product, which waits for memory: benchmarks/descent.py prints both rates.
-PRODUCTS_PER_STEP_PRODUCT = 16
+GRAM_SPEEDUP = 16
+"""How many times faster a product is inside XᵀX than inside wᵀX, which waits for memory.
+
+Measured with benchmarks/descent.py: 5 on 209 images, 18 on 1,000, 23 on 3,000.
+"""
 
 
 def choose(X: Array, iterations: int, coordinates: str = "auto") -> Coordinates:
     """Pick the coordinates in which so many steps on X (n_x, m) are cheaper.
 
-    Gram costs n_x·m²/16 once and m² a step; primal costs 2·n_x·m a step.
+    Gram costs n_x·m² products once, at GRAM_SPEEDUP, and m² a step; primal 2·n_x·m a step.
 
     Raises
     ------
@@ -112,7 +128,7 @@ def choose(X: Array, iterations: int, coordinates: str = "auto") -> Coordinates:
         raise ParameterError(f"coordinates are auto, primal or gram, not {coordinates!r}")
     if coordinates == "auto":
         n_x, m = X.shape
-        gram = n_x * m * m / PRODUCTS_PER_STEP_PRODUCT + iterations * m * m
+        gram = n_x * m * m / GRAM_SPEEDUP + iterations * m * m
         primal = iterations * 2 * n_x * m
         coordinates = "gram" if gram < primal else "primal"
     return Gram(X) if coordinates == "gram" else Primal(X)

@@ -71,10 +71,11 @@ def gradient_descent(
         If the cost or the weights stop being finite.
     """
     v = np.zeros((coordinates.size, len(sample_weight)))
-    b = np.zeros((len(sample_weight), 1))
+    b: Array | float = 0.0
     costs: list[tuple[int, float]] = []
+    step = learning_rate * sample_weight  # once, rather than α times the gradient at every step
 
-    def check(iteration: int, *values: Array | float) -> None:
+    def check(iteration: int, *values: Array) -> None:
         if not all(np.isfinite(value).all() for value in values):
             raise ParameterError(
                 f"the cost stopped being finite by iteration {iteration} "
@@ -85,19 +86,20 @@ def gradient_descent(
         for iteration in range(iterations):
             Z = coordinates.forward(v, b)
             if iteration % RECORD_EVERY == 0:
-                penalty = 0.5 * l2 * coordinates.squared_norm(v) if l2 else 0.0
+                penalty = l2 * coordinates.penalty(v) if l2 else 0.0
                 J = np.sum(sample_weight * loss(Z, Y), axis=1) + penalty
                 check(iteration, J)
                 costs.append((iteration, float(J[0])))
             if callback is not None:
                 callback(iteration, costs[-1][1])
-            dZ = sample_weight * (sigmoid(Z) - Y)
-            dv, db = coordinates.backward(dZ)
+            dv, db = coordinates.backward(step * (sigmoid(Z) - Y))
             if l2:
-                dv = dv + l2 * v
-            v -= learning_rate * dv
-            b -= learning_rate * db
+                decay_v, decay_b = coordinates.penalty_backward(v)
+                dv = dv + learning_rate * l2 * decay_v
+                db = db + learning_rate * l2 * decay_b
+            v -= dv
+            b = b - db
         Z = coordinates.forward(v, b)
-        w = coordinates.weights(v)
-        check(iterations, Z, w, b)
-    return Descent(w, b, Z, costs)
+        w, bias = coordinates.parameters(v, b)
+        check(iterations, Z, w, bias)
+    return Descent(w, bias, Z, costs)

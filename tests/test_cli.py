@@ -1,0 +1,387 @@
+"""The command as a real process: output, exit codes, and what reaches a terminal."""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catclf import __version__
+from catclf.cli.output import printable
+
+QUICK = ("--iterations", "20", "--cv", "0")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with models/catclf.npz in it."""
+    folder = tmp_path_factory.mktemp("trained")
+    command = [sys.executable, "-m", "catclf", "train", "drawn", "--iterations", "300", "--cv", "0"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def on_a_terminal(*words, cwd, columns=80, env=None):
+    """Run the command with stdout and stderr on a pseudo-terminal; give its exit code and text."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.chdir(cwd)
+        os.environ.update({"COLUMNS": str(columns), "TERM": "xterm", **(env or {})})
+        os.execv(sys.executable, [sys.executable, "-m", "catclf", *map(str, words)])
+    text = b""
+    while True:
+        try:
+            read = os.read(fd, 65536)
+        except OSError:  # Linux says so when the other end closes
+            break
+        if not read:
+            break
+        text += read
+    os.close(fd)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text.decode()
+
+
+# The famous run
+
+
+def test_the_famous_run_through_the_command(catclf, shared, tmp_path):
+    course = shared / "datasets/course"
+    found = json.loads(catclf("train", course / "train_catvnoncat.h5", "--json").stdout)
+    assert list(found) == [
+        "model", "m", "n_x", "cost", "train_accuracy", "cv_accuracy", "majority", "seconds",
+    ]  # fmt: skip
+    published = (
+        "0.693147 0.584508 0.466949 0.376007 0.331463 0.303273 0.279880 0.260042 0.242941 0.228004 "
+        "0.214820 0.203078 0.192544 0.183033 0.174399 0.166521 0.159305 0.152667 0.146542 0.140872"
+    )
+    assert [f"{J:.6f}" for _, J in found["cost"]] == published.split()
+    assert (found["m"], found["n_x"]) == (209, 12288)
+    assert found["train_accuracy"] == pytest.approx(0.9904306220095694, abs=1e-15)
+    assert 0.55 < found["cv_accuracy"] < found["majority"] == 137 / 209
+    assert found["model"] == str(tmp_path / "models" / "catclf.npz")
+    figures = json.loads(catclf("eval", course / "test_catvnoncat.h5", "--json").stdout)
+    assert figures["accuracy"] == 0.7
+    assert figures["majority"] == 0.66
+    text = catclf("train", course / "train_catvnoncat.h5").stdout
+    for J in published.split():
+        assert J in text
+    assert "99.04%" in text
+    assert 'does not beat always answering "non-cat"' in text
+
+
+# train
+
+
+def test_train_says_what_it_did_and_what_to_type_next(catclf, tmp_path):
+    first = catclf("train", *QUICK)
+    assert "no datasets/train_catvnoncat.h5: using 600 drawings" in first.stderr
+    assert f"wrote {tmp_path}/models/catclf.npz" in first.stdout
+    assert "Next: catclf predict img.jpg" in first.stdout
+    assert "replaced" not in first.stderr
+    assert "replaced the model that was at models/catclf.npz" in catclf("train", *QUICK).stderr
+
+
+def test_the_out_name_is_taken_as_given(catclf, tmp_path):
+    done = catclf("train", "drawn", *QUICK, "--out", "my model")
+    assert (tmp_path / "my model").is_file()
+    assert "Next: catclf predict --model 'my model' img.jpg" in done.stdout
+    assert sorted(os.listdir(tmp_path)) == ["my model"]
+
+
+def test_the_same_command_writes_the_same_bytes(catclf, tmp_path):
+    for name in ("a", "b"):
+        catclf("train", "drawn", "--iterations", 30, "--cv", 3, "--out", name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_training_on_a_folder_names_its_classes(catclf, class_folder):
+    (class_folder / "dogs" / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0 short")
+    done = catclf("train", class_folder, "--iterations", 20, "--cv", 7)
+    assert "cat: Cats (6)" in done.stderr
+    assert "non-cat: dogs (6)" in done.stderr
+    assert f"skipped {class_folder}/dogs/bad.jpg" in done.stderr
+    assert "6 folds, not 7" in done.stdout
+    assert "cross-validated, 6 folds" in done.stdout
+
+
+def test_quiet_leaves_stderr_empty(catclf, class_folder):
+    assert catclf("train", "-q", *QUICK).stderr == ""
+    assert catclf("eval", "--quiet").stderr == ""
+    assert catclf("predict", "-q", class_folder).stderr == ""
+
+
+def test_divergence_names_the_learning_rate_and_writes_nothing(catclf, tmp_path):
+    done = catclf("train", "drawn", "--learning-rate", "1e308", "--cv", 0, code=2)
+    assert "learning rate 1e+308" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+# eval
+
+
+def test_eval_prints_every_figure(catclf, trained):
+    done = catclf("eval", "--json", "--errors", 2, cwd=trained)
+    found = json.loads(done.stdout)
+    assert list(found) == [
+        "n", "accuracy", "accuracy_interval", "majority", "balanced_accuracy", "precision",
+        "recall", "f1", "confusion", "roc_auc", "log_loss", "brier", "ece", "errors",
+    ]  # fmt: skip
+    (tn, fp), (fn, tp) = found["confusion"]
+    assert found["n"] == tn + fp + fn + tp == 600
+    assert found["accuracy"] == (tn + tp) / 600
+    low, high = found["accuracy_interval"]
+    assert low < found["accuracy"] < high
+    first, second = found["errors"]
+    assert (first["probability"] > 0.5) == (first["class"] == "non-cat")
+    assert abs(first["probability"] - 0.5) >= abs(second["probability"] - 0.5)
+    text = catclf("eval", "--errors", 2, cwd=trained).stdout
+    for word in ("accuracy", "ROC-AUC", "Brier", "called cat", "worst mistakes", "95% interval"):
+        assert word in text
+
+
+def test_the_gate_fails_under_the_figure(catclf, trained):
+    accuracy = json.loads(catclf("eval", "--json", cwd=trained).stdout)["accuracy"]
+    catclf("eval", "--fail-under", accuracy, cwd=trained)
+    done = catclf("eval", "--fail-under", accuracy + 0.001, cwd=trained, code=1)
+    assert "is below" in done.stderr
+
+
+# predict
+
+
+def test_a_pipe_gets_a_tab_separated_line_an_image(catclf, trained, class_folder):
+    done = catclf("predict", class_folder, cwd=trained)
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert len(rows) == 12
+    for path, label, probability in rows:
+        assert Path(path).is_file()
+        assert label == ("cat" if float(probability) > 0.5 else "non-cat")
+    assert done.stderr == "model: models/catclf.npz\n"
+
+
+def test_json_and_csv_say_the_same(catclf, trained, class_folder):
+    lines = catclf("predict", "--json", class_folder, cwd=trained).stdout.splitlines()
+    objects = [json.loads(line) for line in lines]
+    assert all(list(found) == ["path", "label", "probability"] for found in objects)
+    rows = list(
+        csv.DictReader(io.StringIO(catclf("predict", "--csv", class_folder, cwd=trained).stdout))
+    )
+    assert [{**row, "probability": float(row["probability"])} for row in rows] == objects
+
+
+def test_one_bad_image_does_not_stop_the_rest(catclf, trained, class_folder):
+    good = next((class_folder / "dogs").iterdir())
+    sources = (good, "none.jpg", good)
+    done = catclf("predict", *sources, cwd=trained, code=3)
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr.splitlines()[1:] == ["error: none.jpg: no such file"]
+    done = catclf("predict", "--json", *sources, cwd=trained, code=3)
+    assert json.loads(done.stdout.splitlines()[1]) == {"path": "none.jpg", "error": "no such file"}
+    assert len(catclf("predict", "--csv", *sources, cwd=trained, code=3).stdout.splitlines()) == 3
+
+
+def test_stdin_is_read_as_an_image(catclf, trained, class_folder):
+    good = next((class_folder / "dogs").iterdir())
+    named = catclf("predict", good, cwd=trained).stdout.split("\t")[1:]
+    piped = catclf("predict", "-", cwd=trained, input=good.read_bytes()).stdout.decode()
+    assert piped.split("\t") == ["-", *named]
+
+
+def test_the_model_can_be_named_by_option_and_environment(catclf, trained, class_folder):
+    model = trained / "models" / "catclf.npz"
+    a = catclf("predict", "--model", model, class_folder)
+    b = catclf("predict", class_folder, env={"CATCLF_MODEL": str(model)})
+    assert a.stdout == b.stdout != ""
+    assert str(model) in a.stderr
+
+
+def test_the_threshold_moves_the_label(catclf, trained, class_folder):
+    everything = catclf("predict", "--threshold", 0, class_folder, cwd=trained).stdout
+    nothing = catclf("predict", "--threshold", 1, class_folder, cwd=trained).stdout
+    assert everything.count("\tcat\t") == nothing.count("\tnon-cat\t") == 12
+
+
+# Ways to end
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["train", "none.h5"], 3, "no such file"),
+        (["train", "."], 3, "found no folder"),
+        (["train", "--learning-rate", "0"], 2, "learning rate"),
+        (["train", "--iterations", "many"], 2, "many"),
+        (["train", "--coordinates", "polar"], 2, "polar"),
+        (["train", "--out", "/dev/null/x"], 4, "not a folder"),
+        (["train", "--out", "."], 4, "not a regular file"),
+        (["predict"], 2, "IMAGES"),
+        (["predict", "x.jpg"], 4, "make one with: catclf train"),
+        (["predict", "--json", "--csv", "x.jpg"], 2, "one of"),
+        (["predict", "--threshold", "2", "x.jpg"], 2, "2"),
+        (["eval", "--model", "none"], 4, "none"),
+        (["unknown"], 2, "unknown"),
+    ],
+)
+def test_errors_end_with_their_code(catclf, words, code, message):
+    done = catclf(*words, code=code)
+    assert message in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_file_that_is_no_model_ends_with_4(catclf, tmp_path):
+    (tmp_path / "x.npz").write_text("not a model")
+    done = catclf("eval", "--model", "x.npz", code=4)
+    assert done.stderr.startswith("error: x.npz: not a catclf model")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT])
+def test_an_interrupted_run_ends_with_130_and_leaves_nothing(tmp_path, signal_sent):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "catclf", "train", "drawn", "--iterations", "100000000"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(2.5)
+    process.send_signal(signal_sent)
+    _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) == (130, "error: interrupted; nothing was written\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_pipe_ends_quietly(trained, class_folder):
+    command = f"{sys.executable} -m catclf predict -q {' '.join([str(class_folder)] * 200)}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"],
+        cwd=trained,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+
+
+def test_a_fault_of_its_own_is_one_line(tmp_path):
+    code = (
+        "import sys; sys.argv = ['catclf', 'train', 'drawn'];"
+        "import catclf.datasets as d; d.load_dataset = lambda *a, **k: 1 / 0;"
+        "from catclf.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 70
+    assert done.stderr.startswith("error: a fault in catclf itself (ZeroDivisionError")
+    assert done.stderr.count("\n") == 1
+    debug = {**os.environ, "CATCLF_DEBUG": "1"}
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, env=debug
+    )
+    assert "Traceback" in done.stderr
+
+
+def test_version_and_help(catclf):
+    assert catclf("--version").stdout == f"catclf {__version__}\n"
+    for words in ([], ["train"], ["predict"], ["eval"]):
+        text = catclf(*words, "-h").stdout
+        assert text == catclf(*words, "--help").stdout
+        assert len(text.splitlines()) <= 40
+        assert max(map(len, text.splitlines())) <= 80
+        assert "catclf" in text
+
+
+# What reaches a terminal
+
+HOSTILE = [
+    "[red]x[/red].png",
+    "[/red].png",
+    "\x1b[31mred\x1b[0m.png",
+    "new\nline.png",
+    "tab\tbed.png",
+    "bidi\u202egnp.png",
+    "c1\x9bx.png",
+    "bytes\udcff.png",
+    "=1+1.png",
+    "ünïcode 猫.png",
+]
+
+
+def test_hostile_names_are_printed_as_text(catclf, trained, class_folder, tmp_path):
+    image = next((class_folder / "dogs").iterdir()).read_bytes()
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    for name in HOSTILE:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(image)
+    lines = catclf("predict", folder, cwd=trained).stdout.splitlines()
+    assert len(lines) == len(HOSTILE)
+    assert all(line.count("\t") == 2 for line in lines)
+    found = {line.split("\t")[0].removeprefix(f"{folder}/") for line in lines}
+    assert found == {printable(name) for name in HOSTILE}
+    assert "[red]x[/red].png" in found
+    assert r"\x1b[31mred\x1b[0m.png" in found
+    paths = [
+        json.loads(x)["path"]
+        for x in catclf("predict", "--json", folder, cwd=trained).stdout.splitlines()
+    ]
+    assert {path.removeprefix(f"{folder}/") for path in paths} == set(HOSTILE)
+    assert catclf("predict", "--csv", folder, cwd=trained).stdout
+
+    code, text = on_a_terminal("predict", folder, cwd=trained, columns=200, env={"NO_COLOR": "1"})
+    assert code == 0
+    for name in HOSTILE:
+        assert printable(name) in text
+    assert "\x1b[31m" not in text
+    assert "\u202e" not in text
+
+
+def test_a_terminal_gets_a_table_and_a_bar(trained, class_folder):
+    code, text = on_a_terminal("predict", class_folder, cwd=trained)
+    assert code == 0
+    assert "P(cat)" in text
+    assert "\t" not in text
+    code, text = on_a_terminal("train", "drawn", "--iterations", 3000, "--cv", 0, cwd=trained)
+    assert code == 0
+    assert re.search(r"training.*cost 0\.\d{6} \d+/s", text)
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_no_colour_where_none_is_wanted_and_nothing_too_wide(trained, columns):
+    env = {"NO_COLOR": "1"}
+    code, text = on_a_terminal("eval", "-q", cwd=trained, columns=columns, env=env)
+    assert code == 0
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", text)
+    assert max(len(line) for line in re.sub(r"\x1b\[[0-9;?]*\w", "", text).splitlines()) <= columns
+
+
+def test_names_outside_the_encoding_are_escaped(catclf, trained, class_folder, tmp_path):
+    image = next((class_folder / "dogs").iterdir())
+    (tmp_path / "猫.png").write_bytes(image.read_bytes())
+    env = {"PYTHONIOENCODING": "ascii"}
+    done = catclf("predict", tmp_path / "猫.png", cwd=trained, env=env)
+    assert r"\u732b.png" in done.stdout
+    catclf("eval", cwd=trained, env=env)
+
+
+def test_printable_leaves_text_alone_and_escapes_the_rest():
+    assert printable("a b-ü猫[red]\\") == "a b-ü猫[red]\\"
+    assert printable("\x00\x1b\x7f\x85\u200f\u2066\udc80") == r"\x00\x1b\x7f\x85\u200f\u2066\udc80"
+
+
+def test_python_and_the_command_agree(catclf, trained, class_folder):
+    from catclf import load_dataset, load_model
+
+    model = load_model(trained / "models" / "catclf.npz")
+    A = model.probabilities(load_dataset(class_folder).images)[0]
+    lines = catclf("predict", "--json", class_folder, cwd=trained).stdout.splitlines()
+    np.testing.assert_allclose([json.loads(x)["probability"] for x in lines], A, rtol=1e-9)

@@ -1,0 +1,209 @@
+"""HDF5 files, class folders and the drawn set, each as a Dataset or one clear line."""
+
+import hashlib
+import os
+
+import h5py
+import numpy as np
+import pytest
+
+from catclf.datasets import COURSE_FILE, Dataset, load_dataset, walk_files
+from catclf.drawings import draw
+from catclf.errors import DataError
+
+
+def write_h5(path, prefix="train", **changes):
+    """A small file of the course's layout, with changes; None leaves a key out."""
+    images, labels = draw(6, seed=5)
+    keys = {
+        f"{prefix}_set_x": images,
+        f"{prefix}_set_y": labels,
+        "list_classes": np.array([b"non-cat", b"cat"]),
+        **changes,
+    }
+    with h5py.File(path, "w") as file:
+        for key, value in keys.items():
+            if value is not None:
+                file[key] = value
+    return path, images, labels
+
+
+@pytest.mark.parametrize("prefix", ["train", "test"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_either_set_of_keys_is_read_for_either_use(tmp_path, prefix, split):
+    path, images, labels = write_h5(tmp_path / "a.h5", prefix)
+    data = load_dataset(path, split=split)
+    np.testing.assert_array_equal(data.images, images)
+    np.testing.assert_array_equal(data.Y, labels.reshape(1, -1))
+    assert (data.Y.dtype, data.Y.shape) == (np.int64, (1, 6))
+    assert data.classes == ("non-cat", "cat")
+    assert data.label(3) == "a.h5[3]"
+
+
+def test_of_a_file_with_both_the_one_wanted_is_read(tmp_path):
+    others, _ = draw(4, seed=9)
+    path, images, _ = write_h5(tmp_path / "a.h5", test_set_x=others, test_set_y=[0, 1, 1, 0])
+    np.testing.assert_array_equal(load_dataset(path).images, images)
+    np.testing.assert_array_equal(load_dataset(path, split="test").images, others)
+
+
+def test_class_names_default_and_cat_is_positive_by_name(tmp_path):
+    path, _, labels = write_h5(tmp_path / "a.h5", list_classes=None)
+    assert load_dataset(path).classes == ("non-cat", "cat")
+    path, _, labels = write_h5(tmp_path / "b.h5", list_classes=np.array([b"Cat", b"dog"]))
+    swapped = load_dataset(path)
+    assert swapped.classes == ("dog", "Cat")
+    np.testing.assert_array_equal(swapped.Y[0], 1 - labels)
+    assert swapped.counts == {"dog": int(labels.sum()), "Cat": int((1 - labels).sum())}
+    path, _, labels = write_h5(tmp_path / "c.h5", list_classes=np.array([b"puma", b"dog"]))
+    np.testing.assert_array_equal(load_dataset(path, cat_class="PUMA").Y[0], 1 - labels)
+    np.testing.assert_array_equal(load_dataset(path).Y[0], labels)
+    with pytest.raises(DataError, match="lynx"):
+        load_dataset(path, cat_class="lynx")
+
+
+@pytest.mark.parametrize("labels", [[[0, 1, 1, 0, 1, 0]], [[0], [1], [1], [0], [1], [0]]])
+def test_labels_may_be_a_row_or_a_column(tmp_path, labels):
+    path, *_ = write_h5(tmp_path / "a.h5", train_set_y=np.array(labels, dtype=np.uint8))
+    assert load_dataset(path).Y.tolist() == [[0, 1, 1, 0, 1, 0]]
+
+
+BAD_H5 = {
+    "no images": ({"train_set_x": None}, "expected train_set_x"),
+    "no labels": ({"train_set_y": None}, "no train_set_y"),
+    "floats": ({"train_set_x": np.zeros((6, 64, 64, 3))}, "float64"),
+    "another size": ({"train_set_x": np.zeros((6, 32, 32, 3), np.uint8)}, "32, 32"),
+    "flat": ({"train_set_x": np.zeros((6, 12288), np.uint8)}, "12288"),
+    "empty": ({"train_set_x": np.zeros((0, 64, 64, 3), np.uint8)}, "expected"),
+    "too few labels": ({"train_set_y": np.array([0, 1])}, "6 numbers"),
+    "a label of 2": ({"train_set_y": np.array([0, 1, 2, 0, 1, 0])}, "0 and 1 only"),
+    "labels NaN": ({"train_set_y": np.array([0, 1, np.nan, 0, 1, 0])}, "0 and 1 only"),
+    "labels of text": ({"train_set_y": np.array([b"a"] * 6)}, "0 or 1"),
+    "three classes": ({"list_classes": np.array([b"a", b"b", b"c"])}, "two names"),
+    "one name twice": ({"list_classes": np.array([b"a", b"a"])}, "two names"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_H5)
+def test_what_is_not_the_layout_is_named(tmp_path, name):
+    changes, message = BAD_H5[name]
+    path, *_ = write_h5(tmp_path / "a.h5", **changes)
+    with pytest.raises(DataError, match=message) as caught:
+        load_dataset(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_hdf5_file_is_named(tmp_path):
+    (tmp_path / "text.h5").write_text("cats")
+    (tmp_path / "pointer.h5").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0")
+    good, *_ = write_h5(tmp_path / "good.h5")
+    (tmp_path / "short.h5").write_bytes(good.read_bytes()[:3000])
+    os.mkfifo(tmp_path / "fifo")
+    for name, message in [
+        ("text.h5", "not an HDF5 file"),
+        ("short.h5", "not an HDF5 file"),
+        ("pointer.h5", "git lfs pull"),
+        ("none.h5", "no such file"),
+        ("fifo", "not a regular file"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            load_dataset(tmp_path / name)
+
+
+def test_a_folder_of_classes_is_read(class_folder):
+    progress = []
+    data = load_dataset(class_folder, progress=lambda *step: progress.append(step))
+    assert len(data) == 12
+    assert data.classes == ("non-cat", "cat")
+    assert data.counts == {"non-cat": 6, "cat": 6}
+    assert data.notes == ("cat: Cats (6)", "non-cat: dogs (6)")
+    assert data.label(0).endswith("Cats/00.png") or data.label(0).endswith("Cats/01.png")
+    images, labels = draw(12, seed=3)
+    for i, path in enumerate(data.paths):
+        original = int(path[-6:-4])
+        np.testing.assert_array_equal(data.images[i], images[original])  # 64 x 64 stays as it is
+        assert data.Y[0, i] == labels[original]
+    assert progress[-1] == (12, 12)
+
+
+def test_the_cat_class_can_be_named(class_folder):
+    (class_folder / "Cats").rename(class_folder / "Tabby")
+    with pytest.raises(DataError, match=r"found Tabby, dogs.*--cat-class"):
+        load_dataset(class_folder)
+    assert load_dataset(class_folder, cat_class="tabby").counts == {"non-cat": 6, "cat": 6}
+    assert load_dataset(class_folder, cat_class="dogs").notes[0] == "cat: dogs (6)"
+    with pytest.raises(DataError, match="lynx"):
+        load_dataset(class_folder, cat_class="lynx")
+
+
+@pytest.mark.parametrize("split", ["train", "Val", "TEST", "validation"])
+def test_splits_are_refused_with_the_one_to_name(class_folder, split):
+    (class_folder / split).mkdir()
+    with pytest.raises(DataError, match=f"splits {split}.*{split}$"):
+        load_dataset(class_folder)
+
+
+def test_what_is_skipped_is_counted(class_folder):
+    dogs = class_folder / "dogs"
+    (dogs / "nested").mkdir()
+    (dogs / ".DS_Store").write_bytes(b"x")
+    (dogs / "notes.txt").write_text("x")
+    (dogs / "link").symlink_to(class_folder / "Cats")
+    os.mkfifo(dogs / "fifo")
+    (class_folder / "README").write_text("x")
+    (class_folder / ".git").mkdir()
+    bad = dogs / "bad.png"
+    bad.write_bytes((dogs / sorted(os.listdir(dogs))[1]).read_bytes()[:500])
+    data = load_dataset(class_folder)
+    assert len(data) == 12
+    assert data.notes[2] == (
+        "skipped: hidden (2), link to a folder (1), nested folder (1), not a regular file (1), "
+        "not an image (1), outside the class folders (1)"
+    )
+    assert data.notes[3].startswith(f"skipped {bad}: ")
+
+
+def test_folders_without_images_are_refused(tmp_path):
+    with pytest.raises(DataError, match="found no folder"):
+        load_dataset(tmp_path)
+    (tmp_path / "cat").mkdir()
+    with pytest.raises(DataError, match="no image"):
+        load_dataset(tmp_path)
+
+
+def test_the_drawn_set_is_the_default_and_its_splits_differ(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train, test = load_dataset(), load_dataset(split="test")
+    assert train.name == test.name == "drawn"
+    assert "curl" in train.notes[0]
+    assert COURSE_FILE["test"] in test.notes[0]
+    assert load_dataset("drawn").notes == ()
+    assert load_dataset("drawn").sha256 == train.sha256 != test.sha256
+    assert not {i.tobytes() for i in train.images} & {i.tobytes() for i in test.images}
+    (tmp_path / "datasets").mkdir()
+    _, images, _ = write_h5(tmp_path / COURSE_FILE["train"])
+    np.testing.assert_array_equal(load_dataset().images, images)
+
+
+def test_the_digest_covers_pixels_and_labels():
+    images, labels = draw(4)
+    data = Dataset(images, labels.reshape(1, -1), ("non-cat", "cat"), "x")
+    expected = hashlib.sha256(images.tobytes() + bytes(labels.tolist())).hexdigest()
+    assert data.sha256 == expected
+    other = images.copy()
+    other[3, 63, 63, 2] ^= 1
+    for changed in (
+        Dataset(other, data.Y, data.classes, "x"),
+        Dataset(images, 1 - data.Y, data.classes, "x"),
+    ):
+        assert changed.sha256 != expected
+
+
+def test_walking_goes_all_the_way_down_in_order(tmp_path):
+    for name in ("b/c/2.png", "b/1.png", "a.png", ".hidden/x.png", "b/.y.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    found = [str(path.relative_to(tmp_path)) for path in walk_files(tmp_path)]
+    assert found == ["a.png", "b/1.png", "b/c/2.png"]

@@ -1,0 +1,569 @@
+"""Check the reader of images: real photos to the byte, every kind of file, and what is refused."""
+
+import os
+import random
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from catclf.errors import ImageError, NotAnImageError
+from catclf.images import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, load_image
+
+Picture = NDArray[np.uint8]
+Colour = tuple[int, ...]
+
+RED, BLUE, WHITE, BLACK = (255, 0, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
+
+
+def noise(height: int = 64, width: int = 64, seed: int = 0) -> Picture:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def halves(mode: str, left: int | Colour, right: int | Colour) -> Image.Image:
+    """An image of which the left half has one colour, the right half another."""
+    image = Image.new(mode, (128, 96), right)
+    image.paste(left, (0, 0, 64, 96))
+    if mode == "P":
+        image.putpalette([*RED, *BLUE])
+    return image
+
+
+def looks(picture: Picture, left: Colour, right: Colour, tolerance: int = 0) -> bool:
+    """Whether the halves have these colours, away from the border between them."""
+    assert picture.shape == (64, 64, 3)
+    assert picture.dtype == np.uint8
+    assert picture.flags.c_contiguous
+    off_left = np.abs(picture[:, :30].astype(int) - left).max()
+    off_right = np.abs(picture[:, 34:].astype(int) - right).max()
+    return bool(max(off_left, off_right) <= tolerance)
+
+
+def png(
+    width: int, height: int, depth: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes]
+) -> bytes:
+    """Write a PNG by hand (W3C PNG, 3rd edition): `rows` is the content of its IDAT chunk."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, body in ((b"IHDR", header), *chunks, (b"IDAT", rows), (b"IEND", b"")):
+        data += struct.pack(">I", len(body)) + kind + body
+        data += struct.pack(">I", zlib.crc32(kind + body))
+    return data
+
+
+def png_halves(depth: int, colour: int, left: bytes, right: bytes, *chunks: Any) -> bytes:
+    return png(64, 64, depth, colour, zlib.compress((b"\0" + left * 32 + right * 32) * 64), *chunks)
+
+
+# Real photos
+
+
+def recipe(path: Path, draft: bool = True, smooth: int = Image.Resampling.BILINEAR) -> Picture:
+    """The steps by which photos_train.h5 was made, written out once more."""
+    with Image.open(path) as image:
+        if draft:
+            image.draft("RGB", (128, 128))
+        turned = ImageOps.exif_transpose(image).convert("RGB")
+        return np.asarray(turned.resize((64, 64), Image.Resampling(smooth), reducing_gap=2.0))
+
+
+@pytest.fixture(scope="module")
+def photos(shared: Path) -> tuple[list[Path], Picture]:
+    """The original photos and, in the same order, their rows of the data set."""
+    lines = (shared / "photos" / "rows.tsv").read_text().splitlines()[1:]
+    names = [line.split("\t")[0] for line in lines]
+    rows = [int(line.split("\t")[1]) for line in lines]
+    assert len(names) == len(set(rows)) == 213
+    with h5py.File(shared / "datasets" / "photos_train.h5") as file:
+        stored = np.stack([file["train_set_x"][row] for row in rows])
+    return [shared / "photos" / name for name in names], stored
+
+
+def test_photos_equal_the_data_set_to_the_byte(photos: tuple[list[Path], Picture]) -> None:
+    for path, stored in zip(*photos, strict=True):
+        np.testing.assert_array_equal(load_image(path), stored, str(path))
+
+
+@pytest.mark.parametrize(
+    ("options", "same"),
+    [
+        ({}, True),
+        ({"draft": False}, False),
+        ({"smooth": Image.Resampling.BICUBIC}, False),
+        ({"smooth": Image.Resampling.BOX}, False),
+    ],
+)
+def test_another_recipe_would_be_noticed(
+    photos: tuple[list[Path], Picture], options: Any, same: bool
+) -> None:
+    made = (recipe(path, **options) for path in photos[0])
+    assert all(np.array_equal(m, s) for m, s in zip(made, photos[1], strict=True)) is same
+
+
+# Every kind of file
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("PNG", {}), ("BMP", {}), ("WEBP", {"lossless": True})]
+)
+def test_an_image_of_the_right_size_passes_unchanged(kind: str, options: Any) -> None:
+    pixels = noise()
+    np.testing.assert_array_equal(
+        load_image(encode(Image.fromarray(pixels), kind, **options)), pixels
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "left", "right", "kind", "options", "tolerance"),
+    [
+        ("RGB", RED, BLUE, "PNG", {}, 0),
+        ("RGB", RED, BLUE, "BMP", {}, 0),
+        ("RGB", RED, BLUE, "WEBP", {"lossless": True}, 0),
+        ("RGB", RED, BLUE, "WEBP", {}, 8),
+        ("RGB", RED, BLUE, "JPEG", {}, 8),
+        ("RGB", RED, BLUE, "JPEG", {"progressive": True}, 8),
+        ("RGB", RED, BLUE, "AVIF", {}, 8),
+        ("RGB", RED, BLUE, "GIF", {}, 0),
+        ("P", 0, 1, "PNG", {}, 0),
+        ("P", 0, 1, "GIF", {}, 0),
+        ("P", 0, 1, "BMP", {}, 0),
+    ],
+)
+def test_colours(mode: str, left: Any, right: Any, kind: str, options: Any, tolerance: int) -> None:
+    picture = load_image(encode(halves(mode, left, right), kind, **options))
+    assert looks(picture, RED, BLUE, tolerance)
+    assert not looks(picture, BLUE, RED, tolerance)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "JPEG"])
+def test_grey(kind: str) -> None:
+    picture = load_image(encode(halves("L", 40, 200), kind))
+    assert looks(picture, (40,) * 3, (200,) * 3, tolerance=2)
+    assert not looks(picture, (200,) * 3, (40,) * 3, tolerance=2)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF"])
+def test_black_and_white(kind: str) -> None:
+    assert looks(load_image(encode(halves("1", 0, 1), kind)), BLACK, WHITE)
+    assert looks(load_image(encode(halves("1", 1, 0), kind)), WHITE, BLACK)
+
+
+def test_cmyk_jpeg() -> None:
+    inks = halves("CMYK", (0, 255, 255, 0), (255, 255, 0, 0))  # red and blue
+    data = encode(inks, "JPEG", quality=95)
+    with Image.open(BytesIO(data)) as image:
+        assert image.mode == "CMYK"
+    assert looks(load_image(data), RED, BLUE, tolerance=8)
+
+
+def test_mpo_gives_its_first_picture() -> None:
+    first, second = halves("RGB", RED, BLUE), halves("RGB", BLUE, RED)
+    data = encode(first, "MPO", save_all=True, append_images=[second])
+    with Image.open(BytesIO(data)) as image:
+        assert (image.format, image.n_frames) == ("MPO", 2)
+    assert looks(load_image(data), RED, BLUE, tolerance=8)
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("GIF", 0), ("PNG", 0), ("WEBP", 8), ("AVIF", 8)])
+def test_an_animation_gives_its_first_frame(kind: str, tolerance: int) -> None:
+    frames = [halves("RGB", RED, BLUE), halves("RGB", BLUE, RED), halves("RGB", WHITE, BLACK)]
+    for first, second in ((0, 1), (1, 0)):
+        data = encode(frames[first], kind, save_all=True, append_images=[frames[second], frames[2]])
+        with Image.open(BytesIO(data)) as image:
+            assert image.n_frames == 3
+        picture = load_image(data)
+        assert looks(picture, RED, BLUE, tolerance) is (first == 0)
+        assert looks(picture, BLUE, RED, tolerance) is (first == 1)
+
+
+def sixteen_bit(grey: NDArray[np.uint16], **options: Any) -> bytes:
+    data = encode(Image.fromarray(grey), "PNG", **options)
+    assert data[24:26] == b"\x10\0", "not 16 bits of grey"
+    return data
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
+    ramp = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    eight = np.round(ramp / 65535 * 255).astype(int)[:, :, None]
+    np.testing.assert_array_equal(load_image(sixteen_bit(ramp)), eight.repeat(3, axis=2))
+    for wrong in (ramp.clip(0, 255), ramp // 256):
+        assert np.any(wrong[:, :, None] != eight)
+
+
+# Transparency
+
+
+TRANSPARENT = {
+    "RGBA": (encode(halves("RGBA", (*RED, 0), (*BLUE, 255)), "PNG"), WHITE, BLUE, 0),
+    "RGBA half": (
+        encode(halves("RGBA", (*RED, 128), (*BLUE, 64)), "PNG"),
+        (255, 127, 127),
+        (191, 191, 255),
+        1,
+    ),
+    "WebP lossless": (
+        encode(halves("RGBA", (*RED, 0), (*BLUE, 255)), "WEBP", lossless=True),
+        WHITE,
+        BLUE,
+        0,
+    ),
+    "WebP": (encode(halves("RGBA", (*RED, 0), (*BLUE, 255)), "WEBP"), WHITE, BLUE, 8),
+    "AVIF": (encode(halves("RGBA", (*RED, 0), (*BLUE, 255)), "AVIF"), WHITE, BLUE, 8),
+    "GIF from RGBA": (encode(halves("RGBA", (*RED, 0), (*BLUE, 255)), "GIF"), WHITE, BLUE, 0),
+    "LA": (encode(halves("LA", (0, 0), (90, 255)), "PNG"), WHITE, (90,) * 3, 0),
+    "LA half": (encode(halves("LA", (0, 128), (90, 255)), "PNG"), (127,) * 3, (90,) * 3, 1),
+    "P": (encode(halves("P", 0, 1), "PNG", transparency=0), WHITE, BLUE, 0),
+    "P half": (
+        encode(halves("P", 0, 1), "PNG", transparency=b"\x80\xff"),
+        (255, 127, 127),
+        BLUE,
+        1,
+    ),
+    "GIF": (encode(halves("P", 0, 1), "GIF", transparency=0), WHITE, BLUE, 0),
+    "RGB tRNS": (encode(halves("RGB", RED, BLUE), "PNG", transparency=RED), WHITE, BLUE, 0),
+    "L tRNS": (encode(halves("L", 30, 90), "PNG", transparency=30), WHITE, (90,) * 3, 0),
+    "1 tRNS": (encode(halves("1", 0, 1), "PNG", transparency=0), WHITE, WHITE, 0),
+    "LA of 16 bits": (
+        png_halves(16, 4, b"\x75\x30\0\0", b"\x9c\x40\xff\xff"),
+        WHITE,
+        (156,) * 3,
+        1,
+    ),
+    "L tRNS of 16 bits": (
+        png_halves(16, 0, b"\x01\x2c", b"\x9c\x40", (b"tRNS", b"\x01\x2c")),
+        WHITE,
+        (156,) * 3,
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "left", "right", "tolerance"), TRANSPARENT.values(), ids=TRANSPARENT
+)
+def test_transparency_is_laid_on_white(
+    data: bytes, left: Colour, right: Colour, tolerance: int
+) -> None:
+    assert looks(load_image(data), left, right, tolerance)
+    with Image.open(BytesIO(data)) as image:  # dropping the transparency is not the same
+        image.load()
+        image.info.pop("transparency", None)
+        dropped = np.asarray(image.convert("RGB").resize((64, 64)))
+    assert not looks(dropped, left, right, tolerance)
+
+
+def test_only_the_very_grey_of_sixteen_bits_is_transparent() -> None:
+    near = png_halves(16, 0, b"\x01\x2c", b"\x01\x2d", (b"tRNS", b"\x01\x2c"))
+    assert looks(load_image(near), WHITE, (1, 1, 1))
+
+
+# Orientation
+
+
+def stored(upright: Picture, orientation: int) -> Picture:
+    """Turn an image as a camera stores it (Exif 2.3, tag 0x0112: where row 0 and column 0 lie)."""
+    turned = upright if orientation <= 4 else upright.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 6, 7) else 1  # row 0 is the bottom, or the right side
+    columns = -1 if orientation in (2, 3, 7, 8) else 1  # column 0 is the right side, or the bottom
+    return np.ascontiguousarray(turned[::rows, ::columns])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("kind", "options", "tolerance"),
+    [
+        ("PNG", {}, 0),
+        ("WEBP", {"lossless": True}, 0),
+        ("AVIF", {"quality": 95, "subsampling": "4:4:4"}, 2),
+        ("JPEG", {"quality": 95, "subsampling": 0}, 2),
+    ],
+)
+def test_exif_orientation(kind: str, options: Any, tolerance: int, orientation: int) -> None:
+    upright = noise(4, 6).repeat(16, axis=0).repeat(16, axis=1)
+    as_stored = Image.fromarray(stored(upright, orientation))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    expected = load_image(encode(Image.fromarray(upright), "PNG")).astype(int)
+
+    def distance(**more: Any) -> float:
+        picture = load_image(encode(as_stored, kind, **options, **more))
+        return float(np.abs(picture - expected).mean())
+
+    assert distance(exif=exif) <= tolerance
+    assert (distance() <= tolerance) is (orientation == 1)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"II*\0\xff\xff\xff\xff",  # the directory lies beyond the end
+        b"II*\0\x08\0\0\0\x05\0\x12\x01\x03\0",  # cut within the first of five entries
+        b"II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\xff\xff\xff\x7f\0\0\0\0",  # a value of 2 GiB
+        b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x63\0\0\0\0\0\0\0",  # orientation 99
+        b"no TIFF header at all",
+    ],
+)
+def test_a_damaged_exif_block_does_no_harm(kind: str, block: bytes) -> None:
+    image = Image.fromarray(noise())
+    with_block = encode(image, kind, exif=b"Exif\0\0" + block)
+    assert block in with_block
+    np.testing.assert_array_equal(load_image(with_block), load_image(encode(image, kind)))
+
+
+def test_a_damaged_exif_block_does_trouble_pillow() -> None:
+    data = encode(Image.fromarray(noise()), "PNG", exif=b"Exif\0\0no TIFF header at all")
+    with Image.open(BytesIO(data)) as image, pytest.raises(SyntaxError):
+        ImageOps.exif_transpose(image)
+
+
+# Names and sources
+
+
+@pytest.mark.parametrize("name", ["cat.png", "cat.jpg", "cat.txt", "cat", "Katze Ä 猫.PNG"])
+def test_the_content_counts_not_the_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    pixels = noise()
+    path.write_bytes(encode(Image.fromarray(pixels), "PNG"))
+    for source in (path, str(path), path.read_bytes()):
+        np.testing.assert_array_equal(load_image(source), pixels)
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "cat").write_bytes(encode(Image.fromarray(noise()), "PNG"))
+    (tmp_path / "link").symlink_to("cat")
+    np.testing.assert_array_equal(load_image(tmp_path / "link"), noise())
+
+
+# What is refused
+
+
+OTHER_FILES = {
+    **{kind: encode(Image.fromarray(noise()), kind) for kind in ("TIFF", "EPS", "PPM", "ICO")},
+    "PDF": b"%PDF-1.7\n%%EOF\n",
+    "text": b"a text about cats\n" * 50,
+    "HTML": b"<!DOCTYPE html><html><body>404</body></html>",
+    "SVG": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+    "empty": b"",
+    "zeros": b"\0" * 5000,
+}
+
+
+@pytest.mark.parametrize("data", OTHER_FILES.values(), ids=OTHER_FILES)
+def test_other_files_are_not_images(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(data)
+    for source in (data, path):
+        with pytest.raises(NotAnImageError, match="expected JPEG, PNG, WebP, GIF, BMP or AVIF"):
+            load_image(source)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF"])
+@pytest.mark.parametrize("share", [0.4, 0.7, 0.95])
+def test_a_truncated_image_is_refused(kind: str, share: float) -> None:
+    data = encode(Image.fromarray(noise()), kind)
+    assert load_image(data).shape == (64, 64, 3)
+    with pytest.raises(ImageError):
+        load_image(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+def test_a_truncated_image_is_called_damaged(kind: str) -> None:
+    data = encode(Image.fromarray(noise()), kind)
+    with pytest.raises(ImageError, match="damaged") as caught:
+        load_image(data[: len(data) // 2])
+    assert not isinstance(caught.value, NotAnImageError)
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1"])
+def test_a_heic_photo_is_named(brand: bytes) -> None:
+    data = struct.pack(">I", 24) + b"ftyp" + brand + b"\0\0\0\0mif1heic" + b"\0" * 100
+    with pytest.raises(ImageError, match=r"HEIC.*JPEG") as caught:
+        load_image(data)
+    assert not isinstance(caught.value, NotAnImageError)
+
+
+def test_avif_is_not_taken_for_heic() -> None:
+    data = encode(Image.fromarray(noise()), "AVIF")
+    assert data[4:12] == b"ftypavif"
+    general = data[:8] + b"mif1" + data[12:]  # the brand that both may carry
+    np.testing.assert_array_equal(load_image(general), load_image(data))
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="folder"):
+        load_image(tmp_path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for name in ("missing.jpg", "dangling", "no/such/folder.jpg"):
+        with pytest.raises(ImageError, match="no such file"):
+            load_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["cat\0.jpg", "x" * 5000, ""])
+def test_an_impossible_name_is_refused(name: str) -> None:
+    with pytest.raises(ImageError):
+        load_image(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code = "import sys; from catclf.images import load_image; load_image(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "pipe")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,  # opening it would wait for a writer for ever
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+    )
+    assert done.returncode == 1
+    assert "ImageError: not a regular file" in done.stderr
+
+
+def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.png"
+    path.write_bytes(encode(Image.fromarray(noise()), "PNG"))
+    os.truncate(path, MAX_FILE_BYTES)
+    np.testing.assert_array_equal(load_image(path), noise())
+    os.truncate(path, MAX_FILE_BYTES + 1)
+    with pytest.raises(ImageError, match="64 MiB in size; at most 64 are read"):
+        load_image(path)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "refused"),
+    [
+        (64, 64, False),
+        (MAX_SIDE, 10, False),
+        (10, MAX_SIDE, False),
+        (10_000, MAX_PIXELS // 10_000, False),
+        (10_000, MAX_PIXELS // 10_000 + 1, True),
+        (MAX_SIDE + 1, 1, True),
+        (1, MAX_SIDE + 1, True),
+        (60_000, 10, True),
+        (9_000, 9_000, True),
+        (10_000, 10_000, True),
+    ],
+)
+def test_too_many_pixels_are_refused_before_decoding(
+    width: int, height: int, refused: bool
+) -> None:
+    data = png(width, height, 8, 0, b"no pixels")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(ImageError, match=f"{width} × {height}" if refused else "damaged"):
+            load_image(data)
+    assert warned == []
+
+
+def test_a_huge_header_is_refused_and_does_make_pillow_warn() -> None:
+    with pytest.warns(Image.DecompressionBombWarning):
+        Image.open(BytesIO(png(10_000, 10_000, 8, 0, b""))).close()
+    with pytest.raises(ImageError):
+        load_image(png(2**31 - 1, 2**31 - 1, 8, 0, b""))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (MAX_SIDE, 1), (1, MAX_SIDE), (63, 65)])
+def test_any_shape_becomes_a_square(width: int, height: int) -> None:
+    picture = load_image(encode(Image.new("RGB", (width, height), RED), "PNG"))
+    assert looks(picture, RED, RED)
+
+
+# Damage of every kind
+
+
+SAMPLES = {
+    kind: encode(Image.fromarray(noise(24, 32)), kind, **options)
+    for kind, options in (
+        (
+            "JPEG",
+            {"exif": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06" + b"\0" * 7},
+        ),
+        ("PNG", {}),
+        ("GIF", {"save_all": True, "append_images": [Image.new("RGB", (32, 24))]}),
+        ("WEBP", {"quality": 40}),
+        ("BMP", {}),
+        ("AVIF", {}),
+    )
+}
+
+
+def outcome(data: bytes) -> str:
+    """Say how the reading went; anything but a picture or an ImageError gets through."""
+    try:
+        picture = load_image(data)
+    except ImageError as error:
+        return "refused" if "\n" not in str(error) else "refused in several lines"
+    assert (picture.shape, picture.dtype) == ((64, 64, 3), np.uint8)
+    return "picture"
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_damaged_bytes_give_a_picture_or_an_image_error(kind: str) -> None:
+    sample = SAMPLES[kind]
+    # Headers matter most: half of the changes fall there.
+    place = st.integers(0, 60) | st.integers(0, len(sample) - 1)
+    changes = st.lists(st.tuples(place, st.integers(1, 255)), max_size=6)
+    seen = set()
+
+    @settings(max_examples=100, deadline=None)
+    @given(changes, st.none() | st.integers(0, len(sample)))
+    def check(flips: list[tuple[int, int]], length: int | None) -> None:
+        data = bytearray(sample)
+        for at, flip in flips:
+            data[at] ^= flip
+        seen.add(outcome(bytes(data[:length])))
+
+    check()
+    assert seen == {"picture", "refused"}
+
+
+def errors_of(read: Callable[[bytes], object]) -> set[type]:
+    """The kinds of error with which a reader meets 600 damaged files."""
+    chance = random.Random(0)
+    kinds: set[type] = set()
+    for _ in range(100):
+        for sample in SAMPLES.values():
+            data = bytearray(sample)
+            for _ in range(3):
+                data[chance.randrange(60)] ^= chance.randrange(1, 256)
+            try:
+                read(bytes(data))
+            except Exception as error:
+                kinds.add(type(error))
+    return kinds
+
+
+def test_pillow_alone_raises_many_kinds_of_error() -> None:
+    def plainly(data: bytes) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(BytesIO(data)) as image:
+                if image.width * image.height <= MAX_PIXELS:
+                    image.load()
+
+    assert len(errors_of(plainly)) > 2
+    assert errors_of(load_image) <= {ImageError, NotAnImageError}

@@ -1,0 +1,196 @@
+"""The lesson's formulas against published cases, central differences and their own definitions."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from catclf import logistic
+from catclf.lesson import gradient_loops, gradient_vectorized
+from catclf.logistic import backward, cost, forward, loss, sigmoid
+from catclf.training.coordinates import Primal
+from catclf.training.descent import gradient_descent
+
+FINITE = st.floats(-1e9, 1e9)
+
+# Published with the course (design: columns are examples).
+PUBLISHED = [
+    {
+        "w": [[1.0], [2.0]],
+        "b": 1.5,
+        "X": [[1.0, -2.0, -1.0], [3.0, 0.5, -3.2]],
+        "Y": [[1.0, 1.0, 0.0]],
+        "cost": 0.15900537707692405,
+        "dw": [[0.25071532], [-0.06604096]],
+        "db": -0.12500404500439652,
+    },
+    {
+        "w": [[1.0], [2.0]],
+        "b": 2.0,
+        "X": [[1.0, 2.0, -1.0], [3.0, 4.0, -3.2]],
+        "Y": [[1.0, 0.0, 1.0]],
+        "cost": 5.801545319394553,
+        "dw": [[0.99845601], [2.39507239]],
+        "db": 0.001455578136784208,
+    },
+]
+PUBLISHED_AFTER_100_STEPS = [
+    ([[0.80956046], [2.0508202]], 1.5948713189708588),
+    ([[0.19033591], [0.12259159]], 1.9253598300845747),
+]
+
+
+def small_problem(seed=0, n_x=5, m=9):
+    rng = np.random.default_rng(seed)
+    X, w = rng.normal(size=(n_x, m)), rng.normal(size=(n_x, 1))
+    return w, 0.3, X, (rng.random((1, m)) < 0.5).astype(float)
+
+
+@pytest.mark.parametrize("gradient", [gradient_loops, gradient_vectorized])
+@pytest.mark.parametrize("case", PUBLISHED)
+def test_the_published_cases_come_out(gradient, case):
+    J, dw, db = gradient(np.array(case["w"]), case["b"], np.array(case["X"]), np.array(case["Y"]))
+    assert J == pytest.approx(case["cost"], rel=1e-14)
+    np.testing.assert_allclose(dw, case["dw"], atol=5e-9)
+    assert db == pytest.approx(case["db"], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("case", "after"), list(zip(PUBLISHED, PUBLISHED_AFTER_100_STEPS, strict=True))
+)
+def test_a_hundred_published_steps_come_out(case, after):
+    w, b, X, Y = (np.array(case[key]) for key in ("w", "b", "X", "Y"))
+    for _ in range(100):
+        _, dw, db = gradient_vectorized(w, b, X, Y)
+        w, b = w - 0.009 * dw, b - 0.009 * db
+    np.testing.assert_allclose(w, after[0], atol=5e-9)
+    assert b == pytest.approx(after[1], rel=1e-14)
+
+
+def central_differences(w, b, X, Y, h=1e-6):
+    """The gradient by its definition: (J(θ + h) − J(θ − h)) / 2h, one parameter at a time."""
+    dw = np.zeros_like(w)
+    for j in range(len(w)):
+        step = np.zeros_like(w)
+        step[j] = h
+        above, below = (cost(forward(w + s, b, X), Y) for s in (step, -step))
+        dw[j] = (above - below) / (2 * h)
+    above, below = (cost(forward(w, b + s, X), Y) for s in (h, -h))
+    return dw, (above - below) / (2 * h)
+
+
+def agree(found, expected):
+    return all(
+        np.allclose(a, b, rtol=1e-7, atol=1e-8) for a, b in zip(found, expected, strict=True)
+    )
+
+
+def test_the_gradient_agrees_with_central_differences():
+    w, b, X, Y = small_problem()
+    _, dw, db = gradient_vectorized(w, b, X, Y)
+    assert agree((dw, db), central_differences(w, b, X, Y))
+
+
+@pytest.mark.parametrize("slip", [lambda A, Y: A * Y, lambda A, Y: A + Y, lambda A, Y: Y - A])
+def test_a_wrong_gradient_does_not(slip):
+    # The first slip is the lesson's own misprint, dZ = AY.
+    w, b, X, Y = small_problem()
+    A = sigmoid(forward(w, b, X))
+    dw, db = (g / X.shape[1] for g in backward(X, slip(A, Y)))
+    assert not agree((dw, float(db[0, 0])), central_differences(w, b, X, Y))
+
+
+def test_loops_and_vectorized_form_agree():
+    w, b, X, Y = small_problem(seed=4, n_x=20, m=13)
+    for a, c in zip(gradient_loops(w, b, X, Y), gradient_vectorized(w, b, X, Y), strict=True):
+        np.testing.assert_allclose(a, c, rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 9])
+def test_block_sums_equal_the_full_batch(size):
+    w, b, X, Y = small_problem(m=9)
+    J, dw, db = gradient_vectorized(w, b, X, Y)
+    sums = [0.0, 0.0, 0.0]
+    for i in range(0, 9, size):
+        block, labels = X[:, i : i + size], Y[:, i : i + size]
+        Z = forward(w, b, block)
+        for k, part in enumerate((loss(Z, labels).sum(), *backward(block, sigmoid(Z) - labels))):
+            sums[k] = sums[k] + part
+    np.testing.assert_allclose(sums[0] / 9, J, rtol=1e-13)
+    np.testing.assert_allclose(sums[1] / 9, dw, rtol=1e-12)
+    np.testing.assert_allclose(sums[2] / 9, db, rtol=1e-12)
+
+
+@given(arrays(np.float64, st.integers(1, 20).map(lambda n: (1, n)), elements=FINITE))
+def test_sigmoid_is_a_rising_symmetric_probability(Z):
+    with np.errstate(all="raise", under="ignore"):
+        A = sigmoid(Z)
+    assert ((A >= 0) & (A <= 1)).all()
+    np.testing.assert_allclose(A + sigmoid(-Z), 1.0, rtol=0, atol=1e-15)
+    order = np.argsort(Z[0])
+    assert (np.diff(A[0, order]) >= 0).all()
+
+
+@given(st.floats(-30, 30))
+def test_sigmoid_is_its_formula(z):
+    assert sigmoid(np.array([[z]]))[0, 0] == pytest.approx(1 / (1 + np.exp(-z)), abs=1e-15)
+
+
+@given(
+    arrays(np.float64, (1, 6), elements=FINITE),
+    arrays(np.float64, (1, 6), elements=st.sampled_from([0.0, 1.0])),
+)
+def test_cost_is_finite_and_positive_at_any_score(Z, Y):
+    with np.errstate(all="raise", under="ignore"):
+        L = loss(Z, Y)
+    assert np.isfinite(L).all()
+    assert (L >= 0).all()
+    # A score of the wrong sign costs its size, one of the right sign nothing, in the limit.
+    wrong = np.maximum(np.where(Y == 1, -Z, Z), 0)
+    np.testing.assert_allclose(L, wrong, rtol=1e-9, atol=np.log(2) + 1e-9)
+
+
+@given(st.floats(-25, 25), st.sampled_from([0.0, 1.0]))
+def test_loss_is_the_lessons_with_both_terms_negated(z, y):
+    a = 1 / (1 + np.exp(-z))
+    lesson = -(y * np.log(a) + (1 - y) * np.log(1 - a))
+    found = loss(np.array([[z]]), np.array([[y]]))[0, 0]
+    assert found == pytest.approx(lesson, rel=1e-4, abs=1e-12)
+    misprint = -(y * np.log(a)) + (1 - y) * np.log(1 - a)
+    assert y == 1 or found != pytest.approx(misprint, rel=1e-4, abs=1e-12)
+
+
+def test_several_regressions_are_rows_of_one():
+    w, _, X, Y = small_problem()
+    W = np.hstack([w, 2 * w, -w])
+    b = np.array([[0.1], [0.2], [0.3]])
+    Z = forward(W, b, X)
+    for k in range(3):
+        np.testing.assert_allclose(Z[k : k + 1], forward(W[:, k : k + 1], b[k, 0], X), rtol=1e-13)
+    dW, db = backward(X, sigmoid(Z) - Y)
+    assert dW.shape == (5, 3)
+    assert db.shape == (3, 1)
+
+
+def test_descent_follows_the_lessons_own_steps():
+    w, b, X, Y = np.zeros((5, 1)), 0.0, *small_problem()[2:]
+    for _ in range(50):
+        _, dw, db = gradient_vectorized(w, b, X, Y)
+        w, b = w - 0.1 * dw, b - 0.1 * db
+    fit = gradient_descent(Primal(X), Y, np.full((1, 9), 1 / 9), learning_rate=0.1, iterations=50)
+    np.testing.assert_allclose(fit.w, w, rtol=1e-12)
+    np.testing.assert_allclose(fit.b, b, rtol=1e-12)
+
+
+def test_importing_the_lesson_loads_nothing_else():
+    code = (
+        "import sys, catclf.logistic; "
+        "print([m for m in ('typer', 'rich', 'PIL', 'h5py') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert logistic.__doc__

@@ -1,0 +1,172 @@
+"""Model files: what is saved comes back, and nothing else is taken for a model."""
+
+import io
+import json
+import os
+import zipfile
+
+import numpy as np
+import pytest
+
+from catclf import load_model, train
+from catclf.errors import ModelError
+from catclf.features.pixels import Pixels
+from catclf.model import Model
+
+
+@pytest.fixture(scope="module")
+def model(drawn):
+    return train(drawn, iterations=120, cv=3)
+
+
+def test_a_saved_model_predicts_the_same(model, drawn, tmp_path):
+    model.save(tmp_path / "m")
+    loaded = load_model(tmp_path / "m")
+    np.testing.assert_array_equal(loaded.scores(drawn.images), model.scores(drawn.images))
+    np.testing.assert_array_equal(loaded.w, model.w)
+    assert (loaded.b, loaded.classes, loaded.costs) == (model.b, model.classes, model.costs)
+    assert loaded.provenance == model.provenance
+
+
+def test_the_same_training_gives_the_same_bytes(model, drawn, tmp_path):
+    model.save(tmp_path / "a.npz")
+    train(drawn, iterations=120, cv=3).save(tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    train(drawn, iterations=121, cv=3).save(tmp_path / "c.npz")
+    assert (tmp_path / "a.npz").read_bytes() != (tmp_path / "c.npz").read_bytes()
+
+
+def test_the_file_says_how_the_model_came_about(model, drawn, tmp_path):
+    model.save(tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz", allow_pickle=False) as npz:
+        assert set(npz) == {"w", "b", "costs", "meta"}
+        meta = json.loads(str(npz["meta"]))
+        assert npz["w"].shape == (12288, 1)
+    assert meta["format_version"] == 1
+    assert meta["classes"] == {"negative": "non-cat", "positive": "cat"}
+    assert meta["features"] == {"name": "pixels"}
+    assert meta["image_size"] == 64
+    assert meta["data"] == {
+        "name": "drawn",
+        "counts": {"non-cat": 30, "cat": 30},
+        "sha256": drawn.sha256,
+    }
+    assert meta["solver"]["learning_rate"] == 0.005
+    assert meta["cross_validation"]["folds"] == 3
+
+
+def test_scores_do_not_depend_on_the_blocks(model, drawn, monkeypatch):
+    whole = model.scores(drawn.images)
+    monkeypatch.setattr("catclf.model.BLOCK", 7)
+    np.testing.assert_allclose(model.scores(drawn.images), whole, rtol=1e-12)
+    assert model.scores(drawn.images[:0]).shape == (1, 0)
+
+
+def npz_bytes(meta=None, compressed=False, **changes):
+    """A model file, with changes."""
+    good = {
+        "format_version": 1,
+        "catclf_version": "0",
+        "classes": {"negative": "non-cat", "positive": "cat"},
+        "features": {"name": "pixels"},
+        "image_size": 64,
+        "threshold": 0.5,
+    }
+    arrays = {
+        "w": np.zeros((12288, 1)),
+        "b": np.float64(0),
+        "costs": np.zeros((0, 2)),
+        "meta": np.array(json.dumps({**good, **(meta or {})})),
+    }
+    buffer = io.BytesIO()
+    arrays = {key: value for key, value in {**arrays, **changes}.items() if value is not None}
+    (np.savez_compressed if compressed else np.savez)(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def test_the_unchanged_file_is_a_model(tmp_path):
+    (tmp_path / "m").write_bytes(npz_bytes())
+    assert load_model(tmp_path / "m").classes == ("non-cat", "cat")
+
+
+def pickled():
+    buffer = io.BytesIO()
+    np.savez(buffer, w=np.array([{}], dtype=object), b=0.0, costs=0.0, meta="x")
+    return buffer.getvalue()
+
+
+def damaged():
+    data = bytearray(npz_bytes())
+    data[len(data) // 2] ^= 1  # a bit of a weight
+    return bytes(data)
+
+
+BAD = {
+    "empty": b"",
+    "text": b"hello",
+    "a zip of something else": npz_bytes(w=None),
+    "an array too many": npz_bytes(extra=np.zeros(3)),
+    "cut short": npz_bytes()[:-40],
+    "a flipped bit": damaged(),
+    "compressed": npz_bytes(compressed=True),
+    "pickled": pickled(),
+    "weights not finite": npz_bytes(w=np.full((12288, 1), np.nan)),
+    "bias not finite": npz_bytes(b=np.float64(np.inf)),
+    "weights of another shape": npz_bytes(w=np.zeros((5, 1))),
+    "weights of another type": npz_bytes(w=np.zeros((12288, 1), dtype=np.float32)),
+    "costs of another shape": npz_bytes(costs=np.zeros(3)),
+    "a newer format": npz_bytes(meta={"format_version": 2}),
+    "an unknown format": npz_bytes(meta={"format_version": 0}),
+    "unknown features": npz_bytes(meta={"features": {"name": "eyes"}}),
+    "a threshold that is none": npz_bytes(meta={"threshold": 2}),
+    "a class without a name": npz_bytes(meta={"classes": {"negative": 1, "positive": "cat"}}),
+    "a setting of the wrong type": npz_bytes(meta={"image_size": "64"}),
+}
+
+
+def meta_text(text):
+    buffer = io.BytesIO()
+    np.savez(buffer, w=np.zeros((12288, 1)), b=0.0, costs=np.zeros((0, 2)), meta=np.array(text))
+    return buffer.getvalue()
+
+
+BAD["no JSON"] = meta_text("cats")
+BAD["JSON of something else"] = meta_text("[]")
+BAD["JSON too deep"] = meta_text("[" * 100_000)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_anything_else_is_refused_in_one_line(name, tmp_path):
+    path = tmp_path / "m.npz"
+    path.write_bytes(BAD[name])
+    with pytest.raises(ModelError) as caught:
+        load_model(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_newer_format_says_to_upgrade(tmp_path):
+    (tmp_path / "m").write_bytes(BAD["a newer format"])
+    with pytest.raises(ModelError, match="upgrade"):
+        load_model(tmp_path / "m")
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path, tmp_path / "fifo", tmp_path / "none", "nul\0"):
+        with pytest.raises(ModelError):
+            load_model(path)
+
+
+def test_a_model_that_cannot_be_written_leaves_nothing(tmp_path):
+    model = Model(np.zeros((12288, 1)), 0.0, ("a", "b"), Pixels())
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(ModelError, match="cannot be written"):
+        model.save(tmp_path / "file" / "m.npz")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_members_are_stored_as_they_are(model, tmp_path):
+    model.save(tmp_path / "m.npz")
+    with zipfile.ZipFile(tmp_path / "m.npz") as archive:
+        assert {i.compress_type for i in archive.infolist()} == {zipfile.ZIP_STORED}

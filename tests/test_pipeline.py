@@ -1,0 +1,110 @@
+"""Training and evaluation from end to end, in Python."""
+
+import numpy as np
+import pytest
+
+import catclf
+from catclf.datasets import Dataset
+from catclf.errors import DataError, ParameterError
+from catclf.pipeline import check_settings
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"learning_rate": 0.0},
+        {"learning_rate": -1.0},
+        {"learning_rate": float("nan")},
+        {"iterations": 0},
+        {"l2": -0.1},
+        {"l2": float("inf")},
+        {"cv": 1},
+        {"cv": -1},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(drawn, settings):
+    with pytest.raises(ParameterError, match=" not "):
+        catclf.train(drawn, **settings)
+    good = {"learning_rate": 0.005, "iterations": 1, "l2": 0.0, "cv": 0}
+    assert check_settings(**good) is None
+
+
+def test_figures_in_the_model_are_the_models_own(drawn):
+    model = catclf.train(drawn, iterations=200, cv=4)
+    right = np.sum((model.probabilities(drawn.images) > 0.5) == (drawn.Y == 1))
+    assert model.provenance["training"] == {"correct": int(right), "n": 60}
+
+
+def test_cross_validation_equals_training_without_each_fold(drawn):
+    from catclf.training.folds import stratified_folds
+
+    model = catclf.train(drawn, iterations=150, cv=3)
+    folds = stratified_folds(drawn.Y, 3, 0)
+    right = 0
+    for fold in range(3):
+        kept, left = folds != fold, folds == fold
+        part = Dataset(drawn.images[kept], drawn.Y[:, kept], drawn.classes, "part")
+        A = catclf.train(part, iterations=150, cv=0).probabilities(drawn.images[left])
+        right += int(np.sum((A > 0.5) == (drawn.Y[:, left] == 1)))
+    assert model.provenance["cross_validation"] == {
+        "folds": 3, "seed": 0, "correct": right, "n": 60,
+    }  # fmt: skip
+
+
+def test_folds_shrink_to_the_smaller_class(drawn):
+    order = np.argsort(drawn.Y[0])
+    for cats, folds in ((3, 3), (1, None)):
+        kept = order[: 30 + cats]
+        few = Dataset(drawn.images[kept], drawn.Y[:, kept], drawn.classes, "few")
+        found = catclf.train(few, iterations=5).provenance["cross_validation"]
+        assert (found and found["folds"]) == folds
+
+
+def test_one_class_alone_cannot_be_trained_on_but_evaluated(drawn):
+    cats = drawn.Y[0] == 1
+    alone = Dataset(drawn.images[cats], drawn.Y[:, cats], drawn.classes, "alone")
+    with pytest.raises(DataError, match="no non-cat"):
+        catclf.train(alone)
+    model = catclf.train(drawn, iterations=100, cv=0)
+    figures, A = catclf.evaluate(model, alone)
+    assert figures.roc_auc is None
+    assert figures.balanced_accuracy is None
+    assert figures.recall == np.mean(A > 0.5)
+
+
+def test_classes_are_compared_by_name(drawn):
+    model = catclf.train(drawn, iterations=5, cv=0)
+    dogs = Dataset(drawn.images, drawn.Y, ("cat", "dog"), "dogs")
+    with pytest.raises(DataError, match="cat and dog, the model's non-cat and cat"):
+        catclf.evaluate(model, dogs)
+
+
+def test_the_package_offers_what_it_lists():
+    for name in catclf.__all__:
+        assert getattr(catclf, name)
+    with pytest.raises(AttributeError, match="dogclf"):
+        _ = catclf.dogclf
+
+
+def test_the_famous_run_comes_out_to_the_last_digit(shared):
+    model = catclf.train(shared / "datasets/course/train_catvnoncat.h5", cv=0)
+    # Published with the course: the cost after 0, 100, ... 1900 iterations.
+    published = (
+        "0.693147 0.584508 0.466949 0.376007 0.331463 0.303273 0.279880 0.260042 0.242941 0.228004 "
+        "0.214820 0.203078 0.192544 0.183033 0.174399 0.166521 0.159305 0.152667 0.146542 0.140872"
+    )
+    assert [f"{J:.6f}" for _, J in model.costs] == published.split()
+    assert [iteration for iteration, _ in model.costs] == list(range(0, 2000, 100))
+    assert model.provenance["training"] == {"correct": 207, "n": 209}  # 99.04306220095694%
+    figures, _ = catclf.evaluate(model, shared / "datasets/course/test_catvnoncat.h5")
+    assert figures.accuracy == (35, 50)  # 70%
+    assert figures.majority == (33, 50)
+
+
+def test_both_coordinates_agree_on_the_course_data(shared):
+    data = catclf.load_dataset(shared / "datasets/course/train_catvnoncat.h5")
+    primal, gram = (
+        catclf.train(data, cv=0, iterations=300, coordinates=name) for name in ("primal", "gram")
+    )
+    assert np.abs(primal.w - gram.w).max() <= 1e-10 * np.abs(primal.w).max()
+    assert gram.b == pytest.approx(primal.b, rel=1e-10)
