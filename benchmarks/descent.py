@@ -82,7 +82,7 @@ def product_rates(X: Array, seconds: float = 0.2) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="?")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
 
     data = load_dataset(arguments.data)
@@ -98,7 +98,7 @@ def main() -> None:
 
     def ratio(slow: str, fast: str) -> str:
         pairs = zip(times[slow], times[fast], strict=True)
-        return f"{statistics.median(a / b for a, b in pairs):,.1f}"
+        return f"{statistics.median(a / b for a, b in pairs):,.4g}"
 
     print(f"{data.name}: X is {X.shape}, {ITERATIONS} steps at {LEARNING_RATE}")
     print(

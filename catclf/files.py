@@ -23,9 +23,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     OSError
         If the folder or the file cannot be written, or `path` is not a regular file.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise OSError("it is not a regular file")
+    target = _target(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".catclf-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
@@ -51,13 +49,21 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
     Nothing is made or changed.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise OSError("it is not a regular file")
-    folder = target.parent
+    folder = _target(path).parent
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir():
         raise OSError(f"{folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OSError(f"the folder {folder} is not writable")
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """Follow links to the file that is to be written; raise OSError if it can be none."""
+    try:
+        target = Path(os.path.realpath(path))
+        if target.is_symlink() or (target.exists() and not target.is_file()):
+            raise OSError("it is not a regular file")
+    except ValueError as error:  # a null character in the name
+        raise OSError(str(error)) from error
+    return target

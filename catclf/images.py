@@ -47,6 +47,7 @@ FORMATS = tuple(
         AvifImagePlugin.AvifImageFile,
     )
 )
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
@@ -84,6 +85,8 @@ def load_image(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
                 _check_size(image)
                 return _squash(image)
         except UnidentifiedImageError:
+            if data.startswith(SIGNATURES) or data[4:12] == b"ftypavif" or data[8:12] == b"WEBP":
+                raise ImageError("a damaged or truncated image") from None
             raise NotAnImageError(
                 "not an image that can be read; expected JPEG, PNG, WebP, GIF, BMP or AVIF"
             ) from None

@@ -327,3 +327,13 @@ def test_checking_changes_nothing_and_agrees_with_writing(
             with pytest.raises(OSError):  # noqa: PT011 (the kinds differ by place)
                 refuse(path)
             assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("work", [check_writable, lambda path: replacing(path).__enter__()])
+def test_names_that_lead_nowhere_are_refused(work, tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    for path in (tmp_path / "a", f"{tmp_path}/nul\0"):
+        with pytest.raises(OSError, match=r"regular file|null"):
+            work(path)
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]

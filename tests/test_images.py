@@ -567,3 +567,12 @@ def test_pillow_alone_raises_many_kinds_of_error() -> None:
 
     assert len(errors_of(plainly)) > 2
     assert errors_of(load_image) <= {ImageError, NotAnImageError}
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "AVIF"])
+def test_an_image_cut_in_its_header_is_damaged_and_not_another_kind_of_file(form):
+    buffer = BytesIO()
+    Image.new("RGB", (70, 70), "red").save(buffer, form)
+    with pytest.raises(ImageError, match="damaged") as caught:
+        load_image(buffer.getvalue()[:20])
+    assert not isinstance(caught.value, NotAnImageError)

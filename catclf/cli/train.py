@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -147,3 +148,5 @@ def _show_costs(costs: list[tuple[int, float]]) -> None:
     print("Cost after so many iterations, in nats:")
     for row in range(height):
         print("  ".join(cells[row::height]))
+    if any(later > earlier for (_, earlier), (_, later) in pairwise(costs)):
+        print("It rose on the way: with a smaller --learning-rate it would fall steadily.")
