@@ -110,7 +110,7 @@ def test_training_on_a_folder_names_its_classes(catclf, class_folder):
     assert "non-cat: dogs (6)" in done.stderr
     assert f"skipped {class_folder}/dogs/bad.jpg" in done.stderr
     assert "6 folds, not 7" in done.stdout
-    assert "cross-validated, 6 folds" in done.stdout
+    assert "6-fold CV" in done.stdout
 
 
 def test_quiet_leaves_stderr_empty(catclf, class_folder):

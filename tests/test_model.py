@@ -7,6 +7,9 @@ import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from catclf import load_model, train
 from catclf.errors import ModelError
@@ -26,6 +29,23 @@ def test_a_saved_model_predicts_the_same(model, drawn, tmp_path):
     np.testing.assert_array_equal(loaded.w, model.w)
     assert (loaded.b, loaded.classes, loaded.costs) == (model.b, model.classes, model.costs)
     assert loaded.provenance == model.provenance
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    w=arrays(np.float64, (12288, 1), elements=st.floats(-1e300, 1e300), fill=st.just(0.0)),
+    b=st.floats(allow_nan=False, allow_infinity=False),
+    costs=st.lists(st.tuples(st.integers(0, 10**9), st.floats(0, 1e300)), max_size=5),
+    classes=st.tuples(st.text(), st.text()),
+    threshold=st.floats(0, 1),
+)
+def test_any_model_comes_back_as_it_was(tmp_path_factory, w, b, costs, classes, threshold):
+    path = tmp_path_factory.mktemp("m") / "m"
+    Model(w, b, classes, Pixels(), threshold, costs, {"note": classes[0]}).save(path)
+    loaded = load_model(path)
+    np.testing.assert_array_equal(loaded.w, w)
+    assert (loaded.b, loaded.costs, loaded.classes) == (b, costs, classes)
+    assert (loaded.threshold, loaded.provenance) == (threshold, {"note": classes[0]})
 
 
 def test_the_same_training_gives_the_same_bytes(model, drawn, tmp_path):

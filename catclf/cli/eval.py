@@ -63,6 +63,7 @@ def evaluate(
     else:
         _show(trained, figures)
         if errors:
+            print()
             rows = [(str(w["path"]), str(w["class"]), f"{w['probability']:.4f}") for w in worst]
             output.table(["worst mistakes", "is", f"P({trained.classes[1]})"], rows)
     if fail_under is not None and figures.accuracy.value < fail_under:
@@ -118,7 +119,7 @@ def _show(model: Model, figures: Evaluation) -> None:
         [f"on {figures.n} images", "", "95% interval"],
         [
             ("accuracy", value, interval),
-            ("always the commoner class", baseline, baseline_interval),
+            ("majority baseline", baseline, baseline_interval),
             ("balanced accuracy", ratio(figures.balanced_accuracy), ""),
             (f"precision ({positive})", ratio(figures.precision), ""),
             (f"recall ({positive})", ratio(figures.recall), ""),
@@ -126,9 +127,10 @@ def _show(model: Model, figures: Evaluation) -> None:
             ("ROC-AUC", area, ""),
             ("log loss (nats)", f"{figures.log_loss:.4f}", ""),
             ("Brier score", f"{figures.brier:.4f}", ""),
-            ("expected calibration error", ratio(figures.ece), ""),
+            ("calibration error", ratio(figures.ece), ""),
         ],
     )
+    print()
     (tn, fp), (fn, tp) = figures.confusion
     output.table(
         ["", f"called {negative}", f"called {positive}"],

@@ -66,14 +66,14 @@ def percent(proportion: Proportion) -> tuple[str, str]:
     return f"{proportion.value:.2%}", f"{low:.1%} to {high:.1%}"
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table to stdout; every cell is taken as plain text."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD)
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False)
     for i, column in enumerate(columns):
         # Names fold, so that they can be read whole; figures keep to one line.
         drawn.add_column(

@@ -120,16 +120,18 @@ def _show(model: Model, out: str, seconds: float, cv_asked: int) -> None:
     _show_costs(model.costs)
     rows = [("training", *output.percent(proportion(training)))]
     if cv:
-        rows.append((f"cross-validated, {cv['folds']} folds", *output.percent(proportion(cv))))
+        rows.append((f"{cv['folds']}-fold CV", *output.percent(proportion(cv))))
     rows.append((f'always "{commonest}"', *output.percent(baseline)))
-    output.table([f"{training['n']} images", "accuracy", "95% interval"], rows)
+    print()
+    output.table([f"on {training['n']} images", "accuracy", "95% interval"], rows)
+    print()
     if cv and cv["folds"] < cv_asked:
         print(f"{cv['folds']} folds, not {cv_asked}: the smaller class has no more examples.")
     if cv_asked and not cv:
         print("No cross-validation: it needs two examples of each class.")
     if cv and cv["correct"] <= baseline.correct:
         print(
-            f'Cross-validation does not beat always answering "{output.printable(commonest)}": '
+            f'Cross-validation does not beat always answering "{output.printable(commonest)}":\n'
             "do not trust this model with new photos."
         )
     print(f"{seconds:.2f} s; wrote {output.printable(os.path.abspath(out))}")
