@@ -37,11 +37,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             temporary.unlink()
         raise
     if hasattr(os, "O_DIRECTORY"):  # the rename itself reaches the disk (not on Windows)
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with suppress(OSError):  # some file systems cannot; the new file is in place all the same
+            folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
@@ -61,6 +62,8 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 def _target(path: str | os.PathLike[str]) -> Path:
     """Follow links to the file that is to be written; raise OSError if it can be none."""
     try:
+        if os.fspath(path).endswith(("/", os.sep)):
+            raise OSError("it names a folder, not a file")
         target = Path(os.path.realpath(path))
         if target.is_symlink() or (target.exists() and not target.is_file()):
             raise OSError("it is not a regular file")

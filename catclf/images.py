@@ -27,10 +27,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from catclf.dataset import IMAGE_SIZE
 from catclf.errors import ImageError, NotAnImageError
-
-IMAGE_SIZE = 64
-"""Width and height, in pixels, to which every image is squashed."""
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000
@@ -75,6 +73,8 @@ def load_image(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
         If the file cannot be read, is truncated or damaged, or is too large.
     """
     data = source if isinstance(source, bytes) else _read(source)
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageError(f"more than {MAX_FILE_BYTES // 2**20} MiB in size")
     if data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS and b"avif" not in data[12:64]:
         raise ImageError("a HEIC photo, which is not read; convert it to JPEG first")
     with warnings.catch_warnings():
@@ -92,6 +92,10 @@ def load_image(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
             ) from None
         except ImageError:
             raise
+        except Image.DecompressionBombError:
+            raise ImageError(
+                f"too large; at most {MAX_PIXELS // 10**6} million pixels are read"
+            ) from None
         except Exception as error:  # Pillow's readers raise a dozen kinds on damaged files
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ImageError(f"a damaged or unusable image ({reason})") from error

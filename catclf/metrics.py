@@ -88,6 +88,14 @@ class Evaluation:
         Rows are the true classes, columns the predicted ones, non-cat first.
     log_loss : float
         Nats, mean over n.
+    ece, ece_uncalibrated : float
+        Expected calibration error, with the model's temperature and without.
+    unsure : float
+        The band from 1 - unsure to unsure, ends included, in which the model counts as unsure.
+    coverage : Proportion
+        How many images lie outside it.
+    sure_accuracy : Proportion or None
+        How many of those come out right.
     """
 
     n: int
@@ -102,18 +110,27 @@ class Evaluation:
     log_loss: float
     brier: float
     ece: float
+    ece_uncalibrated: float
+    unsure: float
+    coverage: Proportion
+    sure_accuracy: Proportion | None
 
 
 def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def evaluate_scores(Y: Labels, Z: Array, threshold: float = 0.5) -> Evaluation:
-    """Compute every figure from labels int64 (1, m) and scores float64 (1, m).
+def evaluate_scores(
+    Y: Labels, Z: Array, threshold: float = 0.5, temperature: float = 1.0, unsure: float = 0.8
+) -> Evaluation:
+    """Compute every figure from labels int64 (1, m) and scores float64 (1, m), m at least 1.
 
-    An example is called a cat where its probability lies above `threshold`.
+    The probability is σ(Z / temperature); an example is called a cat where it lies above
+    `threshold`.
     """
-    A = sigmoid(Z)
+    calibrated = Z / temperature
+    A = sigmoid(calibrated)
+    sure = np.minimum(A, 1 - A) < min(unsure, 1 - unsure) - 1e-12
     predicted = A > threshold
     actual = Y == 1
     tp, fp = int(np.sum(predicted & actual)), int(np.sum(predicted & ~actual))
@@ -131,7 +148,11 @@ def evaluate_scores(Y: Labels, Z: Array, threshold: float = 0.5) -> Evaluation:
         f1=_ratio(2 * tp, 2 * tp + fp + fn),
         confusion=((tn, fp), (fn, tp)),
         roc_auc=roc_auc(Y, Z),
-        log_loss=cost(Z, Y.astype(np.float64)),
+        log_loss=cost(calibrated, Y.astype(np.float64)),
         brier=float(np.mean((A - Y) ** 2)),
         ece=calibration_error(Y, A),
+        ece_uncalibrated=calibration_error(Y, sigmoid(Z)),
+        unsure=unsure,
+        coverage=Proportion(int(sure.sum()), Y.size),
+        sure_accuracy=accuracy(Y[sure], predicted[sure]) if sure.any() else None,
     )

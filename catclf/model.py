@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf import __version__, features, files, logistic
+from catclf.dataset import IMAGE_SIZE, check_images
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
 from catclf.logistic import Array
 
 FORMAT_VERSION = 1
-IMAGE_SIZE = 64
 MAX_FILE_BYTES = 256 * 2**20
+PREFIX = "features_"
+"""Of the names of a feature map's own arrays in the file."""
 BLOCK = 1024
 """How many images are turned into features at a time."""
 
@@ -39,6 +41,8 @@ class Model:
         What turns images into X.
     threshold : float
         An image whose probability lies above it is called class 1.
+    temperature : float
+        T by which scores are divided before they become probabilities.
     costs : list of (iteration, cost in nats)
     provenance : dict
         How the model came about: solver, training data, cross-validation; plain JSON values.
@@ -49,11 +53,19 @@ class Model:
     classes: tuple[str, str]
     features: FeatureMap
     threshold: float = 0.5
+    temperature: float = 1.0
     costs: list[tuple[int, float]] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def scores(self, images: NDArray[np.uint8]) -> Array:
-        """Score images uint8 (m, 64, 64, 3): Z float64 (1, m), log-odds of class 1."""
+        """Score images uint8 (m, 64, 64, 3): Z float64 (1, m), log-odds of class 1.
+
+        Raises
+        ------
+        DataError
+            If the images are of another type or shape.
+        """
+        check_images(images)
         blocks = [
             logistic.forward(self.w, self.b, self.features.transform(images[i : i + BLOCK]))
             for i in range(0, len(images), BLOCK)
@@ -61,8 +73,8 @@ class Model:
         return np.concatenate(blocks, axis=1) if blocks else np.zeros((1, 0))
 
     def probabilities(self, images: NDArray[np.uint8]) -> Array:
-        """Give each image's probability of class 1: A float64 (1, m), in [0, 1]."""
-        return logistic.sigmoid(self.scores(images))
+        """Give each image's probability of class 1: A = σ(Z/T) float64 (1, m), in [0, 1]."""
+        return logistic.sigmoid(self.scores(images) / self.temperature)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path`, whole or not at all; the name is taken as given.
@@ -70,30 +82,55 @@ class Model:
         Raises
         ------
         ModelError
-            If it cannot be written; what was there before stays.
+            If it cannot be written, what is there is no model, or the weights are not finite; what
+            was there before stays.
         """
+        check_target(path)
+        if not (np.isfinite(self.w).all() and np.isfinite(self.b)):
+            raise ModelError(f"{os.fspath(path)}: not written, for its weights are not finite")
         meta = {
             "format_version": FORMAT_VERSION,
             "catclf_version": __version__,
             "classes": {"negative": self.classes[0], "positive": self.classes[1]},
-            "features": {"name": self.features.name},
+            "features": {"name": self.features.name, "settings": self.features.settings()},
             "image_size": IMAGE_SIZE,
             "threshold": self.threshold,
+            "temperature": self.temperature,
             **self.provenance,
+        }
+        arrays: dict[str, Any] = {
+            "w": self.w,
+            "b": np.array(self.b, dtype=np.float64),
+            "costs": np.array(self.costs, dtype=np.float64).reshape(-1, 2),
+            "meta": np.array(json.dumps(meta, sort_keys=True)),
+            **{PREFIX + key: array for key, array in self.features.arrays().items()},
         }
         try:
             with files.replacing(path) as file:
-                np.savez(
-                    file,
-                    w=self.w,
-                    b=np.float64(self.b),
-                    costs=np.array(self.costs, dtype=np.float64).reshape(-1, 2),
-                    meta=np.array(json.dumps(meta, sort_keys=True)),
-                )
+                np.savez(file, **arrays)
         except OSError as error:
-            raise ModelError(
-                f"{os.fspath(path)}: the model cannot be written ({error.strerror or error})"
-            ) from error
+            raise _cannot_write(path, error) from error
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Raise ModelError if a model could not, or should not, be written to `path`.
+
+    What is there already is replaced only if it is a model, or empty.
+    """
+    try:
+        files.check_writable(path)
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                head = file.read(64)
+            # A model is a zip archive whose first member is w.npy.
+            if head and not (head.startswith(b"PK") and head[30:35] == b"w.npy"):
+                raise OSError("what is there is no model; name another file")
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: str | os.PathLike[str], error: OSError) -> ModelError:
+    return ModelError(f"{os.fspath(path)}: the model cannot be written ({error.strerror or error})")
 
 
 _OWN_META: dict[str, type | tuple[type, ...]] = {
@@ -103,6 +140,7 @@ _OWN_META: dict[str, type | tuple[type, ...]] = {
     "features": dict,
     "image_size": int,
     "threshold": (int, float),
+    "temperature": (int, float),
 }
 
 
@@ -117,8 +155,9 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     """
     name = os.fspath(path)
     arrays = _read_arrays(name)
-    if set(arrays) != {"w", "b", "costs", "meta"} or arrays["meta"].dtype.kind != "U":
-        raise ModelError(f"{name}: not a catclf model; train one with: catclf train --out {name}")
+    own = {key for key in arrays if not key.startswith(PREFIX)}
+    if own != {"w", "b", "costs", "meta"} or arrays["meta"].dtype.kind != "U":
+        raise ModelError(f"{name}: not a catclf model; make one with: catclf train")
     try:
         meta = json.loads(str(arrays["meta"]))
         version = meta["format_version"]
@@ -131,7 +170,14 @@ def load_model(path: str | os.PathLike[str]) -> Model:
             raise ValueError("a setting of the wrong type")
         if version != FORMAT_VERSION or meta["image_size"] != IMAGE_SIZE:
             raise ValueError("an unknown format version or image size")
+        if meta["features"]["name"] not in features.MAPS:
+            raise ModelError(
+                f"{name}: its features, {meta['features']['name']!r}, are not known to this catclf "
+                f"{__version__}; upgrade catclf"
+            )
         return _build(arrays, meta)
+    except ModelError:
+        raise
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{name}: a damaged catclf model ({error})") from error
 
@@ -140,20 +186,26 @@ def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
     w, b, costs = arrays["w"], arrays["b"], arrays["costs"]
     if any(array.dtype != np.float64 for array in (w, b, costs)):
         raise ValueError("arrays that are not float64")
-    feature_map = features.by_name(meta["features"]["name"])
+    extra = {k.removeprefix(PREFIX): array for k, array in arrays.items() if k.startswith(PREFIX)}
+    feature_map = features.restore(meta["features"]["name"], meta["features"]["settings"], extra)
+    if set(extra) != set(feature_map.arrays()):
+        raise ValueError("arrays that do not belong to its features")
     if w.shape != (feature_map.n_x, 1) or b.shape != () or costs.shape != (len(costs), 2):
         raise ValueError(f"shapes w {w.shape}, b {b.shape}, costs {costs.shape}")
-    if not all(np.isfinite(array).all() for array in (w, b, costs)):
+    if not all(np.isfinite(array).all() for array in (w, b, costs, *extra.values())):
         raise ValueError("weights that are not finite")
     classes = (meta["classes"]["negative"], meta["classes"]["positive"])
     if not all(isinstance(name, str) for name in classes) or not 0 <= meta["threshold"] <= 1:
         raise ValueError("class names or threshold")
+    if not 0 < meta["temperature"] < np.inf:
+        raise ValueError("temperature")
     return Model(
         w=w,
         b=float(b),
         classes=classes,
         features=feature_map,
         threshold=float(meta["threshold"]),
+        temperature=float(meta["temperature"]),
         costs=[(int(iteration), float(cost)) for iteration, cost in costs],
         provenance={key: value for key, value in meta.items() if key not in _OWN_META},
     )

@@ -4,61 +4,104 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf import features as feature_maps
 from catclf import metrics
-from catclf.datasets import Dataset, load_dataset
+from catclf.calibration import fit_temperature
+from catclf.dataset import Dataset
+from catclf.datasets import load_dataset
 from catclf.errors import DataError, ParameterError
-from catclf.features.pixels import Pixels
 from catclf.logistic import sigmoid
 from catclf.metrics import Evaluation
 from catclf.model import Model
-from catclf.training import coordinates as coordinate_systems
-from catclf.training.descent import gradient_descent
-from catclf.training.folds import sample_weights, stratified_folds
+from catclf.training.folds import stratified_folds
+from catclf.training.solver import Solver
 
 FOLD_SEED = 0
 
 
-def check_settings(learning_rate: float, iterations: int, l2: float, cv: int) -> str | None:
-    """Say what is wrong with the settings of a training run, or nothing."""
-    if not (isfinite(learning_rate) and learning_rate > 0):
-        return f"the learning rate must be a positive number, not {learning_rate:g}"
-    if iterations < 1:
-        return f"the iterations must be at least 1, not {iterations}"
-    if not (isfinite(l2) and l2 >= 0):
-        return f"l2 must be zero or a positive number, not {l2:g}"
-    if cv < 0 or cv == 1:
-        return f"cross-validation needs 2 folds or more, or 0 for none, not {cv}"
-    return None
+def check_settings(
+    *,
+    features: str | None = None,
+    dictionary: int | None = None,
+    pool: int | None = None,
+    l2: float | None = None,
+    cv: int = 5,
+    auto: bool = False,
+    **solver: Any,
+) -> tuple[Solver, dict[str, int]]:
+    """Check the settings of a training run, before work is spent on it.
+
+    Returns
+    -------
+    Solver
+        As the settings say.
+    dict
+        The settings of the feature map, of those that were given.
+
+    Raises
+    ------
+    ParameterError
+        Naming the first setting that makes no sense.
+    """
+    given = {"dictionary": dictionary, "pool": pool}
+    of_map = {key: value for key, value in given.items() if value is not None}
+    problem = None
+    if features is not None and features not in feature_maps.MAPS:
+        problem = f"features are {', '.join(feature_maps.MAPS)}, not {features!r}"
+    elif of_map and features != "patches" and not (auto and features is None):
+        problem = f"{' and '.join(of_map)} go with --features patches"
+    elif of_map and min(of_map.values()) < 1:
+        problem = f"dictionary and pool must be at least 1, not {min(of_map.values())}"
+    elif auto and l2 == 0:
+        problem = "with --auto l2 must be above 0, not 0"
+    elif cv < 0 or cv == 1 or (auto and cv == 0):
+        none = "" if auto else ", or 0 for none"
+        problem = f"cross-validation needs 2 folds or more{none}, not {cv}"
+    if problem:
+        raise ParameterError(problem)
+    how = Solver(name=solver.pop("solver", "descent"), l2=float(l2 or 0.0), **solver)
+    if auto and l2 is None:
+        return how, of_map
+    how.check()
+    return how, of_map
 
 
 def train(
     data: Dataset | str | os.PathLike[str] | None = None,
     *,
+    features: str | None = None,
+    dictionary: int | None = None,
+    pool: int | None = None,
+    solver: str = "descent",
     learning_rate: float = 0.005,
     iterations: int = 2000,
-    l2: float = 0.0,
-    cv: int = 5,
+    l2: float | None = None,
+    tolerance: float = 1e-8,
     coordinates: str = "auto",
+    cv: int = 5,
     callback: Callable[[int, float], None] | None = None,
 ) -> Model:
-    """Train the lesson's logistic regression: pixels / 255, zeros, full-batch gradient descent.
+    """Train a logistic regression; without settings, the lesson's own.
+
+    That is pixels / 255, zeros, and 2,000 steps of full-batch gradient descent at a rate of 0.005.
 
     Parameters
     ----------
     data : Dataset or what `load_dataset` takes
         The training images.
-    learning_rate, iterations, l2
-        α, the number of steps, and λ of the penalty (λ/2)‖w‖².
+    features : "pixels", "patches" or "conv", optional
+        What the regression sees; pixels by default.
+    dictionary, pool : int, optional
+        Of patches: how many there are, and into how many cells, each way, they are pooled.
+    solver, learning_rate, iterations, l2, tolerance, coordinates
+        See `catclf.training.solver.Solver`.
     cv : int
         Folds of cross-validation, 0 for none; fewer where a class has fewer examples.
-    coordinates : "auto", "primal" or "gram"
-        Where descent runs; the result is the same.
     callback : callable, optional
         Called as callback(iteration, cost) before each step.
 
@@ -66,7 +109,8 @@ def train(
     -------
     Model
         Its `provenance` holds the settings, the data's counts and digest, and how many training
-        images, and images of left-out folds, come out right.
+        images, and images of left-out folds, come out right. Cross-validation also fits its
+        temperature.
 
     Raises
     ------
@@ -75,59 +119,60 @@ def train(
     ParameterError
         If a setting makes no sense, or the cost stops being finite.
     """
-    problem = check_settings(learning_rate, iterations, l2, cv)
-    if problem:
-        raise ParameterError(problem)
+    how, of_map = check_settings(
+        features=features,
+        dictionary=dictionary,
+        pool=pool,
+        l2=l2,
+        cv=cv,
+        solver=solver,
+        learning_rate=learning_rate,
+        iterations=iterations,
+        tolerance=tolerance,
+        coordinates=coordinates,
+    )
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
     missing = [name for name, count in dataset.counts.items() if count == 0]
     if missing:
         raise DataError(f"{dataset.name}: holds no {missing[0]}; training needs both classes")
 
-    m = len(dataset)
     k = min(cv, *dataset.counts.values())
     folds = stratified_folds(dataset.Y, k, FOLD_SEED) if k >= 2 else None
-    features = Pixels()
-    X = features.transform(dataset.images).astype(np.float64)
-    system = coordinate_systems.choose(X, iterations, coordinates)
-    fit = gradient_descent(
-        system,
-        dataset.Y.astype(np.float64),
-        sample_weights(m, folds),
-        learning_rate=learning_rate,
-        iterations=iterations,
-        l2=l2,
-        callback=callback,
+    feature_map = feature_maps.fit(features or "pixels", dataset.images, **of_map)
+    X = feature_map.transform(dataset.images).astype(np.float64)
+    fit, out_of_fold = how.fit(
+        X, dataset.Y, scaled=feature_map.standardised, folds=folds, callback=callback
     )
 
     def score(Z: NDArray[np.float64]) -> dict[str, int]:
         right = metrics.accuracy(dataset.Y, Z > 0)
-        return right._asdict()
+        return {"correct": right.correct, "n": right.n}
 
-    cross_validation = None
-    if folds is not None:
-        out_of_fold = fit.Z[1 + folds, np.arange(m)].reshape(1, m)
+    cross_validation, temperature = None, 1.0
+    if out_of_fold is not None:
+        temperature = fit_temperature(dataset.Y, out_of_fold)
         cross_validation = {"folds": k, "seed": FOLD_SEED, **score(out_of_fold)}
     provenance: dict[str, Any] = {
-        "solver": {
-            "name": "gradient descent",
-            "start": "zeros",
-            "learning_rate": learning_rate,
-            "iterations": iterations,
-            "l2": l2,
-            "coordinates": system.name,
-        },
+        "solver": how.settings(),
         "data": {"name": dataset.name, "counts": dataset.counts, "sha256": dataset.sha256},
-        "training": score(fit.Z[:1]),
+        "training": score(fit.Z),
         "cross_validation": cross_validation,
     }
-    w, b = np.ascontiguousarray(fit.w[:, :1]), float(fit.b[0, 0])
-    return Model(w, b, dataset.classes, features, costs=fit.costs, provenance=provenance)
+    return Model(
+        w=np.ascontiguousarray(fit.w),
+        b=float(fit.b[0, 0]),
+        classes=dataset.classes,
+        features=feature_map,
+        temperature=temperature,
+        costs=fit.costs,
+        provenance=provenance,
+    )
 
 
 def evaluate(
-    model: Model, data: Dataset | str | os.PathLike[str] | None = None
+    model: Model, data: Dataset | str | os.PathLike[str] | None = None, *, unsure: float = 0.8
 ) -> tuple[Evaluation, NDArray[np.float64]]:
-    """Compare a model with labelled images.
+    """Compare a model with labelled images; `unsure` is the band's upper end.
 
     Returns
     -------
@@ -142,10 +187,14 @@ def evaluate(
         If the data cannot be read, or its classes are not the model's.
     """
     dataset = data if isinstance(data, Dataset) else load_dataset(data, split="test")
-    if dataset.classes != model.classes:
+    if len(dataset) == 0:
+        raise DataError(f"{dataset.name}: holds no images")
+    if dataset.classes[1].casefold() != model.classes[1].casefold():
         raise DataError(
             f"{dataset.name}: its classes are {' and '.join(dataset.classes)}, "
-            f"the model's {' and '.join(model.classes)}"
+            f"the model's {' and '.join(model.classes)}; name the model's with --cat-class"
         )
     Z = model.scores(dataset.images)
-    return metrics.evaluate_scores(dataset.Y, Z, model.threshold), sigmoid(Z)
+    T = model.temperature
+    figures = metrics.evaluate_scores(dataset.Y, Z, model.threshold, T, unsure)
+    return figures, sigmoid(Z / T)

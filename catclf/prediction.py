@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from catclf.datasets import walk_files
 from catclf.errors import DataError, NotAnImageError
+from catclf.folders import walk_files
 from catclf.images import load_image
 from catclf.model import Model
 
@@ -26,12 +26,15 @@ class Prediction:
         Of the model's class 1; NaN where the image could not be read.
     error : str
         Why the image could not be read; empty where it could.
+    kind : type, optional
+        Of the error.
     """
 
     path: str
     label: str = ""
     probability: float = float("nan")
     error: str = ""
+    kind: type[DataError] | None = None
 
 
 def predict(
@@ -39,6 +42,7 @@ def predict(
     sources: Iterable[str | os.PathLike[str] | tuple[str, bytes]],
     *,
     threshold: float | None = None,
+    unsure: float | None = None,
 ) -> Iterator[Prediction]:
     """Predict images, one after another, in order.
 
@@ -50,48 +54,62 @@ def predict(
         and pairs (name, content) of images already in memory.
     threshold : float, optional
         In place of the model's.
+    unsure : float, optional
+        Label what lies between 1 - unsure and unsure, ends included, "unsure".
 
     Yields
     ------
     Prediction
         For each image; one with an `error` for each that cannot be read.
+
+    Raises
+    ------
+    TypeError
+        If `sources` is a single path rather than several.
     """
+    if isinstance(sources, str | os.PathLike):
+        raise TypeError(f"expected several sources, as [{os.fspath(sources)!r}], not one")
     limit = model.threshold if threshold is None else threshold
-    for name, content, inside_folder in _images_of(sources):
-        if isinstance(content, DataError):
-            yield Prediction(name, error=str(content))
-            continue
-        try:
-            image = load_image(content)
-        except NotAnImageError as error:
-            if not inside_folder:
-                yield Prediction(name, error=str(error))
-        except DataError as error:
-            yield Prediction(name, error=str(error))
-        else:
-            p = float(model.probabilities(image[None])[0, 0])
-            yield Prediction(name, model.classes[int(p > limit)], p)
+
+    def label(p: float) -> str:
+        if unsure is not None and min(p, 1 - p) >= min(unsure, 1 - unsure) - 1e-12:
+            return "unsure"
+        return model.classes[int(p > limit)]
+
+    return _predict(model, sources, label)
 
 
-def _images_of(
+def _predict(
+    model: Model,
     sources: Iterable[str | os.PathLike[str] | tuple[str, bytes]],
-) -> Iterator[tuple[str, str | bytes | DataError, bool]]:
-    """Give each image's name and path or content, and whether it was found in a folder."""
+    label: Callable[[float], str],
+) -> Iterator[Prediction]:
     for source in sources:
         if isinstance(source, tuple):
-            yield source[0], source[1], False
+            yield _one(model, source[0], source[1], label)
             continue
         name = os.fspath(source)
         if not os.path.isdir(name):
-            yield name, name, False
+            yield _one(model, name, name, label)
             continue
         empty = True
-        try:
-            for path in walk_files(Path(name)):
-                empty = False
-                yield str(path), str(path), True
-        except DataError as error:
-            yield name, error, False
-        else:
-            if empty:
-                yield name, DataError("the folder holds no files"), False
+        for found in walk_files(Path(name)):
+            if isinstance(found, DataError):
+                prediction = Prediction(name, error=str(found).removeprefix(f"{name}: "))
+            else:
+                prediction = _one(model, str(found), str(found), label)
+                if prediction.kind is NotAnImageError:
+                    continue
+            empty = False
+            yield prediction
+        if empty:
+            yield Prediction(name, error="the folder holds no images")
+
+
+def _one(model: Model, name: str, source: str | bytes, label: Callable[[float], str]) -> Prediction:
+    try:
+        image = load_image(source)
+    except DataError as error:
+        return Prediction(name, error=str(error), kind=type(error))
+    p = float(model.probabilities(image[None])[0, 0])
+    return Prediction(name, label(p), p)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catclf.datasets import Dataset
+from catclf.dataset import Dataset
 from catclf.drawings import draw
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

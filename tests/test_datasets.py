@@ -7,9 +7,11 @@ import h5py
 import numpy as np
 import pytest
 
-from catclf.datasets import COURSE_FILE, Dataset, load_dataset, walk_files
+from catclf.dataset import Dataset
+from catclf.datasets import COURSE_FILE, load_dataset
 from catclf.drawings import draw
 from catclf.errors import DataError
+from catclf.folders import walk_files
 
 
 def write_h5(path, prefix="train", **changes):
@@ -70,7 +72,7 @@ def test_labels_may_be_a_row_or_a_column(tmp_path, labels):
 
 BAD_H5 = {
     "no images": ({"train_set_x": None}, "expected train_set_x"),
-    "no labels": ({"train_set_y": None}, "no train_set_y"),
+    "no labels": ({"train_set_y": None}, "no arrays"),
     "floats": ({"train_set_x": np.zeros((6, 64, 64, 3))}, "float64"),
     "another size": ({"train_set_x": np.zeros((6, 32, 32, 3), np.uint8)}, "32, 32"),
     "flat": ({"train_set_x": np.zeros((6, 12288), np.uint8)}, "12288"),
@@ -165,7 +167,7 @@ def test_what_is_skipped_is_counted(class_folder):
 
 
 def test_folders_without_images_are_refused(tmp_path):
-    with pytest.raises(DataError, match="found no folder"):
+    with pytest.raises(DataError, match="holds no folders"):
         load_dataset(tmp_path)
     (tmp_path / "cat").mkdir()
     with pytest.raises(DataError, match="no image"):

@@ -38,14 +38,18 @@ def test_a_saved_model_predicts_the_same(model, drawn, tmp_path):
     costs=st.lists(st.tuples(st.integers(0, 10**9), st.floats(0, 1e300)), max_size=5),
     classes=st.tuples(st.text(), st.text()),
     threshold=st.floats(0, 1),
+    temperature=st.floats(1e-3, 1e3),
 )
-def test_any_model_comes_back_as_it_was(tmp_path_factory, w, b, costs, classes, threshold):
+def test_any_model_comes_back_as_it_was(
+    tmp_path_factory, w, b, costs, classes, threshold, temperature
+):
     path = tmp_path_factory.mktemp("m") / "m"
-    Model(w, b, classes, Pixels(), threshold, costs, {"note": classes[0]}).save(path)
+    Model(w, b, classes, Pixels(), threshold, temperature, costs, {"note": classes[0]}).save(path)
     loaded = load_model(path)
     np.testing.assert_array_equal(loaded.w, w)
     assert (loaded.b, loaded.costs, loaded.classes) == (b, costs, classes)
-    assert (loaded.threshold, loaded.provenance) == (threshold, {"note": classes[0]})
+    assert (loaded.threshold, loaded.temperature) == (threshold, temperature)
+    assert loaded.provenance == {"note": classes[0]}
 
 
 def test_the_same_training_gives_the_same_bytes(model, drawn, tmp_path):
@@ -64,7 +68,7 @@ def test_the_file_says_how_the_model_came_about(model, drawn, tmp_path):
         assert npz["w"].shape == (12288, 1)
     assert meta["format_version"] == 1
     assert meta["classes"] == {"negative": "non-cat", "positive": "cat"}
-    assert meta["features"] == {"name": "pixels"}
+    assert meta["features"] == {"name": "pixels", "settings": {}}
     assert meta["image_size"] == 64
     assert meta["data"] == {
         "name": "drawn",
@@ -88,9 +92,10 @@ def npz_bytes(meta=None, compressed=False, **changes):
         "format_version": 1,
         "catclf_version": "0",
         "classes": {"negative": "non-cat", "positive": "cat"},
-        "features": {"name": "pixels"},
+        "features": {"name": "pixels", "settings": {}},
         "image_size": 64,
         "threshold": 0.5,
+        "temperature": 1.0,
     }
     arrays = {
         "w": np.zeros((12288, 1)),
@@ -137,7 +142,8 @@ BAD = {
     "costs of another shape": npz_bytes(costs=np.zeros(3)),
     "a newer format": npz_bytes(meta={"format_version": 2}),
     "an unknown format": npz_bytes(meta={"format_version": 0}),
-    "unknown features": npz_bytes(meta={"features": {"name": "eyes"}}),
+    "unknown features": npz_bytes(meta={"features": {"name": "eyes", "settings": {}}}),
+    "a temperature of nothing": npz_bytes(meta={"temperature": 0.0}),
     "a threshold that is none": npz_bytes(meta={"threshold": 2}),
     "a class without a name": npz_bytes(meta={"classes": {"negative": 1, "positive": "cat"}}),
     "a setting of the wrong type": npz_bytes(meta={"image_size": "64"}),

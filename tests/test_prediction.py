@@ -47,7 +47,7 @@ def test_bad_images_are_told_and_the_rest_go_on(model, class_folder):
         assert p.label == ""
         assert math.isnan(p.probability)
     assert "no such file" in found[2].error
-    assert "no files" in found[3].error
+    assert "no images" in found[3].error
 
 
 def test_the_threshold_decides(model, class_folder):

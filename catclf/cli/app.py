@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -21,25 +19,26 @@ class Commands(TyperGroup):
     """The commands, with every way of ending turned into a line and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
-        output.tolerate_any_text()
+        output.prepare_streams()
         try:
             result = super().invoke(ctx)
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            output.flush()
             return result
         except CatclfError as error:
             output.error(str(error))
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            output.error("interrupted; nothing was written")
+            output.error("interrupted")
             raise typer.Exit(130) from None
-        except BrokenPipeError:
-            # The reader, `head` say, has all it wants: end quietly. What is still buffered goes
-            # nowhere, or Python would complain of it at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
         except MemoryError:
             output.error("not enough memory for data of this size")
+            raise typer.Exit(3) from None
+        except BrokenPipeError:
+            output.abandon_stdout()
+            raise typer.Exit(0) from None
+        except OSError as error:  # of the files that are read and written, each command tells
+            output.error(f"the output cannot be written ({error.strerror or error})")
+            output.abandon_stdout()
             raise typer.Exit(3) from None
 
 

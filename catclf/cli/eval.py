@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from catclf.datasets import Dataset
+    from catclf.dataset import Dataset
     from catclf.metrics import Evaluation
     from catclf.model import Model
 
@@ -27,12 +28,15 @@ def evaluate(
             "Default: datasets/test_catvnoncat.h5 if there, else drawings not trained on.",
         ),
     ] = None,
-    model: output.ModelPath = output.DEFAULT_MODEL,
+    model: output.ModelPath = None,
     cat_class: output.CatClass = None,
     fail_under: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Exit with 1 if the accuracy is below this."),
+        typer.Option(callback=output.share, help="Exit with 1 if the accuracy is below this."),
     ] = None,
+    unsure: Annotated[
+        float, typer.Option(callback=output.share, help="Unsure from 1 - this up to this.")
+    ] = 0.8,
     errors: Annotated[int, typer.Option(min=0, metavar="N", help="List the N worst mistakes.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: output.Quiet = False,
@@ -45,27 +49,26 @@ def evaluate(
     catclf eval photos/test --fail-under 0.8
     """
     from catclf import pipeline
-    from catclf.datasets import load_dataset
     from catclf.model import load_model
 
-    trained = load_model(model)
-    output.note(f"model: {model}", quiet)
-    with output.progress_bar("reading", 1, quiet) as advance:
-        progress = None if advance is None else lambda done, total: advance(done / total, "photos")
-        dataset = load_dataset(data, split="test", cat_class=cat_class, progress=progress)
-    for line in dataset.notes:
-        output.note(line, quiet)
-    figures, A = pipeline.evaluate(trained, dataset)
+    path = output.find_model(model)
+    trained = load_model(path)
+    output.note(f"model: {os.fspath(path)}", quiet)
+    dataset = output.read(data, "test", cat_class, quiet)
+    if dataset.sha256 == trained.provenance["data"]["sha256"]:
+        output.note("these are the images that the model was trained on", quiet)
+    figures, A = pipeline.evaluate(trained, dataset, unsure=unsure)
     worst = _worst(trained, dataset, A, errors)
-    if as_json:
-        listed = {"errors": worst} if errors else {}
-        print(json.dumps({**_summary(figures), **listed}))
-    else:
-        _show(trained, figures)
-        if errors:
-            print()
-            rows = [(str(w["path"]), str(w["class"]), f"{w['probability']:.4f}") for w in worst]
-            output.table(["worst mistakes", "is", f"P({trained.classes[1]})"], rows)
+    with output.reader_may_leave():
+        if as_json:
+            listed = {"errors": worst} if errors else {}
+            print(json.dumps({**_summary(figures), **listed}))
+        else:
+            _show(trained, figures)
+            if worst:
+                rows = [(str(w["path"]), str(w["class"]), f"{w['probability']:.4f}") for w in worst]
+                print()
+                output.table(["worst mistakes", "is", f"P({trained.classes[1]})"], rows)
     if fail_under is not None and figures.accuracy.value < fail_under:
         output.error(f"accuracy {figures.accuracy.value:.4f} is below {fail_under:g}")
         raise typer.Exit(1)
@@ -104,6 +107,10 @@ def _summary(figures: Evaluation) -> dict[str, object]:
         "log_loss": figures.log_loss,
         "brier": figures.brier,
         "ece": figures.ece,
+        "ece_uncalibrated": figures.ece_uncalibrated,
+        "unsure": figures.unsure,
+        "coverage": figures.coverage.value,
+        "sure_accuracy": figures.sure_accuracy.value if figures.sure_accuracy else None,
     }
 
 
@@ -115,6 +122,8 @@ def _show(model: Model, figures: Evaluation) -> None:
     value, interval = output.percent(figures.accuracy)
     baseline, baseline_interval = output.percent(figures.majority)
     area = "undefined" if figures.roc_auc is None else f"{figures.roc_auc:.4f}"
+    low, high = sorted((figures.unsure, 1 - figures.unsure))
+    sure = output.percent(figures.sure_accuracy) if figures.sure_accuracy else ("undefined", "")
     output.table(
         [f"on {figures.n} images", "", "95% interval"],
         [
@@ -128,6 +137,9 @@ def _show(model: Model, figures: Evaluation) -> None:
             ("log loss (nats)", f"{figures.log_loss:.4f}", ""),
             ("Brier score", f"{figures.brier:.4f}", ""),
             ("calibration error", ratio(figures.ece), ""),
+            ("  before calibration", ratio(figures.ece_uncalibrated), ""),
+            (f"sure: not {low:.2g} to {high:.2g}", *output.percent(figures.coverage)),
+            ("  accuracy where sure", *sure),
         ],
     )
     print()

@@ -5,24 +5,38 @@ Results go to stdout, all else to stderr. Rich is imported where a table or a ba
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from catclf.dataset import Dataset, Split
     from catclf.metrics import Proportion
 
 DEFAULT_MODEL = "models/catclf.npz"
+PHOTOS = "photos"
+"""Names the model that is shipped."""
+
+Advance = Callable[..., None]
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing to stderr but errors.")]
 ModelPath = Annotated[
-    str, typer.Option("--model", "-m", envvar="CATCLF_MODEL", help="The model to use.")
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="PATH",
+        envvar="CATCLF_MODEL",
+        help=f"The model to use. [default: {DEFAULT_MODEL} if there, else {PHOTOS}, "
+        "the one that is shipped]",
+    ),
 ]
 CatClass = Annotated[
     str | None,
@@ -30,11 +44,52 @@ CatClass = Annotated[
 ]
 
 
-def tolerate_any_text() -> None:
-    """Let stdout and stderr take any text: what their encoding lacks is escaped."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
+def share(value: float | None) -> float | None:
+    """Check an option that is a share: 0 to 1, and a number."""
+    if value is not None and not 0 <= value <= 1:
+        raise typer.BadParameter(f"expected a number from 0 to 1, not {value:g}")
+    return value
+
+
+def prepare_streams() -> None:
+    """Make stdout and stderr take any text, escaping what their encoding lacks, even if closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def flush() -> None:
+    """Write out what stdout still holds."""
+    with reader_may_leave():
+        sys.stdout.flush()
+
+
+def abandon_stdout() -> None:
+    """Send what is still to come nowhere, so that Python does not complain of it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """End the block quietly if stdout's reader, `head` say, has all it wants."""
+    try:
+        yield
+    except BrokenPipeError:
+        abandon_stdout()
+
+
+def find_model(path: str | None) -> str | os.PathLike[str]:
+    """Find the model that --model names, or the one to use without it."""
+    if path is None:
+        path = DEFAULT_MODEL if os.path.exists(DEFAULT_MODEL) else PHOTOS
+    if path == PHOTOS:
+        from catclf.features.conv import shipped
+
+        return shipped("photos.npz")
+    return path
 
 
 def printable(text: str) -> str:
@@ -47,12 +102,17 @@ def printable(text: str) -> str:
 def note(text: str, quiet: bool = False) -> None:
     """Write a line to stderr, unless quiet."""
     if not quiet:
-        print(printable(text), file=sys.stderr)
+        _tell(printable(text))
 
 
 def error(text: str) -> None:
     """Write an error, one line, to stderr."""
-    print(f"error: {printable(text)}", file=sys.stderr)
+    _tell(f"error: {printable(text)}")
+
+
+def _tell(line: str) -> None:
+    with suppress(OSError):  # a full or closed stderr must not change how the command ends
+        print(line, file=sys.stderr, flush=True)
 
 
 def command(*words: str) -> str:
@@ -77,20 +137,36 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for i, column in enumerate(columns):
         # Names fold, so that they can be read whole; figures keep to one line.
         drawn.add_column(
-            Text(column), justify="right" if i else "left", overflow="fold", no_wrap=i > 0
+            Text(printable(column)),
+            justify="right" if i else "left",
+            overflow="fold",
+            no_wrap=i > 0,
         )
     for row in rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(drawn)
 
 
+def read(source: str | None, split: Split, cat_class: str | None, quiet: bool) -> Dataset:
+    """Load a data set, with a bar for a folder, and tell how it was read."""
+    from catclf.datasets import load_dataset
+
+    with progress_bar("reading", None, quiet) as advance:
+        progress = None if advance is None else lambda done, n: advance(done, "photos", n)
+        dataset = load_dataset(source, split=split, cat_class=cat_class, progress=progress)
+    for line in dataset.notes:
+        note(line, quiet)
+    return dataset
+
+
 @contextmanager
 def progress_bar(
-    label: str, total: int, quiet: bool
-) -> Iterator[Callable[[int, str], None] | None]:
+    label: str, total: float | None, quiet: bool, counted: bool = True
+) -> Iterator[Advance | None]:
     """Show a bar on stderr while the block runs; give the function that moves it.
 
-    The function takes how much is done and a word on it. There is none where nobody would see.
+    The function takes how much is done, a word on it, and the total if that has changed; with
+    `counted` it shows how many are done a second. There is none where nobody would see.
     """
     if quiet or not sys.stderr.isatty():
         yield None
@@ -110,11 +186,12 @@ def progress_bar(
     ) as bar:
         task = bar.add_task(label, total=total, word="")
 
-        def advance(done: int, word: str) -> None:
+        def advance(done: float, word: str = "", total: float | None = None) -> None:
             nonlocal last
             now = time.perf_counter()
             if now - last > 0.05:  # drawing must not slow down what it shows
                 last = now
-                bar.update(task, completed=done, word=f"{word} {done / (now - start):.0f}/s")
+                rate = f" {done / (now - start):.0f}/s" if counted else ""
+                bar.update(task, completed=done, word=word + rate, total=total)
 
         yield advance

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -23,10 +24,16 @@ def predict(
             metavar="IMAGES...", help="Files, folders with all below them, or - for stdin."
         ),
     ],
-    model: output.ModelPath = output.DEFAULT_MODEL,
+    model: output.ModelPath = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Call it a cat above this, not the model's own."),
+        typer.Option(callback=output.share, help="Call it a cat above this, not the model's own."),
+    ] = None,
+    unsure: Annotated[
+        float | None,
+        typer.Option(
+            callback=output.share, help="Call it unsure from 1 - this up to this, say 0.8."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
@@ -45,40 +52,65 @@ def predict(
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    trained = load_model(model)
-    output.note(f"model: {model}", quiet)
-    sources = (("-", sys.stdin.buffer.read()) if name == "-" else name for name in images)
+    path = output.find_model(model)
+    trained = load_model(path)
+    output.note(f"model: {os.fspath(path)}", quiet)
+    sources = (("-", _stdin()) if name == "-" else name for name in images)
     failed: list[str] = []
-    predictions = _readable(prediction.predict(trained, sources, threshold=threshold), failed)
-    if as_json:
-        _print_json(predictions)
-    elif as_csv:
-        _print_csv(p for p in predictions if not p.error)
-    elif sys.stdout.isatty():
-        rows = [(p.path, p.label, f"{p.probability:.4f}") for p in predictions if not p.error]
-        if rows:
+    table = sys.stdout.isatty() and not (as_json or as_csv)
+    with output.progress_bar("predicting", None, quiet or not table) as advance:
+        found = prediction.predict(trained, sources, threshold=threshold, unsure=unsure)
+        predictions = _readable(found, failed, advance)
+        rows = [(p.path, p.label, f"{p.probability:.4f}") for p in predictions] if table else []
+    with output.reader_may_leave():
+        if as_json:
+            _print_json(found, failed)
+        elif as_csv:
+            _print_csv(predictions)
+        elif rows:
             output.table(["image", "label", f"P({trained.classes[1]})"], rows)
-    else:
-        for p in predictions:
-            if not p.error:
+        else:
+            for p in predictions:
                 label = output.printable(p.label)
                 print(output.printable(p.path), label, f"{p.probability:.6f}", sep="\t")
+        sys.stdout.flush()
     if failed:
         raise typer.Exit(DataError.exit_code)
 
 
-def _readable(predictions: Iterable[Prediction], failed: list[str]) -> Iterator[Prediction]:
-    """Pass predictions on; tell of each that failed."""
-    for prediction in predictions:
+def _stdin() -> bytes:
+    from catclf.errors import DataError
+    from catclf.images import MAX_FILE_BYTES
+
+    if sys.stdin is None:
+        raise DataError("-: stdin is closed; expected an image")
+    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+
+
+def _failure(prediction: Prediction, failed: list[str]) -> None:
+    failed.append(prediction.path)
+    output.error(f"{prediction.path}: {prediction.error}")
+
+
+def _readable(
+    predictions: Iterable[Prediction], failed: list[str], advance: output.Advance | None
+) -> Iterator[Prediction]:
+    """Pass on the predictions of images that could be read; tell of each that could not."""
+    for done, prediction in enumerate(predictions, 1):
         if prediction.error:
-            failed.append(prediction.path)
-            output.error(f"{prediction.path}: {prediction.error}")
-        yield prediction
+            _failure(prediction, failed)
+        else:
+            yield prediction
+        if advance is not None:
+            advance(done)
 
 
-def _print_json(predictions: Iterable[Prediction]) -> None:
+def _print_json(predictions: Iterable[Prediction], failed: list[str]) -> None:
     for p in predictions:
-        found = {"error": p.error} if p.error else {"label": p.label, "probability": p.probability}
+        found: dict[str, object] = {"label": p.label, "probability": p.probability}
+        if p.error:
+            _failure(p, failed)
+            found = {"error": p.error}
         print(json.dumps({"path": p.path, **found}))
 
 
@@ -86,4 +118,5 @@ def _print_csv(predictions: Iterable[Prediction]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["path", "label", "probability"])
     for p in predictions:
-        writer.writerow([p.path, p.label, repr(p.probability)])
+        path = output.printable(p.path) if sys.stdout.isatty() else p.path
+        writer.writerow([path, p.label, repr(p.probability)])

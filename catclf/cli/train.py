@@ -5,36 +5,57 @@ from __future__ import annotations
 import json
 import os
 import time
-from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from catclf.cli import output
+from catclf.cli.summary import show, summary
 
 if TYPE_CHECKING:
-    from catclf.model import Model
-
-COSTS_SHOWN = 20
+    from catclf.dataset import Dataset
+    from catclf.tuning import Tuning
 
 
 def train(
     data: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
-            metavar="DATA",
-            help="An HDF5 file, a folder with a sub-folder per class, or the word drawn. "
+            metavar="DATA...",
+            help="HDF5 files, folders with a sub-folder per class, or the word drawn. "
             "Default: datasets/train_catvnoncat.h5 if there, else drawn.",
         ),
     ] = None,
-    learning_rate: Annotated[float, typer.Option(help="Step size of gradient descent.")] = 0.005,
-    iterations: Annotated[int, typer.Option(help="Steps of gradient descent.")] = 2000,
-    l2: Annotated[float, typer.Option(help="Weight of the penalty (l2 / 2) * |w|^2.")] = 0.0,
-    cv: Annotated[int, typer.Option(help="Folds of cross-validation; 0 for none.")] = 5,
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Choose features and l2 by cross-validation.")
+    ] = False,
+    features: Annotated[
+        Literal["pixels", "patches", "conv"] | None,
+        typer.Option(help="What the regression sees. [default: pixels]"),
+    ] = None,
+    dictionary: Annotated[int | None, typer.Option(help="How many patches. [400]")] = None,
+    pool: Annotated[int | None, typer.Option(help="Cells of patches, each way. [1]")] = None,
+    solver: Annotated[
+        Literal["descent", "newton"], typer.Option(help="The lesson's, or to the optimum.")
+    ] = "descent",
+    learning_rate: Annotated[float, typer.Option(help="Step size of descent.")] = 0.005,
+    iterations: Annotated[int, typer.Option(help="Steps of descent.")] = 2000,
+    l2: Annotated[
+        float | None, typer.Option(help="Weight of the penalty l2/2 |w|^2. [default: 0]")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(help="Relative gradient of newton.")] = 1e-8,
     coordinates: Annotated[
-        Literal["auto", "primal", "gram"],
-        typer.Option(help="Where descent runs; the result is the same."),
+        Literal["auto", "primal", "gram"], typer.Option(help="Of the solver; same result.")
     ] = "auto",
+    cv: Annotated[int, typer.Option(help="Folds of cross-validation; 0: none.")] = 5,
+    group_by: Annotated[
+        Literal["folder"] | None, typer.Option(help="With --auto: what stays in one fold.")
+    ] = None,
+    maximise: Annotated[
+        Literal["accuracy", "balanced-accuracy"],
+        typer.Option(help="With --auto: the threshold's goal."),
+    ] = "accuracy",
     cat_class: output.CatClass = None,
     out: Annotated[
         str, typer.Option("--out", "-o", help="The model file to write.")
@@ -46,109 +67,71 @@ def train(
 
     \b
     catclf train
-    catclf train photos --out models/mine.npz
-    catclf train photos/train --cat-class tabby
+    catclf train photos/train --auto --out models/mine.npz
+    catclf train photos.h5 --features conv --solver newton --l2 0.3
     """
     start = time.perf_counter()
-    from catclf import files, pipeline
-    from catclf.datasets import load_dataset
-    from catclf.errors import ModelError, ParameterError
+    from catclf import pipeline
+    from catclf.model import check_target
 
-    problem = pipeline.check_settings(learning_rate, iterations, l2, cv)
-    if problem:
-        raise ParameterError(problem)
-    try:
-        files.check_writable(out)
-    except OSError as error:
-        reason = error.strerror or error
-        raise ModelError(f"{out}: the model could not be written ({reason})") from None
+    if not auto and (group_by or maximise != "accuracy"):
+        raise typer.BadParameter("--group-by and --maximise go with --auto")
+    choices: dict[str, Any] = {"features": features, "dictionary": dictionary, "pool": pool}
+    how: dict[str, Any] = {
+        "solver": solver,
+        "learning_rate": learning_rate,
+        "iterations": iterations,
+        "tolerance": tolerance,
+        "coordinates": coordinates,
+    }
+    pipeline.check_settings(**choices, l2=l2, cv=cv, auto=auto, **how)
+    check_target(out)
+    dataset = _read(data or [None], cat_class, group_by == "folder", quiet)
 
-    with output.progress_bar("reading", 1, quiet) as advance:
-        progress = None if advance is None else lambda done, total: advance(done / total, "photos")
-        dataset = load_dataset(data, cat_class=cat_class, progress=progress)
-    for line in dataset.notes:
-        output.note(line, quiet)
-
-    with output.progress_bar("training", iterations, quiet) as advance:
-        callback = None if advance is None else lambda i, cost: advance(i, f"cost {cost:.6f}")
-        model = pipeline.train(
-            dataset,
-            learning_rate=learning_rate,
-            iterations=iterations,
-            l2=l2,
-            cv=cv,
-            coordinates=coordinates,
-            callback=callback,
-        )
+    tuning = None
+    if auto:
+        tuning = _tune(dataset, {**choices, "l2": l2, "cv": cv, "maximise": maximise}, quiet)
+        model = tuning.model
+    else:
+        with output.progress_bar("training", iterations, quiet) as advance:
+            callback = None if advance is None else lambda i, J: advance(i, f"cost {J:.6g}")
+            model = pipeline.train(dataset, **choices, l2=l2, cv=cv, callback=callback, **how)
     replaced = os.path.exists(out)
     model.save(out)
     seconds = time.perf_counter() - start
     if replaced:
         output.note(f"replaced the model that was at {out}", quiet)
-    if as_json:
-        print(json.dumps(_summary(model, out, seconds)))
-    else:
-        _show(model, out, seconds, cv)
+    with output.reader_may_leave():
+        if as_json:
+            print(json.dumps(summary(model, tuning, out, seconds)))
+        else:
+            show(model, tuning, out, seconds, cv)
 
 
-def _summary(model: Model, out: str, seconds: float) -> dict[str, object]:
-    training, cv = model.provenance["training"], model.provenance["cross_validation"]
-    return {
-        "model": os.path.abspath(out),
-        "m": training["n"],
-        "n_x": model.features.n_x,
-        "cost": [[iteration, cost] for iteration, cost in model.costs],
-        "train_accuracy": training["correct"] / training["n"],
-        "cv_accuracy": cv["correct"] / cv["n"] if cv else None,
-        "majority": max(model.provenance["data"]["counts"].values()) / training["n"],
-        "seconds": seconds,
-    }
+def _read(
+    sources: Sequence[str | None], cat_class: str | None, by_folder: bool, quiet: bool
+) -> Dataset:
+    from catclf.dataset import join
+
+    parts = [output.read(source, "train", cat_class, quiet) for source in sources]
+    return join([part.grouped_by_folder() if by_folder else part for part in parts])
 
 
-def _show(model: Model, out: str, seconds: float, cv_asked: int) -> None:
-    from catclf.metrics import Proportion
+def _tune(dataset: Dataset, choices: dict[str, Any], quiet: bool) -> Tuning:
+    from catclf.tuning import tune
 
-    def proportion(figures: dict[str, int]) -> Proportion:
-        return Proportion(figures["correct"], figures["n"])
+    told: list[float] = []
 
-    provenance = model.provenance
-    counts = provenance["data"]["counts"]
-    commonest = max(counts, key=counts.__getitem__)
-    training, cv = provenance["training"], provenance["cross_validation"]
-    baseline = Proportion(counts[commonest], training["n"])
+    def note_estimate(spent: float, total: float | None) -> None:
+        if total is not None and not told:
+            told.append(total)
+            output.note(f"about {max(total - spent, 0):.0f} s to go; Ctrl-C keeps the best", quiet)
 
-    _show_costs(model.costs)
-    rows = [("training", *output.percent(proportion(training)))]
-    if cv:
-        rows.append((f"{cv['folds']}-fold CV", *output.percent(proportion(cv))))
-    rows.append((f'always "{commonest}"', *output.percent(baseline)))
-    print()
-    output.table([f"on {training['n']} images", "accuracy", "95% interval"], rows)
-    print()
-    if cv and cv["folds"] < cv_asked:
-        print(f"{cv['folds']} folds, not {cv_asked}: the smaller class has no more examples.")
-    if cv_asked and not cv:
-        print("No cross-validation: it needs two examples of each class.")
-    if cv and cv["correct"] <= baseline.correct:
-        print(
-            f'Cross-validation does not beat always answering "{output.printable(commonest)}":\n'
-            "do not trust this model with new photos."
-        )
-    print(f"{seconds:.2f} s; wrote {output.printable(os.path.abspath(out))}")
-    words = [] if out == output.DEFAULT_MODEL else ["--model", out]
-    print(f"Next: {output.command('catclf', 'predict', *words, 'img.jpg')}")
+    with output.progress_bar("choosing", None, quiet, counted=False) as advance:
 
+        def progress(word: str, spent: float, total: float | None) -> None:
+            note_estimate(spent, total)
+            if advance is not None:
+                advance(spent, word, total)
 
-def _show_costs(costs: list[tuple[int, float]]) -> None:
-    """Print the cost's history, at most 20 values of it, in columns to be read downwards."""
-    from shutil import get_terminal_size
-
-    step = -(-len(costs) // COSTS_SHOWN)
-    cells = [f"{iteration:>7}  {cost:.6f}" for iteration, cost in costs[::step]]
-    columns = max(1, min(4, get_terminal_size().columns // 18))
-    height = -(-len(cells) // columns)
-    print("Cost after so many iterations, in nats:")
-    for row in range(height):
-        print("  ".join(cells[row::height]))
-    if any(later > earlier for (_, earlier), (_, later) in pairwise(costs)):
-        print("It rose on the way: with a smaller --learning-rate it would fall steadily.")
+        return tune(dataset, **choices, progress=progress)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.features.conv import Conv
+from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
 
 
@@ -16,18 +18,47 @@ class FeatureMap(Protocol):
     name: str
     n_x: int
     """How many features an image has."""
+    standardised: bool
+    """Whether training scales each feature to a standard deviation of 1 first."""
+
+    symmetric: bool
+    """Whether an image and its mirror image have the same features."""
 
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Turn images (m, 64, 64, 3) into X (n_x, m), columns being examples."""
+        """Turn images uint8 (m, 64, 64, 3) into X (n_x, m), columns being examples."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """Give what a model file must say of the map, as JSON values."""
+        ...
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Give the arrays that a model file must hold to make the map again."""
         ...
 
 
-def by_name(name: str) -> FeatureMap:
-    """Make the feature map that a model file names.
+MAPS: dict[str, Any] = {"pixels": Pixels, "patches": Patches, "conv": Conv}
+
+
+def fit(name: str, images: NDArray[np.uint8], **settings: int) -> FeatureMap:
+    """Make a feature map by name, learning from images where there is something to learn.
 
     Raises
     ------
     KeyError
         If there is no such map.
     """
-    return {"pixels": Pixels}[name]()
+    fitted: FeatureMap = MAPS[name].fit(images, **settings)
+    return fitted
+
+
+def restore(name: str, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> FeatureMap:
+    """Make the feature map that a model file describes.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If there is no such map, or the description does not fit it.
+    """
+    restored: FeatureMap = MAPS[name].restore(settings, arrays)
+    return restored

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,8 +13,25 @@ class Pixels:
 
     name = "pixels"
     n_x = 64 * 64 * 3
+    standardised = False
+    symmetric = False
+
+    @classmethod
+    def fit(cls, images: NDArray[np.uint8]) -> Pixels:
+        """Learn nothing: there is nothing to learn."""
+        return cls()
+
+    @classmethod
+    def restore(cls, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Pixels:
+        return cls()
 
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn images uint8 (m, 64, 64, 3) into X float32 (12288, m), pixels in [0, 1]."""
         columns = images.reshape(len(images), -1).T
         return np.divide(columns, 255, dtype=np.float32)
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        return {}

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catclf import logistic
 from catclf.errors import ParameterError
@@ -26,6 +27,7 @@ class Coordinates(Protocol):
 
     name: str
     size: int
+    X: Array
 
     def forward(self, v: Array, b: Array | float) -> Array:
         """Score the examples: Z (K, m)."""
@@ -84,11 +86,14 @@ class Gram:
 
     name = "gram"
 
-    def __init__(self, X: Array) -> None:
+    def __init__(self, X: Array, G: Array | None = None) -> None:
         self.X = X
         self.size = X.shape[1]
-        self.G: Array = np.dot(X.T, X)
-        self.G += 1.0
+        self.G: Array = np.dot(X.T, X) + 1.0 if G is None else G
+
+    def subset(self, examples: NDArray[np.intp]) -> Gram:
+        """Give the coordinates of some of the examples; their G is a block of this one."""
+        return Gram(self.X[:, examples], self.G[np.ix_(examples, examples)])
 
     def forward(self, v: Array, b: Array | float) -> Array:
         return logistic.forward(v, b, self.G)

@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from catclf.errors import ParameterError
 from catclf.logistic import Array, loss, sigmoid
 from catclf.training.coordinates import Coordinates
+from catclf.training.fit import Fit
 
 RECORD_EVERY = 100
-
-
-@dataclass(frozen=True)
-class Descent:
-    """What K regressions, descended together, came to.
-
-    Attributes
-    ----------
-    w : float64 (n_x, K)
-    b : float64 (K, 1)
-    Z : float64 (K, m)
-        The final scores of all m examples under each regression.
-    costs : list of (iteration, cost in nats)
-        Of the first regression, every 100 iterations, before the step.
-    """
-
-    w: Array
-    b: Array
-    Z: Array
-    costs: list[tuple[int, float]]
 
 
 def gradient_descent(
@@ -43,7 +23,7 @@ def gradient_descent(
     iterations: int,
     l2: float = 0.0,
     callback: Callable[[int, float], None] | None = None,
-) -> Descent:
+) -> Fit:
     """Take so many steps v := v − α dv, b := b − α db on K regressions at once.
 
     Each minimises J = Σᵢ weightᵢ L(zᵢ, yᵢ) + (λ/2)‖w‖²; the bias is not penalised.
@@ -73,7 +53,8 @@ def gradient_descent(
     v = np.zeros((coordinates.size, len(sample_weight)))
     b: Array | float = 0.0
     costs: list[tuple[int, float]] = []
-    step = learning_rate * sample_weight  # once, rather than α times the gradient at every step
+    # α once, on dZ, rather than on the gradient at every step.
+    alpha_weight = learning_rate * sample_weight
 
     def check(iteration: int, *values: Array) -> None:
         if not all(np.isfinite(value).all() for value in values):
@@ -92,14 +73,14 @@ def gradient_descent(
                 costs.append((iteration, float(J[0])))
             if callback is not None:
                 callback(iteration, costs[-1][1])
-            dv, db = coordinates.backward(step * (sigmoid(Z) - Y))
+            step_v, step_b = coordinates.backward(alpha_weight * (sigmoid(Z) - Y))
             if l2:
                 decay_v, decay_b = coordinates.penalty_backward(v)
-                dv = dv + learning_rate * l2 * decay_v
-                db = db + learning_rate * l2 * decay_b
-            v -= dv
-            b = b - db
+                step_v = step_v + learning_rate * l2 * decay_v
+                step_b = step_b + learning_rate * l2 * decay_b
+            v -= step_v
+            b = b - step_b
         Z = coordinates.forward(v, b)
         w, bias = coordinates.parameters(v, b)
         check(iterations, Z, w, bias)
-    return Descent(w, bias, Z, costs)
+    return Fit(w, bias, Z, costs, v)

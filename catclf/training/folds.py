@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.errors import DataError
 from catclf.logistic import Array
 
 
@@ -33,6 +34,45 @@ def stratified_folds(Y: NDArray[np.int64], k: int, seed: int = 0) -> NDArray[np.
     folds = np.empty(Y.shape[1], dtype=np.int64)
     folds[dealt] = np.arange(Y.shape[1]) % k
     return folds
+
+
+def grouped_folds(
+    Y: NDArray[np.int64], groups: NDArray[np.int64], k: int, seed: int = 0
+) -> NDArray[np.int64]:
+    """Deal whole groups into at most k folds, each with about its share of both classes.
+
+    The largest group goes first, each to the fold that then holds the least of the group's classes;
+    where every example is a group of its own, this is `stratified_folds`.
+
+    Parameters
+    ----------
+    Y, groups : int64 (1, m), int64 (m,)
+        Labels, 0 or 1; the number of each example's group.
+    k, seed : int
+
+    Raises
+    ------
+    DataError
+        If a class has fewer than two groups: it would be missing from a training fold.
+    """
+    _, group = np.unique(groups, return_inverse=True)
+    n = group.max() + 1
+    counts = np.stack([np.bincount(group[Y[0] == y], minlength=n) for y in (0, 1)])
+    k = min(k, *(counts > 0).sum(axis=1).tolist())
+    if k < 2:
+        raise DataError("cross-validation needs two examples, or groups of them, of each class")
+    if n == Y.shape[1]:
+        return stratified_folds(Y, k, seed)
+    shuffled = np.random.default_rng(seed).permutation(n)
+    order = shuffled[np.argsort(-counts.sum(axis=0)[shuffled], kind="stable")]
+    relative = counts / counts.sum(axis=1, keepdims=True)
+    held = np.zeros((k, 2))
+    fold_of = np.empty(n, dtype=np.int64)
+    for g in order:
+        # Of the sum of squares of the folds' shares, what adding this group would add.
+        fold_of[g] = np.argmin(2 * held @ relative[:, g] + 1e-9 * held.sum(axis=1))
+        held[fold_of[g]] += relative[:, g]
+    return fold_of[group]
 
 
 def sample_weights(m: int, folds: NDArray[np.int64] | None = None) -> Array:

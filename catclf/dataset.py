@@ -1,0 +1,128 @@
+"""Labelled images in memory, wherever they came from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf.errors import DataError
+
+Split = Literal["train", "test"]
+Progress = Callable[[int, int], None]
+
+IMAGE_SIZE = 64
+"""Width and height of every image, in pixels."""
+CLASSES = ("non-cat", "cat")
+CAT_NAMES = ("cat", "cats")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled images.
+
+    Attributes
+    ----------
+    images : uint8 (m, 64, 64, 3)
+        RGB, 0 to 255.
+    Y : int64 (1, m)
+        1 for the second class, 0 for the first.
+    classes : (str, str)
+        Names of class 0 and class 1.
+    name : str
+        Where the images come from, in a word.
+    paths : tuple of str
+        The file of each image; empty where they have none.
+    groups : tuple of str
+        What each image belongs with, such as its source; empty where nothing is known.
+    notes : tuple of str
+        What a person should know of how the data was read, a line each.
+    """
+
+    images: NDArray[np.uint8]
+    Y: NDArray[np.int64]
+    classes: tuple[str, str]
+    name: str
+    paths: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_images(self.images)
+        if self.Y.shape != (1, len(self.images)) or not np.isin(self.Y, (0, 1)).all():
+            raise DataError(
+                f"{self.name}: labels are {self.Y.dtype} {self.Y.shape}; "
+                f"expected (1, {len(self.images)}), 0 or 1 each"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many examples each class has, by name."""
+        cats = int(self.Y.sum())
+        return {self.classes[0]: len(self) - cats, self.classes[1]: cats}
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the images' bytes followed by the labels, a byte each."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.images).data)
+        digest.update(self.Y.astype(np.uint8).tobytes())
+        return digest.hexdigest()
+
+    def grouped_by_folder(self) -> Dataset:
+        """Keep the images of each folder together, whatever else they belonged with."""
+        folders = tuple(os.path.dirname(self.label(i)) for i in range(len(self)))
+        return replace(self, groups=folders)
+
+    def label(self, i: int) -> str:
+        """Name example i: its file, or its row."""
+        return self.paths[i] if self.paths else f"{self.name}[{i}]"
+
+
+def check_images(images: NDArray[np.uint8]) -> None:
+    """Raise DataError if these are not uint8 (m, 64, 64, 3)."""
+    expected = (IMAGE_SIZE, IMAGE_SIZE, 3)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != expected:
+        raise DataError(
+            f"images are {images.dtype} {images.shape}; expected uint8 (m, 64, 64, 3), "
+            "pixels from 0 to 255"
+        )
+
+
+def join(datasets: Sequence[Dataset]) -> Dataset:
+    """Put several data sets one after another.
+
+    Raises
+    ------
+    DataError
+        If their classes differ.
+    """
+    first = datasets[0]
+    if len(datasets) == 1:
+        return first
+    for other in datasets[1:]:
+        if other.classes != first.classes:
+            raise DataError(
+                f"{other.name}: its classes are {' and '.join(other.classes)}, "
+                f"those of {first.name} {' and '.join(first.classes)}"
+            )
+    return Dataset(
+        images=np.concatenate([d.images for d in datasets]),
+        Y=np.concatenate([d.Y for d in datasets], axis=1),
+        classes=first.classes,
+        name=" + ".join(d.name for d in datasets),
+        paths=tuple(d.label(i) for d in datasets for i in range(len(d))),
+        groups=tuple(
+            group
+            for d in datasets
+            for group in (d.groups or (f"{d.name}[{i}]" for i in range(len(d))))
+        ),
+        notes=tuple(note for d in datasets for note in d.notes),
+    )

@@ -1,0 +1,169 @@
+"""Features of a small convolutional network, learned once and shipped; run here in numpy.
+
+The last neuron of a network is a logistic regression on the layer before it (LeCun et al. 1998,
+"Gradient-based learning applied to document recognition"). This map is that layer: a chain of
+3 × 3 convolutions with ReLU, some added to their input (He et al. 2016), and 2 × 2 maximum pooling,
+then the mean over the positions of the last map. Batch normalisation is folded into the weights.
+tools/learn_features.py learned them; models/README.md says on what, and how well they do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+FILE = "features.npz"
+BLOCK = 4
+"""Images at a time: more would not fit the processor's cache."""
+
+
+def shipped(name: str) -> Path:
+    """Find a file of models/, in an installed package or in the source tree."""
+    package = Path(__file__).parents[1]
+    installed = package / "models" / name
+    return installed if installed.exists() else package.parent / "models" / name
+
+
+class Conv:
+    """Average each filter of the network's last layer over the image.
+
+    With `mirror`, over the image and its mirror image: a cat is one whichever way it looks.
+    """
+
+    name = "conv"
+    standardised = True
+
+    def __init__(self, mirror: bool = True) -> None:
+        self.mirror = self.symmetric = mirror
+        self._network = _read_network()
+        self.n_x = self._network.n_x
+
+    @classmethod
+    def fit(cls, images: NDArray[np.uint8]) -> Conv:
+        """Learn nothing: the network is shipped."""
+        return cls()
+
+    @classmethod
+    def restore(cls, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Conv:
+        """Make the map that a model was trained on.
+
+        Raises
+        ------
+        ValueError
+            If this catclf ships another network.
+        """
+        network = cls(bool(settings["mirror"]))
+        if settings["sha256"] != network._network.sha256:
+            raise ValueError("it needs the network of another catclf version")
+        return network
+
+    def settings(self) -> dict[str, Any]:
+        return {"mirror": self.mirror, "sha256": self._network.sha256}
+
+    def arrays(self) -> dict[str, Float32]:
+        return {}
+
+    def transform(self, images: NDArray[np.uint8]) -> Float32:
+        """Turn images uint8 (m, 64, 64, 3) into X float32 (n_x, m), averages of activations."""
+        X = np.empty((self.n_x, len(images)), dtype=np.float32)
+        for i in range(0, len(images), BLOCK):
+            block = images[i : i + BLOCK]
+            x = self.last_map(block).mean(axis=(1, 2))
+            if self.mirror:
+                x = (x + self.last_map(block[:, :, ::-1]).mean(axis=(1, 2))) / 2
+            X[:, i : i + BLOCK] = x.T
+        return X
+
+    def last_map(self, images: NDArray[np.uint8]) -> Float32:
+        """Run the network: images uint8 (m, 64, 64, 3) to activations (m, height, width, n_x)."""
+        network = self._network
+        a: Float32 = images * network.scale + network.shift
+        for layer in network.layers:
+            a = _max_pool(a) if layer is None else layer(a)
+        return a
+
+
+@dataclass(frozen=True)
+class _Convolution:
+    """relu(a ∗ weight + bias), with a itself added before the relu in a residual layer."""
+
+    weight: Float32
+    bias: Float32
+    residual: bool
+
+    def __call__(self, a: Float32) -> Float32:
+        k, _, channels, filters = self.weight.shape
+        z = _windows(a, k) @ self.weight.reshape(k * k * channels, filters)
+        z += self.bias
+        z = z.reshape(*a.shape[:3], filters)
+        if self.residual:
+            z += a
+        np.maximum(z, 0.0, out=z)
+        return z
+
+
+def _windows(a: Float32, k: int) -> Float32:
+    """Lay the k × k neighbours of each position of a (m, h, w, c) side by side, in a row."""
+    m, h, w, c = a.shape
+    if k == 1:
+        return a.reshape(-1, c)
+    p = k // 2
+    padded = np.zeros((m, h + 2 * p, w + 2 * p, c), dtype=np.float32)
+    padded[:, p : p + h, p : p + w] = a
+    images, rows, columns, _ = padded.strides
+    # A row of k neighbours lies in one piece in memory: k · c numbers are copied at once.
+    neighbours = np.lib.stride_tricks.as_strided(
+        padded, (m, h, w, k, k * c), (images, rows, columns, rows, a.itemsize), writeable=False
+    )
+    return neighbours.reshape(m * h * w, k * k * c)
+
+
+def _max_pool(a: Float32) -> Float32:
+    """Keep the largest of each 2 × 2 positions of a (m, h, w, c)."""
+    rows = np.maximum(a[:, 0::2], a[:, 1::2])
+    pooled: Float32 = np.maximum(rows[:, :, 0::2], rows[:, :, 1::2])
+    return pooled
+
+
+@dataclass(frozen=True)
+class _Network:
+    """The shipped network; a layer that is None is maximum pooling."""
+
+    layers: list[_Convolution | None]
+    scale: np.float32
+    shift: np.float32
+    n_x: int
+    sha256: str
+
+
+@cache
+def _read_network() -> _Network:
+    data = shipped(FILE).read_bytes()
+    with np.load(io.BytesIO(data), allow_pickle=False) as npz:
+        meta = json.loads(str(npz["meta"]))
+        layers: list[_Convolution | None] = []
+        for layer in meta["layers"]:
+            if layer["op"] == "max_pool":
+                layers.append(None)
+                continue
+            weight, bias = (
+                npz[f"{layer['name']}_{part}"].astype(np.float32) for part in ("weight", "bias")
+            )
+            layers.append(_Convolution(weight, bias, layer["residual"]))
+    return _Network(
+        layers=layers,
+        scale=np.float32(meta["scale"]),
+        shift=np.float32(meta["shift"]),
+        n_x=meta["n_x"],
+        sha256=hashlib.sha256(data).hexdigest(),
+    )

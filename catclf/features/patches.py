@@ -1,0 +1,148 @@
+"""Features learned without labels: how much of each patch of a dictionary an image holds.
+
+Coates, Lee & Ng 2011, "An analysis of single-layer networks in unsupervised feature learning":
+6 × 6 patches, each with its contrast normalised and whitened, are compared with a dictionary that
+k-means has learned, here the spherical one of Coates & Ng 2012, "Learning feature representations
+with k-means".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+SIDE = 6
+"""Width and height of a patch, in pixels."""
+POSITIONS = 64 - SIDE + 1
+SAMPLES = 60_000
+"""Patches from which the dictionary is learned."""
+ROUNDS = 12
+CONTRAST_FLOOR = 10.0
+"""Added to a patch's variance, in pixels squared, so that flat patches stay flat."""
+WHITENING_FLOOR = 0.1
+"""Added to the variance of every principal component before it is scaled to 1 (ZCA)."""
+
+
+class Patches:
+    """Pool how strongly the patches of each grid cell resemble each patch of the dictionary.
+
+    A patch p becomes x = W (p̂ − μ), p̂ = (p − mean) / √(variance + 10), W = (Σ + 0.1 I)^(−1/2). With
+    z_k = ‖x − d_k‖ its code is the triangle, max(0, mean(z) − z_k). The square root of the codes'
+    mean over each cell of a `pool` × `pool` grid is the feature: n_x = dictionary · pool².
+
+    Parameters
+    ----------
+    whitening : float32 (108, 108)
+    offset : float32 (108,)
+        μ, the normalised patches' mean.
+    dictionary : float32 (K, 108)
+        Of length 1 each.
+    pool : int
+        Cells of the grid, each way.
+    """
+
+    name = "patches"
+    standardised = True
+    symmetric = False
+
+    def __init__(self, whitening: Float32, offset: Float32, dictionary: Float32, pool: int) -> None:
+        self.whitening, self.offset, self.dictionary = whitening, offset, dictionary
+        self.pool = pool
+        self.n_x = len(dictionary) * pool * pool
+
+    @classmethod
+    def fit(
+        cls, images: NDArray[np.uint8], dictionary: int = 400, pool: int = 1, seed: int = 0
+    ) -> Patches:
+        """Learn whitening and dictionary from images uint8 (m, 64, 64, 3); labels play no part."""
+        rng = np.random.default_rng(seed)
+        i = rng.integers(0, len(images), SAMPLES)
+        y, x = rng.integers(0, POSITIONS, (2, SAMPLES))
+        patches = _normalise(_windows(images)[i, y, x].reshape(SAMPLES, -1))
+        offset = patches.mean(axis=0)
+        variances, axes = np.linalg.eigh(np.cov(patches - offset, rowvar=False))
+        whitening = ((axes / np.sqrt(variances + WHITENING_FLOOR)) @ axes.T).astype(np.float32)
+        white = (patches - offset) @ whitening
+        words = white[rng.choice(SAMPLES, dictionary, replace=False)]
+        words /= np.linalg.norm(words, axis=1, keepdims=True) + 1e-6
+        for _ in range(ROUNDS):
+            # Each patch pulls the word it resembles most, as strongly as it resembles it.
+            similarity = white @ words.T
+            best = np.argmax(np.abs(similarity), axis=1)
+            strength = similarity[np.arange(SAMPLES), best]
+            pull = np.zeros_like(words)
+            np.add.at(pull, best, strength[:, None] * white)
+            words = pull + words
+            words /= np.linalg.norm(words, axis=1, keepdims=True) + 1e-6
+        return cls(whitening, offset.astype(np.float32), words.astype(np.float32), pool)
+
+    @classmethod
+    def restore(cls, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Patches:
+        """Make the map that a model was trained on.
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not of the shapes and types that they must have.
+        """
+        whitening, offset, dictionary = (arrays[k] for k in ("whitening", "offset", "dictionary"))
+        size = SIDE * SIDE * 3
+        if (whitening.shape, offset.shape, dictionary.shape[1:]) != (
+            (size, size),
+            (size,),
+            (size,),
+        ):
+            raise ValueError("arrays of patches of another size")
+        if any(array.dtype != np.float32 for array in (whitening, offset, dictionary)):
+            raise ValueError("arrays of patches that are not float32")
+        return cls(whitening, offset, dictionary, int(settings["pool"]))
+
+    def settings(self) -> dict[str, Any]:
+        return {"dictionary": len(self.dictionary), "pool": self.pool}
+
+    def arrays(self) -> dict[str, Float32]:
+        return {
+            "whitening": self.whitening,
+            "offset": self.offset,
+            "dictionary": self.dictionary,
+        }
+
+    def transform(self, images: NDArray[np.uint8]) -> Float32:
+        """Turn images uint8 (m, 64, 64, 3) into X float32 (K · pool², m)."""
+        X = np.empty((self.n_x, len(images)), dtype=np.float32)
+        # Whitened patches x, and their products with the dictionary, in one: p̂ (W | Wdᵀ).
+        both = np.hstack([self.whitening, self.whitening @ self.dictionary.T])
+        shift = self.offset @ both
+        edges = np.linspace(0, POSITIONS, self.pool + 1).astype(int)[:-1]
+        area = np.diff(np.append(edges, POSITIONS))
+        for i in range(len(images)):  # the codes of one image alone are 1.4 million numbers
+            products = _normalise(_windows(images[i : i + 1])[0].reshape(POSITIONS**2, -1)) @ both
+            products -= shift
+            x, similarity = products[:, : len(self.whitening)], products[:, len(self.whitening) :]
+            squares = np.einsum("ij,ij->i", x, x)[:, None] + 1.0
+            z = np.sqrt(np.maximum(squares - 2.0 * similarity, 0.0))
+            codes = np.maximum(z.mean(axis=1, keepdims=True) - z, 0.0)
+            grid = codes.reshape(POSITIONS, POSITIONS, -1)
+            cells = np.add.reduceat(np.add.reduceat(grid, edges, axis=0), edges, axis=1)
+            cells /= (area[:, None] * area)[:, :, None]
+            X[:, i] = np.sqrt(cells).ravel()
+        return X
+
+
+def _windows(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """View every patch of every image: (m, 59, 59, 6, 6, 3), without a copy."""
+    view = np.lib.stride_tricks.sliding_window_view(images, (SIDE, SIDE), axis=(1, 2))
+    return np.moveaxis(view, 3, -1)
+
+
+def _normalise(patches: NDArray[np.uint8]) -> Float32:
+    """Take the mean off each patch (n, 108), and scale it to a variance of about 1."""
+    centred = patches.astype(np.float32)
+    centred -= centred.mean(axis=1, keepdims=True)
+    variance = np.einsum("ij,ij->i", centred, centred)[:, None] / centred.shape[1]
+    centred /= np.sqrt(variance + np.float32(CONTRAST_FLOOR))
+    return centred

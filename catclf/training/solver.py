@@ -1,0 +1,143 @@
+"""One regression on X by either solver, with the cross-validation that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf.errors import ParameterError
+from catclf.logistic import Array
+from catclf.training.coordinates import Coordinates, choose
+from catclf.training.descent import gradient_descent
+from catclf.training.fit import Fit
+from catclf.training.folds import sample_weights
+from catclf.training.newton import newton
+from catclf.training.standardise import fold_back, standardise
+
+Callback = Callable[[int, float], None]
+NEWTON_STEPS = 20
+"""About how many products with X Newton's method takes, for the choice of coordinates."""
+
+
+@dataclass(frozen=True)
+class Solver:
+    """How to train: the lesson's gradient descent, or Newton's method.
+
+    Attributes
+    ----------
+    name : "descent" or "newton"
+    learning_rate, iterations : α and the number of steps, of descent
+    l2 : λ of the penalty (λ/2)‖w‖²
+    tolerance : relative norm of the gradient at which Newton's method stops
+    coordinates : "auto", "primal" or "gram"
+    """
+
+    name: str = "descent"
+    learning_rate: float = 0.005
+    iterations: int = 2000
+    l2: float = 0.0
+    tolerance: float = 1e-8
+    coordinates: str = "auto"
+
+    def check(self) -> None:
+        """Raise ParameterError, naming the setting, if one makes no sense."""
+        problem = None
+        if self.name not in ("descent", "newton"):
+            problem = f"the solver is descent or newton, not {self.name!r}"
+        elif not (isfinite(self.learning_rate) and self.learning_rate > 0):
+            problem = f"the learning rate must be a positive number, not {self.learning_rate:g}"
+        elif self.iterations < 1:
+            problem = f"the iterations must be at least 1, not {self.iterations}"
+        elif not (isfinite(self.l2) and self.l2 >= 0):
+            problem = f"l2 must be zero or a positive number, not {self.l2:g}"
+        elif self.name == "newton" and self.l2 == 0:
+            problem = "newton needs an l2 above 0, not 0: try --l2 0.01"
+        elif not 0 < self.tolerance < 1:
+            problem = f"the tolerance must lie between 0 and 1, not {self.tolerance:g}"
+        if problem:
+            raise ParameterError(problem)
+
+    def settings(self) -> dict[str, Any]:
+        """Give the settings that this solver goes by, as JSON values."""
+        unused = {"descent": {"tolerance"}, "newton": {"learning_rate", "iterations"}}[self.name]
+        found = {key: value for key, value in asdict(self).items() if key not in unused}
+        return {key: getattr(value, "item", lambda v=value: v)() for key, value in found.items()}
+
+    def _system(self, X: Array) -> Coordinates:
+        steps = self.iterations if self.name == "descent" else NEWTON_STEPS
+        return choose(X, steps, self.coordinates)
+
+    def _run(self, system: Coordinates, Y: Array, weights: Array, callback: Callback | None) -> Fit:
+        if self.name == "newton":
+            return newton(
+                system, Y, weights, l2=self.l2, tolerance=self.tolerance, callback=callback
+            )
+        return gradient_descent(
+            system,
+            Y,
+            weights,
+            learning_rate=self.learning_rate,
+            iterations=self.iterations,
+            l2=self.l2,
+            callback=callback,
+        )
+
+    def fit(
+        self,
+        X: Array,
+        Y: NDArray[np.int64],
+        *,
+        scaled: bool,
+        folds: NDArray[np.int64] | None = None,
+        callback: Callback | None = None,
+    ) -> tuple[Fit, Array | None]:
+        """Train on all examples and, given folds, on all but each of them.
+
+        Parameters
+        ----------
+        X : float64 (n_x, m)
+        Y : int64 (1, m)
+        scaled : bool
+            Whether features are standardised, on the training examples of each fit alone.
+        folds : int64 (m,), optional
+            The fold of each example.
+
+        Returns
+        -------
+        fit : Fit
+            Of one regression on all examples, for the features as they are given.
+        out_of_fold : float64 (1, m) or None
+            The score of each example under the regression that has not seen it.
+        """
+        labels, m = Y.astype(np.float64), X.shape[1]
+        if self.name == "descent" and not scaled:
+            together = self._run(self._system(X), labels, sample_weights(m, folds), callback)
+            fit = Fit(
+                together.w[:, :1], together.b[:1], together.Z[:1], together.costs, together.v[:, :1]
+            )
+            if folds is None:
+                return fit, None
+            return fit, together.Z[1 + folds, np.arange(m)].reshape(1, m)
+
+        def one(part: Array, y: Array, told: Callback | None) -> Fit:
+            weights = sample_weights(part.shape[1])
+            if not scaled:
+                return self._run(self._system(part), y, weights, told)
+            standard, mean, scale = standardise(part)
+            found = self._run(self._system(standard), y, weights, told)
+            return Fit(*fold_back(found.w, found.b, mean, scale), found.Z, found.costs, found.v)
+
+        fit = one(X, labels, callback)
+        if folds is None:
+            return fit, None
+        out_of_fold = np.empty((1, m))
+        for fold in range(folds.max() + 1):
+            left = folds == fold
+            part = one(X[:, ~left], labels[:, ~left], None)
+            out_of_fold[:, left] = np.dot(part.w.T, X[:, left]) + part.b
+        return fit, out_of_fold

@@ -1,0 +1,297 @@
+"""Choose the feature map and the penalty by cross-validated log loss, then train on everything.
+
+For each map a path of λ, from strong to weak, is followed by Newton's method with warm starts in
+every fold. Mirrored copies are added to the training folds only. Images of one group, and
+near-identical ones, stay in one fold. Nothing is measured on images that a regression has seen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf import features as feature_maps
+from catclf import metrics
+from catclf.calibration import best_threshold, fit_temperature
+from catclf.dataset import Dataset
+from catclf.duplicates import clusters
+from catclf.errors import ParameterError
+from catclf.features import FeatureMap
+from catclf.features.pixels import Pixels
+from catclf.logistic import Array, cost, sigmoid
+from catclf.model import Model
+from catclf.pipeline import check_settings
+from catclf.training.coordinates import Coordinates, Gram, choose
+from catclf.training.folds import grouped_folds, sample_weights
+from catclf.training.newton import newton
+from catclf.training.solver import Solver
+from catclf.training.standardise import fold_back, standardise
+
+L2_PATH = tuple(float(f"{value:.1e}") for value in np.logspace(1, -4, 11))
+"""λ of the penalty, from strong to weak."""
+MOST_PIXELS = 1000
+"""Pixels are tried on up to so many images: beyond, they take long and have never won."""
+TOLERANCE = 1e-4
+"""Of Newton's method while choosing; the model itself is trained to 1e-8."""
+NEWTON_STEPS = 20
+"""About how many products with X Newton's method takes, for the choice of coordinates."""
+FOLD_SEED = 0
+
+Progress = Callable[[str, float, float | None], None]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What cross-validation found of one feature map with one penalty."""
+
+    features: str
+    l2: float
+    log_loss: float
+    accuracy: metrics.Proportion
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was tried, and the model that came of the best.
+
+    Attributes
+    ----------
+    trials : list of Trial
+        In the order in which they were tried.
+    best : Trial
+        The one of lowest log loss.
+    model : Model
+        Trained with it on all images, mirrored copies included.
+    complete : bool
+        Whether everything was tried, or the work interrupted.
+    """
+
+    trials: list[Trial]
+    best: Trial
+    model: Model
+    complete: bool
+
+
+def tune(
+    dataset: Dataset,
+    *,
+    features: str | None = None,
+    l2: float | None = None,
+    dictionary: int | None = None,
+    pool: int | None = None,
+    cv: int = 5,
+    maximise: str = "accuracy",
+    progress: Progress | None = None,
+) -> Tuning:
+    """Try feature maps and penalties; train with the best.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Its `groups`, where it has them, are kept within one fold.
+    features, l2, dictionary, pool : optional
+        Choices that are made already; what is left is tuned.
+    cv : int
+        Folds, at least 2.
+    maximise : "accuracy" or "balanced-accuracy"
+        What the threshold on the probability serves; "accuracy" leaves it at 0.5.
+    progress : callable, optional
+        Called as progress(what is being done, seconds spent, seconds in all); the last is an
+        estimate, and None before the first fold is done.
+
+    Raises
+    ------
+    ParameterError, DataError
+        If a choice makes no sense, or a class has too few images, or groups, for two folds.
+    KeyboardInterrupt
+        If interrupted before any feature map was tried to the end.
+    """
+    if maximise not in ("accuracy", "balanced-accuracy"):
+        raise ParameterError(f"maximise is accuracy or balanced-accuracy, not {maximise!r}")
+    _, of_map = check_settings(
+        features=features, dictionary=dictionary, pool=pool, l2=l2, cv=cv, auto=True
+    )
+    folds = grouped_folds(dataset.Y, _groups(dataset), cv, FOLD_SEED)
+    names = [features] if features else _worth_trying(len(dataset))
+    path = L2_PATH if l2 is None else (l2,)
+    clock = _Clock(names, len(dataset), progress)
+    trials: list[Trial] = []
+    best: tuple[Trial, FeatureMap, Array, Array] | None = None
+    complete = True
+    for name in names:
+        try:
+            clock.begin(f"{name}: features")
+            feature_map = feature_maps.fit(
+                name, dataset.images, **(of_map if name == "patches" else {})
+            )
+            X = feature_map.transform(dataset.images).astype(np.float64)
+            if not feature_map.symmetric:
+                X = np.hstack([X, feature_map.transform(dataset.images[:, :, ::-1])])
+            clock.features_done()
+            scores = _cross_validate(X, dataset.Y, folds, feature_map, path, clock)
+        except KeyboardInterrupt:
+            if best is None:
+                raise
+            complete = False
+            break
+        for value, Z in zip(path, scores[:, None, :], strict=True):
+            log_loss = cost(Z, dataset.Y.astype(np.float64))
+            trials.append(Trial(name, value, log_loss, metrics.accuracy(dataset.Y, Z > 0)))
+            if best is None or log_loss < best[0].log_loss:
+                best = trials[-1], feature_map, X, Z
+    assert best is not None  # a map was tried to the end
+    return Tuning(trials, best[0], _refit(dataset, *best, trials, folds, maximise), complete)
+
+
+def _worth_trying(m: int) -> list[str]:
+    return ["conv", "patches", "pixels"] if m <= MOST_PIXELS else ["conv", "patches"]
+
+
+def _groups(dataset: Dataset) -> NDArray[np.int64]:
+    """Number the groups: those of the data set, joined where they share a near-identical image."""
+    cluster = clusters(dataset.images)
+    if not dataset.groups:
+        return cluster
+    _, group = np.unique(np.array(dataset.groups), return_inverse=True)
+    while True:  # each round carries the smallest number over one more link
+        smallest = np.full(len(cluster), len(cluster))
+        np.minimum.at(smallest, cluster, group)
+        joined = smallest[cluster]
+        smallest = np.full(group.max() + 1, len(cluster))
+        np.minimum.at(smallest, group, joined)
+        joined = smallest[group]
+        if (joined == group).all():
+            return group.astype(np.int64)
+        group = joined
+
+
+def _copies(X: Array, examples: NDArray[np.intp], m: int) -> NDArray[np.intp]:
+    """Find the columns of X that show these examples: their own, and their mirrored copies'."""
+    return np.concatenate([examples + start for start in range(0, X.shape[1], m)])
+
+
+def _cross_validate(
+    X: Array,
+    Y: NDArray[np.int64],
+    folds: NDArray[np.int64],
+    feature_map: FeatureMap,
+    path: tuple[float, ...],
+    clock: _Clock,
+) -> Array:
+    """Score each example by the regressions that have not seen it: (len(path), m).
+
+    X holds the m examples, followed by their mirrored copies if those differ.
+    """
+    m = Y.shape[1]
+    scores = np.empty((len(path), m))
+    together = None if feature_map.standardised else choose(X, NEWTON_STEPS)
+    for fold in range(folds.max() + 1):
+        clock.begin(f"{feature_map.name}: fold {fold + 1} of {folds.max() + 1}")
+        left = np.flatnonzero(folds == fold)
+        kept = _copies(X, np.flatnonzero(folds != fold), m)
+        y = Y[:, kept % m].astype(np.float64)
+        mean, scale = np.zeros((len(X), 1)), np.ones((len(X), 1))
+        if isinstance(together, Gram):
+            system: Coordinates = together.subset(kept)
+        else:
+            part = X[:, kept]
+            if feature_map.standardised:
+                part, mean, scale = standardise(part)
+            system = choose(part, NEWTON_STEPS)
+        start = None
+        for j, l2 in enumerate(path):
+            weights = sample_weights(len(kept))
+            fit = newton(system, y, weights, l2=l2, tolerance=TOLERANCE, start=start)
+            start = fit.v, float(fit.b[0, 0])
+            w, b = fold_back(fit.w, fit.b, mean, scale)
+            scores[j, left] = (np.dot(w.T, X[:, left]) + b)[0]
+        clock.fold_done(int(folds.max()) - fold)
+    return scores
+
+
+def _refit(
+    dataset: Dataset,
+    best: Trial,
+    feature_map: FeatureMap,
+    X: Array,
+    Z: Array,
+    trials: list[Trial],
+    folds: NDArray[np.int64],
+    maximise: str,
+) -> Model:
+    """Train with the best choice on everything; Z are the scores that cross-validation gave."""
+    m = len(dataset)
+    y = dataset.Y[:, np.arange(X.shape[1]) % m]
+    solver = Solver("newton", l2=best.l2)
+    fit, _ = solver.fit(X, y, scaled=feature_map.standardised)
+    temperature = fit_temperature(dataset.Y, Z)
+    balanced = maximise == "balanced-accuracy"
+    threshold = best_threshold(dataset.Y, sigmoid(Z / temperature)) if balanced else 0.5
+    right = metrics.accuracy(dataset.Y, fit.Z[:, :m] > 0)
+    provenance: dict[str, Any] = {
+        "solver": solver.settings(),
+        "data": {"name": dataset.name, "counts": dataset.counts, "sha256": dataset.sha256},
+        "training": right._asdict(),
+        "cross_validation": {
+            "folds": int(folds.max()) + 1,
+            "seed": FOLD_SEED,
+            **best.accuracy._asdict(),
+        },
+        "tried": [[t.features, t.l2, t.log_loss, t.accuracy.value] for t in trials],
+    }
+    return Model(
+        w=np.ascontiguousarray(fit.w),
+        b=float(fit.b[0, 0]),
+        classes=dataset.classes,
+        features=feature_map,
+        threshold=threshold,
+        temperature=temperature,
+        costs=fit.costs,
+        provenance=provenance,
+    )
+
+
+EXTRACTION = {"conv": 1.0, "patches": 6.0, "pixels": 0.02}
+"""Seconds that a map's features take, relative to one another."""
+SIZES = {"conv": 256, "patches": 400, "pixels": Pixels.n_x}
+
+
+class _Clock:
+    """Tell what is being done; from the first fold on, estimate how long it all will take."""
+
+    def __init__(self, names: list[str], images: int, progress: Progress | None) -> None:
+        self.names, self.progress = names, progress
+        self.started = self.since = time.perf_counter()
+        self.total: float | None = None
+        self.extraction = 0.0
+        self.images = images
+
+    def begin(self, word: str) -> None:
+        self.since = time.perf_counter()
+        if self.progress is not None:
+            self.progress(word, self.since - self.started, self.total)
+
+    def features_done(self) -> None:
+        self.extraction = time.perf_counter() - self.since
+
+    def fold_done(self, left: int) -> None:
+        if self.total is not None:
+            return
+        now = time.perf_counter()
+        fold, first = now - self.since, self.names[0]
+        rest = (left + 1) * fold  # the training on everything takes about as long as a fold
+        for name in self.names[1:]:
+            rest += self.extraction * EXTRACTION[name] / EXTRACTION[first]
+            rest += (left + 1) * fold * self._work(name) / self._work(first)
+        self.total = now - self.started + rest
+
+    def _work(self, name: str) -> float:
+        """Count the products of a step of Newton's method, about."""
+        columns = self.images * (1 if name == "conv" else 2)
+        small = min(SIZES[name], columns)
+        return small * small * columns
