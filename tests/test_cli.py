@@ -25,7 +25,7 @@ QUICK = ("--iterations", "20", "--cv", "0")
 def trained(tmp_path_factory):
     """A folder with models/catclf.npz in it."""
     folder = tmp_path_factory.mktemp("trained")
-    command = [sys.executable, "-m", "catclf", "train", "drawn", "--iterations", "300", "--cv", "0"]
+    command = [sys.executable, "-m", "catclf", "train", "drawn", "--cv", "0"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder
 
@@ -397,3 +397,66 @@ def test_python_and_the_command_agree(catclf, trained, class_folder):
     A = model.probabilities(load_dataset(class_folder).images)[0]
     lines = catclf("predict", "--json", class_folder, cwd=trained).stdout.splitlines()
     np.testing.assert_allclose([json.loads(x)["probability"] for x in lines], A, rtol=1e-9)
+
+
+# What is there stays, and what cannot be written is told
+
+
+def test_no_file_but_a_model_is_replaced(catclf, tmp_path, class_folder):
+    photo = next((class_folder / "dogs").iterdir())
+    before = photo.read_bytes()
+    done = catclf("train", "drawn", *QUICK, "--out", photo, code=4)
+    assert "is no model; name another file" in done.stderr
+    assert photo.read_bytes() == before
+    (tmp_path / "empty").touch()
+    catclf("train", "drawn", *QUICK, "--out", "empty")
+    catclf("train", "drawn", *QUICK, "--out", "empty")
+
+
+def shell(command, folder, code):
+    """Run a shell command in which catclf stands for the command itself."""
+    command = command.replace("catclf", f"{sys.executable} -m catclf")
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_reader_that_leaves_does_not_open_the_gate(trained):
+    gate = "catclf eval --errors 500 --fail-under 0.99"
+    shell(f"{gate} | head -1; exit ${{PIPESTATUS[0]}}", trained, 1)
+    shell(f"{gate} --json | true; exit ${{PIPESTATUS[0]}}", trained, 1)
+    shell("catclf predict none.jpg | true; exit ${PIPESTATUS[0]}", trained, 3)
+
+
+def test_closed_and_full_streams(trained, class_folder):
+    assert shell(f"catclf predict {class_folder} 2>&-", trained, 0).stdout.count("\n") == 12
+    shell("catclf predict none.jpg 2>/dev/full", trained, 3)
+    shell(f"catclf predict {class_folder} >&-", trained, 0)
+    assert "stdin is closed" in shell("catclf predict - <&-", trained, 3).stderr
+    done = shell(f"catclf predict {class_folder} >/dev/full", trained, 3)
+    assert "the output cannot be written (No space left on device)" in done.stderr
+
+
+def test_images_in_the_band_are_called_unsure(catclf, trained, class_folder):
+    command = ("predict", "--unsure", 0.9, class_folder)
+    rows = [line.split("\t") for line in catclf(*command, cwd=trained).stdout.splitlines()]
+    for _, label, p in rows:
+        expected = "unsure" if 0.1 <= float(p) <= 0.9 else "cat" if float(p) > 0.5 else "non-cat"
+        assert label == expected
+    assert len({label for _, label, _ in rows}) > 1
+
+
+def test_eval_says_when_it_sees_training_images(catclf, trained):
+    catclf("train", "drawn", *QUICK, "--out", "m", cwd=trained)
+    assert "trained on" not in catclf("eval", cwd=trained).stderr
+    import h5py
+
+    from catclf import load_dataset
+
+    with h5py.File(trained / "same.h5", "w") as file:
+        data = load_dataset("drawn")
+        file["train_set_x"], file["train_set_y"] = data.images, data.Y[0]
+    assert "that the model was trained on" in catclf("eval", "same.h5", cwd=trained).stderr

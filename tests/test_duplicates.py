@@ -1,0 +1,109 @@
+"""Near-identical images are one picture; different ones are not."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catclf import duplicates, load_dataset
+from catclf.drawings import draw
+from catclf.duplicates import clusters
+
+
+@pytest.fixture(scope="module")
+def drawings():
+    return draw(200, seed=11)[0]
+
+
+def recompressed(image, quality=75):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
+
+
+def resized(image, side):
+    there = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
+    return np.asarray(there.resize((64, 64), Image.Resampling.BICUBIC))
+
+
+COPIES = {
+    "exact": lambda image: image,
+    "mirrored": lambda image: image[:, ::-1],
+    "recompressed": recompressed,
+    "enlarged and shrunk": lambda image: resized(image, 150),
+    "shrunk and enlarged": lambda image: resized(image, 48),
+    "mirrored and recompressed": lambda image: recompressed(np.ascontiguousarray(image[:, ::-1])),
+    "brighter": lambda image: (image * 0.8 + 40).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_copies_are_the_same_picture(drawings, copy):
+    images = drawings[:30]
+    copies = np.stack([COPIES[copy](image) for image in images])
+    found = clusters(np.concatenate([images, copies]))
+    np.testing.assert_array_equal(found, np.tile(np.arange(30), 2))
+    assert found.dtype == np.int64
+
+
+def test_different_drawings_are_different_pictures(drawings):
+    np.testing.assert_array_equal(clusters(drawings), np.arange(200))
+
+
+def test_a_picture_upside_down_is_another(drawings):
+    assert len(set(clusters(np.concatenate([drawings[:5], drawings[:5, ::-1]])))) == 10
+
+
+def test_images_of_one_colour_are_alike_only_to_themselves():
+    images = np.empty((6, 64, 64, 3), dtype=np.uint8)
+    colours = [(0, 0, 0), (255, 255, 255), (10, 11, 13), (10, 11, 13), (200, 3, 77), (7, 7, 7)]
+    for image, colour in zip(images, colours, strict=True):
+        image[:] = colour
+    np.testing.assert_array_equal(clusters(images), np.arange(6))
+
+
+def patterned(degrees):
+    """An image between two patterns at right angles: two correlate by the cosine."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.normal(size=(256, 3)) * [0, 1, 1] + [1, 0, 0])[0][:, 1:]
+    turn = np.radians(degrees)
+    grid = 128 + 600 * (np.cos(turn) * basis[:, 0] + np.sin(turn) * basis[:, 1])
+    small = np.clip(np.rint(grid), 0, 255).astype(np.uint8).reshape(16, 16)
+    return np.repeat(np.repeat(small, 4, axis=0), 4, axis=1)[:, :, None].repeat(3, axis=2)
+
+
+def test_likeness_is_carried_from_image_to_image():
+    a, between, c = (patterned(degrees) for degrees in (0, 4.5, 9))  # 0.995 is 5.7 degrees
+    assert clusters(np.stack([a, c])).tolist() == [0, 1]
+    assert clusters(np.stack([a, between, c])).tolist() == [0, 0, 0]
+    assert clusters(np.stack([c, a, between])).tolist() == [0, 0, 0]
+
+
+def test_the_limit_is_a_correlation_of_995_thousandths():
+    for degrees in range(1, 12):
+        together = clusters(np.stack([patterned(0), patterned(degrees)])).tolist() == [0, 0]
+        assert together == (np.cos(np.radians(degrees)) >= 0.995)
+
+
+@pytest.mark.parametrize("block", [1, 7, 40])
+def test_the_blocks_do_not_matter(drawings, monkeypatch, block):
+    images = np.concatenate([drawings[:25], drawings[4:20, :, ::-1], drawings[:10]])
+    expected = np.concatenate([np.arange(25), np.arange(4, 20), np.arange(10)])
+    np.testing.assert_array_equal(clusters(images), expected)
+    monkeypatch.setattr(duplicates, "BLOCK", block)
+    np.testing.assert_array_equal(clusters(images), expected)
+
+
+@pytest.mark.parametrize("m", [0, 1])
+def test_few_images_are_numbered_too(drawings, m):
+    np.testing.assert_array_equal(clusters(drawings[:m]), np.arange(m))
+
+
+def test_the_courses_two_sets_share_one_photo(shared):
+    course = shared / "datasets/course"
+    train = load_dataset(course / "train_catvnoncat.h5")
+    test = load_dataset(course / "test_catvnoncat.h5", split="test")
+    found = clusters(np.concatenate([train.images, test.images]))
+    again = np.flatnonzero(found != np.arange(len(found)))
+    assert [(int(found[i]), int(i) - len(train)) for i in again] == [(146, 17)]

@@ -1,0 +1,443 @@
+"""Feature maps against their formulas, written out slowly, and what a model file keeps of them."""
+
+import io
+import json
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import catclf
+from catclf import features, load_model
+from catclf.dataset import Dataset
+from catclf.drawings import draw
+from catclf.errors import ModelError
+from catclf.features import conv, patches
+from catclf.features.conv import Conv
+from catclf.features.patches import Patches
+from catclf.features.pixels import Pixels
+from catclf.training.coordinates import Gram
+from catclf.training.newton import newton
+from catclf.training.standardise import fold_back, standardise
+
+MAPS = ["pixels", "patches", "conv"]
+
+
+@pytest.fixture(scope="module")
+def images():
+    return draw(24, seed=21)[0]
+
+
+@pytest.fixture(autouse=True)
+def _few_samples(monkeypatch):
+    monkeypatch.setattr(patches, "SAMPLES", 4000)
+
+
+def fitted(name, images):
+    return features.fit(name, images, **({"dictionary": 7} if name == "patches" else {}))
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_every_map_gives_columns_of_float32(name, images):
+    feature_map = fitted(name, images)
+    for m in (0, 1, 5):
+        X = feature_map.transform(images[:m])
+        assert (X.dtype, X.shape) == (np.float32, (feature_map.n_x, m))
+        assert np.isfinite(X).all()
+    assert feature_map.name == name
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_an_images_features_do_not_depend_on_its_neighbours(name, images):
+    feature_map = fitted(name, images)
+    X = feature_map.transform(images[:6])
+    alone = np.hstack([feature_map.transform(images[[i]]) for i in range(6)])
+    np.testing.assert_allclose(alone, X, rtol=1e-4, atol=1e-5 * X.max())
+    backwards = feature_map.transform(images[:6][::-1])
+    np.testing.assert_allclose(backwards[:, ::-1], X, rtol=1e-4, atol=1e-5 * X.max())
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_a_map_is_symmetric_if_it_says_so(name, images):
+    feature_map = fitted(name, images)
+    X, mirrored = (feature_map.transform(x) for x in (images[:6], images[:6, :, ::-1]))
+    same = np.abs(X - mirrored).max() <= 1e-4 * np.abs(X).max()
+    assert same == feature_map.symmetric
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_training_standardises_the_features_if_the_map_says_so(name, images):
+    _, labels = draw(24, seed=21)
+    data = Dataset(images, labels.reshape(1, -1), ("non-cat", "cat"), "some")
+    settings = {"dictionary": 7} if name == "patches" else {}
+    model = catclf.train(data, features=name, solver="newton", l2=0.1, cv=0, **settings)
+    X = model.features.transform(images).astype(float)
+    w = {}
+    for scaled in (False, True):
+        part, mean, scale = standardise(X) if scaled else (X, 0 * X[:, :1], 1 + 0 * X[:, :1])
+        fit = newton(Gram(part), data.Y.astype(float), np.full((1, 24), 1 / 24), l2=0.1)
+        w[scaled] = fold_back(fit.w, fit.b, mean, scale)[0]
+    said = model.features.standardised
+    np.testing.assert_allclose(model.w, w[said], rtol=1e-4, atol=1e-6 * np.abs(w[said]).max())
+    assert np.abs(model.w - w[not said]).max() > 1e-2 * np.abs(model.w).max()
+
+
+# pixels
+
+
+def test_pixels_are_the_images_bytes_over_255(images):
+    X = Pixels().transform(images[:3])
+    for j, y, x, c in ((0, 0, 0, 0), (1, 5, 63, 2), (2, 63, 0, 1)):
+        assert X[(64 * y + x) * 3 + c, j] == np.float32(images[j, y, x, c] / 255)
+    assert X.min() >= 0
+    assert X.max() <= 1
+
+
+def test_pixels_of_a_view_are_those_of_a_copy(images):
+    view = images[:4, :, ::-1]
+    np.testing.assert_array_equal(Pixels().transform(view), Pixels().transform(view.copy()))
+
+
+# patches
+
+
+def codes_by_hand(feature_map, image):
+    """The formula of the class's docstring, a patch at a time, in float64: (59, 59, K)."""
+    W, mu, words = (array.astype(float) for array in feature_map.arrays().values())
+    codes = np.empty((59, 59, len(words)))
+    for y in range(59):
+        for x in range(59):
+            p = image[y : y + 6, x : x + 6].astype(float).ravel()
+            normal = (p - p.sum() / 108) / np.sqrt(((p - p.sum() / 108) ** 2).sum() / 108 + 10)
+            white = W @ (normal - mu)
+            z = [np.sqrt(((white - word) ** 2).sum()) for word in words]
+            codes[y, x] = [max(0.0, sum(z) / len(z) - one) for one in z]
+    return codes
+
+
+@pytest.mark.parametrize("pool", [1, 2])
+def test_patches_equal_their_formula_patch_by_patch(images, pool):
+    feature_map = Patches.fit(images, dictionary=3, pool=pool)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    X = feature_map.transform(np.stack([images[0], noise]))
+    cuts = [0, 59] if pool == 1 else [0, 29, 59]
+    for j, image in enumerate((images[0], noise)):
+        codes, cells = codes_by_hand(feature_map, image), []
+        for top, bottom in pairwise(cuts):
+            for left, right in pairwise(cuts):
+                cells.append(codes[top:bottom, left:right].mean(axis=(0, 1)))
+        np.testing.assert_allclose(X[:, j], np.sqrt(np.ravel(cells)), rtol=1e-4, atol=1e-5)
+    swapped = np.sqrt(np.ravel(cells)[::-1])
+    assert not np.allclose(X[:, 1], swapped, rtol=1e-4)
+
+
+def test_the_cells_of_a_grid_average_to_the_whole(images):
+    whole = Patches.fit(images, dictionary=5)
+    for pool in (2, 3, 7):
+        grid = Patches(whole.whitening, whole.offset, whole.dictionary, pool)
+        assert grid.n_x == 5 * pool * pool
+        cells = grid.transform(images[:4]).reshape(pool, pool, 5, 4) ** 2
+        edges = [int(59 * i / pool) for i in range(pool + 1)]
+        share = np.diff(edges) / 59
+        average = np.einsum("i,j,ijkm->km", share, share, cells)
+        np.testing.assert_allclose(average, whole.transform(images[:4]) ** 2, rtol=1e-4)
+        assert cells.std(axis=(0, 1)).max() > 0.01  # the cells do differ
+
+
+def test_a_flat_image_has_finite_features(images):
+    feature_map = Patches.fit(images, dictionary=5)
+    X = feature_map.transform(np.full((1, 64, 64, 3), 128, dtype=np.uint8))
+    assert np.isfinite(X).all()
+
+
+def test_the_same_images_give_the_same_dictionary(images):
+    a, b, other = (Patches.fit(images, dictionary=6, seed=seed).arrays() for seed in (0, 0, 1))
+    for key, array in a.items():
+        np.testing.assert_array_equal(array, b[key])
+    assert not np.array_equal(a["dictionary"], other["dictionary"])
+
+
+def test_labels_play_no_part_in_a_dictionary(images):
+    Y = np.arange(24).reshape(1, -1) % 2
+    a, b = (
+        catclf.train(
+            Dataset(images, y, ("non-cat", "cat"), "any"),
+            features="patches",
+            dictionary=6,
+            iterations=3,
+            cv=0,
+        )
+        for y in (Y, 1 - Y)
+    )
+    for key, array in a.features.arrays().items():
+        np.testing.assert_array_equal(array, b.features.arrays()[key])
+    assert not np.allclose(a.w, b.w)
+
+
+def test_the_words_of_a_dictionary_have_length_1(images):
+    words = Patches.fit(images, dictionary=20).dictionary
+    assert words.shape == (20, 108)
+    np.testing.assert_allclose(np.linalg.norm(words, axis=1), 1, rtol=1e-5)
+
+
+def test_whitening_leaves_the_strong_components_with_a_variance_of_1(images, monkeypatch):
+    monkeypatch.setattr(patches, "SAMPLES", 60_000)
+    monkeypatch.setattr(patches, "ROUNDS", 0)
+    feature_map = Patches.fit(images, dictionary=2)
+    every = np.concatenate(
+        [
+            image[y : y + 6, x : x + 6].reshape(1, -1)
+            for image in images
+            for y in range(0, 59, 2)
+            for x in range(59)
+        ]
+    ).astype(float)
+    every -= every.mean(axis=1, keepdims=True)
+    every /= np.sqrt((every**2).mean(axis=1, keepdims=True) + 10)
+    covariance = np.cov(every.T)
+    variances, axes = np.linalg.eigh(covariance)
+    strong = axes[:, variances > 2]
+    assert strong.shape[1] >= 5
+    W = feature_map.whitening.astype(float)
+    np.testing.assert_allclose(W, W.T, atol=1e-5)
+    whitened = strong.T @ W @ covariance @ W @ strong
+    np.testing.assert_allclose(whitened, np.eye(strong.shape[1]), atol=0.1)
+    assert np.abs(strong.T @ covariance @ strong - np.eye(strong.shape[1])).max() > 1
+    # And the weak ones are not blown up.
+    assert np.diag(axes.T @ W @ covariance @ W @ axes).max() < 1.1
+
+
+# model files
+
+
+@pytest.fixture
+def data(images):
+    labels = draw(24, seed=21)[1]
+    return Dataset(images, labels.reshape(1, -1), ("non-cat", "cat"), "drawn")
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"features": "patches", "dictionary": 7, "pool": 2}, {"features": "conv"}]
+)
+def test_a_model_of_any_map_comes_back_with_the_same_predictions(data, tmp_path, settings):
+    model = catclf.train(data, iterations=20, cv=0, **settings)
+    model.save(tmp_path / "m")
+    loaded = load_model(tmp_path / "m")
+    np.testing.assert_array_equal(loaded.scores(data.images), model.scores(data.images))
+    assert loaded.features.settings() == model.features.settings()
+    assert loaded.features.n_x == model.features.n_x
+    assert set(loaded.features.arrays()) == set(model.features.arrays())
+    for key, array in model.features.arrays().items():
+        np.testing.assert_array_equal(loaded.features.arrays()[key], array)
+
+
+def rewritten(path, arrays=None, settings=None):
+    """Write the model file again with other arrays, None leaving one out, or feature settings."""
+    with np.load(path) as npz:
+        held = {**npz, **(arrays or {})}
+    meta = json.loads(str(held["meta"]))
+    meta["features"]["settings"].update(settings or {})
+    held["meta"] = np.array(json.dumps(meta))
+    np.savez(path, **{key: array for key, array in held.items() if array is not None})
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"features_whitening": np.zeros((107, 108), np.float32)},
+        {"features_whitening": np.zeros((108, 108))},
+        {"features_offset": np.zeros((108, 1), np.float32)},
+        {"features_offset": np.full(108, np.nan, np.float32)},
+        {"features_dictionary": np.zeros((7, 107), np.float32)},
+        {"features_dictionary": np.zeros((8, 108), np.float32)},
+        {"features_dictionary": np.zeros((7, 108), np.float16)},
+        {"features_dictionary": None},
+        {"features_more": np.zeros(3, np.float32)},
+    ],
+    ids=lambda arrays: "{} {}".format(
+        *next((k, getattr(v, "shape", v)) for k, v in arrays.items())
+    ),
+)
+def test_arrays_of_patches_that_do_not_fit_are_refused(data, tmp_path, arrays):
+    path = tmp_path / "m.npz"
+    catclf.train(data, features="patches", dictionary=7, iterations=3, cv=0).save(path)
+    rewritten(path)
+    load_model(path)  # it is not the writing again that is refused
+    rewritten(path, arrays)
+    with pytest.raises(ModelError, match="damaged"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("pool", [2, 0, -1, 60, "some", None, float("inf"), float("nan"), [1]])
+def test_a_grid_that_does_not_fit_the_weights_is_refused(data, tmp_path, pool):
+    path = tmp_path / "m.npz"
+    catclf.train(data, features="patches", dictionary=7, iterations=3, cv=0).save(path)
+    rewritten(path, settings={"pool": pool})
+    with pytest.raises(ModelError, match="damaged"):
+        load_model(path)
+
+
+# conv
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """Ship a small network with random weights, of every kind of layer; give its parts."""
+    rng = np.random.default_rng(4)
+    shapes = {
+        "first": (3, 3, 3, 4),
+        "second": (3, 3, 4, 4),
+        "third": (1, 1, 4, 5),
+        "fourth": (5, 5, 5, 3),
+    }
+    parts = {}
+    for name, shape in shapes.items():
+        parts[f"{name}_weight"] = rng.normal(0, 0.5, shape).astype(np.float32)
+        parts[f"{name}_bias"] = rng.normal(0, 0.5, shape[-1]).astype(np.float32)
+    layers = [
+        {"op": "conv", "name": "first", "residual": False},
+        {"op": "max_pool"},
+        {"op": "conv", "name": "second", "residual": True},
+        {"op": "max_pool"},
+        {"op": "conv", "name": "third", "residual": False},
+        {"op": "max_pool"},
+        {"op": "conv", "name": "fourth", "residual": False},
+    ]
+    meta = {"layers": layers, "scale": 1 / 64, "shift": -2.0, "n_x": 3}
+    path = tmp_path / "small.npz"
+    np.savez(path, meta=np.array(json.dumps(meta)), **parts)
+    monkeypatch.setattr(conv, "shipped", lambda name: path)
+    monkeypatch.setattr(conv, "_read_network", cache(conv._read_network.__wrapped__))
+    return meta, parts
+
+
+def convolve(a, weight, bias):
+    """Write a convolution with zeros around the map as the sums that it stands for."""
+    h, w, channels = a.shape
+    k, _, _, filters = weight.shape
+    z = np.empty((h, w, filters))
+    for y in range(h):
+        for x in range(w):
+            total = bias.astype(float)
+            for dy in range(k):
+                for dx in range(k):
+                    v, u = y + dy - k // 2, x + dx - k // 2
+                    if 0 <= v < h and 0 <= u < w:
+                        for c in range(channels):
+                            total = total + a[v, u, c] * weight[dy, dx, c]
+            z[y, x] = total
+    return z
+
+
+def run_by_hand(meta, parts, image):
+    a = image.astype(float) * meta["scale"] + meta["shift"]
+    for layer in meta["layers"]:
+        if layer["op"] == "max_pool":
+            h, w, c = a.shape
+            a = np.array(
+                [
+                    [
+                        [max(a[y + i, x + j, f] for i in (0, 1) for j in (0, 1)) for f in range(c)]
+                        for x in range(0, w, 2)
+                    ]
+                    for y in range(0, h, 2)
+                ]
+            )
+            continue
+        z = convolve(a, parts[f"{layer['name']}_weight"], parts[f"{layer['name']}_bias"])
+        a = np.maximum(z + a if layer["residual"] else z, 0)
+    return a
+
+
+def test_a_network_equals_its_sums_written_out(small, images):
+    network = Conv()
+    expected = run_by_hand(*small, images[0])
+    last = network.last_map(images[:1])[0]
+    assert last.shape == expected.shape == (8, 8, 3)
+    assert (expected > 0).any()
+    np.testing.assert_allclose(last, expected, rtol=1e-4, atol=1e-4)
+    mirrored = run_by_hand(*small, images[0, :, ::-1])
+    x = (expected.mean(axis=(0, 1)) + mirrored.mean(axis=(0, 1))) / 2
+    np.testing.assert_allclose(network.transform(images[:1])[:, 0], x, rtol=1e-4, atol=1e-5)
+    turned = {key: part[::-1] if part.ndim == 4 else part for key, part in small[1].items()}
+    assert not np.allclose(run_by_hand(small[0], turned, images[0]), expected, rtol=1e-2)
+
+
+def test_the_shipped_networks_first_layer_equals_its_sums_written_out(images):
+    network = Conv()._network
+    layer = network.layers[0]
+    a = images[:1] * network.scale + network.shift
+    z = layer(a)[0]
+    padded = np.pad(a[0].astype(float), ((1, 1), (1, 1), (0, 0)))
+    for y, x in ((0, 0), (0, 63), (63, 0), (31, 17), (63, 63), (5, 0)):
+        window = padded[y : y + 3, x : x + 3, :, None]
+        expected = np.maximum((window * layer.weight).sum(axis=(0, 1, 2)) + layer.bias, 0)
+        np.testing.assert_allclose(z[y, x], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_shipped_network_sees_a_mirror_image_as_the_image(images):
+    network = Conv()
+    assert network.symmetric
+    X, mirrored = network.transform(images), network.transform(images[:, :, ::-1])
+    assert np.abs(X - mirrored).max() <= 1e-4 * X.max()
+    one_way = Conv(mirror=False)
+    assert not one_way.symmetric
+    X, mirrored = one_way.transform(images), one_way.transform(images[:, :, ::-1])
+    assert np.abs(X - mirrored).max() > 1e-2 * X.max()
+
+
+@pytest.mark.parametrize("block", [1, 3, 100])
+def test_the_networks_blocks_do_not_matter(images, monkeypatch, block):
+    expected = Conv().transform(images[:10])
+    monkeypatch.setattr(conv, "BLOCK", block)
+    np.testing.assert_allclose(
+        Conv().transform(images[:10]), expected, rtol=1e-4, atol=1e-5 * expected.max()
+    )
+
+
+def test_a_model_saves_no_network_and_refuses_another(data, tmp_path, small, monkeypatch):
+    path = tmp_path / "m.npz"
+    catclf.train(data, features="conv", iterations=3, cv=0).save(path)
+    with np.load(path) as npz:
+        assert set(npz) == {"w", "b", "costs", "meta"}
+        assert npz["w"].shape == (3, 1)
+    load_model(path)
+    shipped = conv.shipped("")
+    with np.load(shipped) as npz:
+        parts = {**npz, "first_bias": npz["first_bias"] + 1}
+    np.savez(shipped, **parts)
+    monkeypatch.setattr(conv, "_read_network", cache(conv._read_network.__wrapped__))
+    with pytest.raises(ModelError, match="network of another catclf version"):
+        load_model(path)
+
+
+def test_a_digest_tells_one_network_from_another(small):
+    settings = Conv().settings()
+    Conv.restore(settings, {})
+    with pytest.raises(ValueError, match="another catclf version"):
+        Conv.restore({**settings, "sha256": "0" * 64}, {})
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_convolution_equals_pytorchs(k):
+    torch = pytest.importorskip("torch", reason="PyTorch, to be compared with, is not installed")
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(2, 16, 12, 5)).astype(np.float32)
+    weight = rng.normal(size=(k, k, 5, 5)).astype(np.float32)
+    bias = rng.normal(size=5).astype(np.float32)
+    for residual in (False, True):
+        ours = conv._Convolution(weight, bias, residual)(a)
+        x = torch.from_numpy(a.transpose(0, 3, 1, 2).copy())
+        w = torch.from_numpy(weight.transpose(3, 2, 0, 1).copy())
+        z = torch.nn.functional.conv2d(x, w, torch.from_numpy(bias), padding=k // 2)
+        theirs = torch.relu(z + x if residual else z).numpy().transpose(0, 2, 3, 1)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+        pooled = torch.nn.functional.max_pool2d(torch.from_numpy(a.transpose(0, 3, 1, 2).copy()), 2)
+        np.testing.assert_array_equal(conv._max_pool(a), pooled.numpy().transpose(0, 2, 3, 1))
+
+
+def test_the_shipped_network_is_a_file_of_arrays_alone():
+    with np.load(io.BytesIO(conv.shipped(conv.FILE).read_bytes()), allow_pickle=False) as npz:
+        assert json.loads(str(npz["meta"]))["n_x"] == Conv().n_x
+        assert all(npz[key].dtype.kind in "fU" for key in npz)

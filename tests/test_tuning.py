@@ -1,0 +1,371 @@
+"""Choosing by cross-validation: what is kept apart, what is chosen, and being interrupted."""
+
+import io
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from catclf import load_dataset, tuning
+from catclf.calibration import best_threshold, fit_temperature
+from catclf.dataset import Dataset
+from catclf.drawings import draw
+from catclf.errors import DataError, ParameterError
+from catclf.features import patches
+from catclf.features.pixels import Pixels
+from catclf.logistic import cost, sigmoid
+from catclf.training.coordinates import Gram
+from catclf.training.folds import grouped_folds, stratified_folds
+from catclf.training.newton import newton
+from catclf.tuning import L2_PATH, tune
+
+CLASSES = ("non-cat", "cat")
+
+
+@pytest.fixture(autouse=True)
+def _few_samples(monkeypatch):
+    monkeypatch.setattr(patches, "SAMPLES", 3000)
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Keep what one function of the module was given and gave back, in order."""
+
+    def record(name):
+        calls, function = [], getattr(tuning, name)
+
+        def wrapped(*given, **settings):
+            result = function(*given, **settings)
+            calls.append((given, settings, result))
+            return result
+
+        monkeypatch.setattr(tuning, name, wrapped)
+        return calls
+
+    return record
+
+
+def dataset(images, labels, **more):
+    return Dataset(images, np.reshape(labels, (1, -1)), CLASSES, "some", **more)
+
+
+@st.composite
+def grouped(draw_one):
+    m = draw_one(st.integers(2, 40))
+    labels = draw_one(st.lists(st.integers(0, 1), min_size=m, max_size=m))
+    most = draw_one(st.integers(1, 12))
+    groups = draw_one(st.lists(st.integers(0, most), min_size=m, max_size=m))
+    return np.array([labels]), 5 * np.array(groups)
+
+
+@settings(max_examples=400, deadline=None)
+@given(grouped(), st.integers(2, 7), st.integers(0, 3))
+def test_groups_are_never_split_and_no_class_is_missing_from_training(example, k, seed):
+    Y, groups = example
+    if min(len(set(groups[Y[0] == y])) for y in (0, 1)) < 2:
+        with pytest.raises(DataError, match="two examples, or groups"):
+            grouped_folds(Y, groups, k, seed)
+        return
+    folds = grouped_folds(Y, groups, k, seed)
+    assert folds.shape == groups.shape
+    assert set(folds) <= set(range(k))
+    assert len(set(folds)) == folds.max() + 1 >= 2  # no fold is empty
+    for group in set(groups):
+        assert len(set(folds[groups == group])) == 1
+    for fold in set(folds):
+        assert set(Y[0, folds != fold]) == {0, 1}
+    np.testing.assert_array_equal(folds, grouped_folds(Y, groups, k, seed))
+
+
+@pytest.mark.parametrize("sizes", [[[3, 0], [2, 1], [0, 4]], [[500, 0], [400, 1], [100, 99]]])
+def test_a_group_of_both_classes_does_not_join_the_only_other_one_of_a_class(sizes):
+    groups = np.repeat(np.arange(3), np.sum(sizes, axis=1))
+    Y = np.concatenate([np.repeat([0, 1], both) for both in sizes]).reshape(1, -1)
+    folds = grouped_folds(Y, groups, 5)
+    for fold in set(folds):
+        assert set(Y[0, folds != fold]) == {0, 1}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.booleans(), min_size=4, max_size=60), st.integers(2, 7), st.integers(0, 5))
+def test_examples_that_are_alone_are_dealt_as_without_groups(labels, k, seed):
+    labels[:4] = False, True, False, True
+    Y = np.array([labels], dtype=np.int64)
+    groups = np.random.default_rng(seed).permutation(len(labels))
+    k = min(k, sum(labels), len(labels) - sum(labels))
+    np.testing.assert_array_equal(grouped_folds(Y, groups, k, seed), stratified_folds(Y, k, seed))
+
+
+def test_folds_of_groups_share_out_both_classes():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(60), rng.integers(1, 9, 60))
+    Y = (rng.random((1, len(groups))) < 0.3).astype(np.int64)
+    folds = grouped_folds(Y, groups, 5)
+    for y in (0, 1):
+        sizes = np.bincount(folds[Y[0] == y], minlength=5)
+        assert sizes.max() <= 1.35 * sizes.min()
+
+
+def nearly(image, quality=80):
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
+
+
+def with_copies(m=44, copies=20):
+    """Drawings, followed by a recompressed copy of the first, every other one mirrored too."""
+    images, labels = draw(m, seed=5)
+    again = [nearly(images[i][:, :: 1 if i % 2 else -1]) for i in range(copies)]
+    return dataset(np.concatenate([images, again]), np.append(labels, labels[:copies]))
+
+
+def test_copies_never_straddle_folds(recorded):
+    data = with_copies()
+    calls = recorded("grouped_folds")
+    tune(data, features="patches", dictionary=6, l2=0.1, cv=4)
+    [(_, _, folds)] = calls
+    assert len(set(folds)) == 4
+    np.testing.assert_array_equal(folds[44:], folds[:20])
+    straddling = stratified_folds(data.Y, 4, tuning.FOLD_SEED)
+    assert (straddling[44:] != straddling[:20]).any()
+
+
+def connected(cluster, groups):
+    """Number what hangs together by shared clusters or groups, by walking from each example."""
+    number = [-1] * len(groups)
+    for start in range(len(groups)):
+        waiting = [start] if number[start] < 0 else []
+        while waiting:
+            i = waiting.pop()
+            if number[i] < 0:
+                number[i] = start
+                waiting += [
+                    j
+                    for j in range(len(groups))
+                    if cluster[i] == cluster[j] or groups[i] == groups[j]
+                ]
+    return np.array(number)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 25).flatmap(lambda m: st.tuples(*[st.lists(st.integers(0, 15), min_size=m, max_size=m)] * 2)))  # fmt: skip  # noqa: E501
+def test_groups_that_share_a_picture_are_joined(given_lists):
+    cluster, groups = given_lists
+    first = np.array([cluster.index(c) for c in cluster])
+    images = np.zeros((len(groups), 64, 64, 3), dtype=np.uint8)
+    data = dataset(images, np.zeros(len(groups), int), groups=tuple(f"g{g}" for g in groups))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "clusters", lambda images: first)
+        found = tuning._groups(data)
+    expected = connected(cluster, groups)
+    np.testing.assert_array_equal(found[:, None] == found, expected[:, None] == expected)
+
+
+def test_the_source_column_of_a_file_is_kept_together(tmp_path, recorded):
+    images, labels = draw(48, seed=6)
+    sources = np.array([f"photographer {i // 3}".encode() for i in range(48)])
+    sources[1] = sources[2] = b"caf\xc3\xa9"
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["train_set_x"], file["train_set_y"], file["source"] = images, labels, sources
+    data = load_dataset(tmp_path / "a.h5")
+    assert data.groups[:4] == ("photographer 0", "café", "café", "photographer 1")
+    calls = recorded("grouped_folds")
+    tune(data, features="patches", dictionary=6, l2=0.1, cv=4)
+    [(_, _, folds)] = calls
+    for source in set(sources):
+        assert len(set(folds[sources == source])) == 1
+    straddling = stratified_folds(data.Y, 4, tuning.FOLD_SEED)
+    assert any(len(set(straddling[sources == source])) > 1 for source in set(sources))
+
+
+def out_of_fold(data, folds, l2):
+    """Cross-validate pixels plainly: train on the other folds and their mirror images."""
+    Z = np.empty((1, len(data)))
+    for fold in set(folds):
+        kept = folds != fold
+        images = np.concatenate([data.images[kept], data.images[kept][:, :, ::-1]])
+        X, Y = Pixels().transform(images).astype(float), np.tile(data.Y[:, kept], 2).astype(float)
+        fit = newton(Gram(X), Y, np.full(Y.shape, 1 / Y.size), l2=l2)
+        Z[:, ~kept] = fit.w.T @ Pixels().transform(data.images[~kept]) + fit.b
+    return Z
+
+
+def test_mirrored_copies_are_trained_on_and_never_scored(recorded):
+    data = with_copies(30, 10)
+    called, dealt, scored = (
+        recorded(name) for name in ("newton", "grouped_folds", "fit_temperature")
+    )
+    found = tune(data, features="pixels", cv=3)
+    [(_, _, folds)] = dealt
+    shown = {}
+    for i, image in enumerate(data.images):
+        shown[image.tobytes()] = i, "as it is"
+        shown[image[:, ::-1].tobytes()] = i, "mirrored"
+    assert len(called) == 3 * len(L2_PATH)
+    for j, ((system, y, weights), _, _) in enumerate(called):
+        left = np.flatnonzero(folds == j // len(L2_PATH))
+        pixels = np.rint(system.X.T * 255).astype(np.uint8)
+        columns = [shown[column.tobytes()] for column in pixels]
+        kept = set(range(len(data))) - set(left)
+        assert sorted(columns) == sorted((i, way) for i in kept for way in ("as it is", "mirrored"))
+        np.testing.assert_array_equal(y[0], [data.Y[0, i] for i, _ in columns])
+        np.testing.assert_allclose(weights, 1 / (2 * len(kept)))
+    [((Y, Z), _, T)] = scored
+    np.testing.assert_array_equal(Y, data.Y)
+    expected = out_of_fold(data, folds, found.best.l2)
+    np.testing.assert_allclose(Z, expected, rtol=5e-3, atol=5e-3)
+    assert found.model.temperature == T == fit_temperature(data.Y, Z)
+    assert T == pytest.approx(fit_temperature(data.Y, expected), rel=0.02)
+    assert found.best.log_loss == pytest.approx(cost(expected, data.Y), rel=5e-3)
+    assert found.best.accuracy.correct == np.sum((Z > 0) == data.Y)
+
+
+def test_the_temperature_comes_from_scores_of_images_not_seen(drawn):
+    model = tune(drawn, features="pixels", l2=0.01).model
+    seen = fit_temperature(drawn.Y, model.scores(drawn.images))
+    assert model.temperature > 2 * seen
+
+
+def test_the_model_is_trained_on_all_images_and_their_mirror_images(drawn):
+    found = tune(drawn, features="pixels", l2=0.05, cv=3)
+    images = np.concatenate([drawn.images, drawn.images[:, :, ::-1]])
+    X, Y = Pixels().transform(images).astype(float), np.tile(drawn.Y, 2).astype(float)
+    fit = newton(Gram(X), Y, np.full(Y.shape, 1 / Y.size), l2=0.05)
+    assert np.linalg.norm(found.model.w - fit.w) <= 1e-6 * np.linalg.norm(fit.w)
+    # So that its weights are their own mirror image.
+    square = found.model.w.reshape(64, 64, 3)
+    assert np.abs(square - square[:, ::-1]).max() <= 1e-6 * np.abs(square).max()
+    right = np.sum((found.model.scores(drawn.images) > 0) == drawn.Y)
+    assert found.model.provenance["training"]["correct"] == right
+
+
+def test_the_best_has_the_lowest_log_loss(drawn):
+    found = tune(drawn, dictionary=6, cv=3)
+    assert found.complete
+    assert [trial.features for trial in found.trials[:: len(L2_PATH)]] == [
+        "conv", "patches", "pixels",
+    ]  # fmt: skip
+    assert [trial.l2 for trial in found.trials] == 3 * list(L2_PATH)
+    lowest = min(found.trials, key=lambda trial: trial.log_loss)
+    assert found.best is lowest
+    assert found.model.features.name == lowest.features
+    assert found.model.provenance["solver"]["l2"] == lowest.l2
+    assert found.model.provenance["tried"] == [
+        [t.features, t.l2, t.log_loss, t.accuracy.value] for t in found.trials
+    ]
+    assert len({trial.log_loss for trial in found.trials}) == len(found.trials)
+
+
+def test_what_is_given_is_not_tuned(drawn):
+    found = tune(drawn, l2=0.5, dictionary=6, pool=2, cv=3)
+    assert [(t.features, t.l2) for t in found.trials] == [
+        ("conv", 0.5), ("patches", 0.5), ("pixels", 0.5),
+    ]  # fmt: skip
+    only = tune(drawn, features="patches", dictionary=6, pool=2, cv=3)
+    assert {t.features for t in only.trials} == {"patches"}
+    assert [t.l2 for t in only.trials] == list(L2_PATH)
+    assert only.model.features.settings() == {"dictionary": 6, "pool": 2}
+
+
+def test_many_images_leave_pixels_out(drawn, monkeypatch):
+    monkeypatch.setattr(tuning, "MOST_PIXELS", 59)
+    found = tune(drawn, l2=0.1, dictionary=6, cv=2)
+    assert [t.features for t in found.trials] == ["conv", "patches"]
+
+
+def test_balanced_accuracy_moves_the_threshold_on_unequal_classes(recorded):
+    images, labels = draw(130, seed=8)
+    kept = np.concatenate([np.flatnonzero(labels == 0)[:60], np.flatnonzero(labels == 1)[:14]])
+    data = dataset(images[kept], labels[kept])
+    calls = recorded("fit_temperature")
+    plain = tune(data, features="patches", dictionary=12, cv=4)
+    balanced = tune(data, features="patches", dictionary=12, cv=4, maximise="balanced-accuracy")
+    assert plain.model.threshold == 0.5
+    (_, Z), _, T = calls[1]
+    A = sigmoid(Z / T)
+    assert balanced.model.threshold == best_threshold(data.Y, A) < 0.4
+    np.testing.assert_array_equal(plain.model.w, balanced.model.w)
+
+    def accuracy(threshold):
+        return np.mean([np.mean((A > threshold)[data.Y == y] == y) for y in (0, 1)])
+
+    assert accuracy(balanced.model.threshold) > accuracy(0.5)
+
+
+class Interrupt:
+    """Interrupt when a certain thing is about to be done."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def __call__(self, word, spent, total):
+        if word.startswith(self.at):
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("at", ["patches: features", "patches: fold 1", "patches: fold 3"])
+def test_an_interrupt_during_the_second_map_keeps_the_best_so_far(drawn, at):
+    found = tune(drawn, dictionary=6, cv=3, progress=Interrupt(at))
+    assert not found.complete
+    assert {trial.features for trial in found.trials} == {"conv"}
+    assert len(found.trials) == len(L2_PATH)
+    assert found.model.features.name == "conv"
+    assert found.best is min(found.trials, key=lambda trial: trial.log_loss)
+    whole = tune(drawn, features="conv", cv=3)
+    np.testing.assert_array_equal(found.model.w, whole.model.w)
+
+
+@pytest.mark.parametrize("at", ["conv: features", "conv: fold 2"])
+def test_an_interrupt_during_the_first_map_ends_it(drawn, at):
+    with pytest.raises(KeyboardInterrupt):
+        tune(drawn, dictionary=6, cv=3, progress=Interrupt(at))
+
+
+def test_progress_has_an_estimate_from_the_first_fold_on(drawn):
+    told = []
+    tune(drawn, dictionary=6, l2=0.1, cv=3, progress=lambda *one: told.append(one))
+    words = [word for word, _, _ in told]
+    assert words == [
+        f"{name}: {part}"
+        for name in ("conv", "patches", "pixels")
+        for part in ("features", "fold 1 of 3", "fold 2 of 3", "fold 3 of 3")
+    ]
+    assert [total for _, _, total in told[:2]] == [None, None]
+    assert all(total is not None and total > 0 for _, _, total in told[2:])
+    spent = [seconds for _, seconds, _ in told]
+    assert spent == sorted(spent)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"maximise": "recall"}, "not 'recall'"),
+        ({"features": "edges"}, "not 'edges'"),
+        ({"l2": 0.0}, "above 0, not 0"),
+        ({"cv": 1}, "not 1"),
+        ({"cv": 0}, "not 0"),
+        ({"features": "pixels", "pool": 2}, "pool go with --features patches"),
+        ({"dictionary": 0}, "at least 1, not 0"),
+    ],
+)
+def test_choices_that_make_no_sense_are_refused(drawn, choice, message):
+    with pytest.raises(ParameterError, match=message):
+        tune(drawn, **choice)
+
+
+def test_one_picture_of_a_class_however_often_copied_is_not_enough():
+    images, labels = draw(12, seed=2)
+    cat = images[labels == 1][0]
+    pictures = [*images[labels == 0], cat, cat[:, ::-1], nearly(cat)]
+    data = dataset(np.stack(pictures), [0] * 6 + [1] * 3)
+    with pytest.raises(DataError, match="two examples, or groups"):
+        tune(data, features="pixels")
+
+
+def test_the_same_images_give_the_same_choice(drawn):
+    a, b = (tune(drawn, features="patches", dictionary=6, cv=3) for _ in range(2))
+    assert a.trials == b.trials
+    np.testing.assert_array_equal(a.model.w, b.model.w)
