@@ -46,9 +46,20 @@ def best_threshold(Y: NDArray[np.int64], A: Array) -> float:
     a, y = A[0, order], Y[0, order]
     cuts = np.flatnonzero(np.diff(a) > 0)  # between unequal neighbours
     thresholds = np.concatenate([[0.0], (a[cuts] + a[cuts + 1]) / 2, [1.0]])
-    below = np.concatenate([[0], cuts + 1, [len(a)]])  # how many lie at or below each
+    below = np.searchsorted(a, thresholds, side="right")  # how many lie at or below each
     cats_below = np.concatenate([[0], np.cumsum(y)])[below]
     n_1 = int(y.sum())
     balanced = (n_1 - cats_below) / n_1 + (below - cats_below) / (len(y) - n_1)
     best = np.flatnonzero(balanced >= balanced.max() - 1e-12)
     return float(thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]])
+
+
+def calibrate(Y: NDArray[np.int64], Z: Array, maximise: str = "accuracy") -> tuple[float, float]:
+    """Choose temperature and threshold from scores Z (1, m) of examples not trained on.
+
+    The threshold is 0.5, unless `maximise` is "balanced-accuracy".
+    """
+    temperature = fit_temperature(Y, Z)
+    if maximise == "accuracy":
+        return temperature, 0.5
+    return temperature, best_threshold(Y, sigmoid(Z / temperature))

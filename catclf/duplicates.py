@@ -28,7 +28,7 @@ def clusters(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """
     m = len(images)
     thumbnails = _thumbnails(images)
-    mirrored = thumbnails.reshape(m, SIDE, SIDE)[:, :, ::-1].reshape(m, -1)
+    mirrored = thumbnails.reshape(m, SIDE, SIDE)[:, :, ::-1].reshape(m, SIDE * SIDE)
     parent = np.arange(m)
 
     def root(i: int) -> int:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from catclf import features as feature_maps
 from catclf import metrics
-from catclf.calibration import fit_temperature
+from catclf.calibration import calibrate
 from catclf.dataset import Dataset
 from catclf.datasets import load_dataset
 from catclf.errors import DataError, ParameterError
+from catclf.features.patches import MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
 from catclf.metrics import Evaluation
 from catclf.model import Model
@@ -31,6 +32,7 @@ def check_settings(
     pool: int | None = None,
     l2: float | None = None,
     cv: int = 5,
+    maximise: str = "accuracy",
     auto: bool = False,
     **solver: Any,
 ) -> tuple[Solver, dict[str, int]]:
@@ -55,10 +57,16 @@ def check_settings(
         problem = f"features are {', '.join(feature_maps.MAPS)}, not {features!r}"
     elif of_map and features != "patches" and not (auto and features is None):
         problem = f"{' and '.join(of_map)} go with --features patches"
-    elif of_map and min(of_map.values()) < 1:
-        problem = f"dictionary and pool must be at least 1, not {min(of_map.values())}"
+    elif dictionary is not None and not 1 <= dictionary <= MOST_WORDS:
+        problem = f"the dictionary has 1 to {MOST_WORDS} patches, not {dictionary}"
+    elif pool is not None and not 1 <= pool <= POSITIONS:
+        problem = f"the grid of patches has 1 to {POSITIONS} cells each way, not {pool}"
     elif auto and l2 == 0:
         problem = "with --auto l2 must be above 0, not 0"
+    elif maximise not in ("accuracy", "balanced-accuracy"):
+        problem = f"maximise is accuracy or balanced-accuracy, not {maximise!r}"
+    elif maximise != "accuracy" and cv == 0:
+        problem = "a threshold for balanced accuracy needs cross-validation, not 0 folds"
     elif cv < 0 or cv == 1 or (auto and cv == 0):
         none = "" if auto else ", or 0 for none"
         problem = f"cross-validation needs 2 folds or more{none}, not {cv}"
@@ -69,6 +77,13 @@ def check_settings(
         return how, of_map
     how.check()
     return how, of_map
+
+
+def check_classes(dataset: Dataset) -> None:
+    """Raise DataError if a class has no images."""
+    missing = [name for name, count in dataset.counts.items() if count == 0]
+    if missing:
+        raise DataError(f"{dataset.name}: holds no {missing[0]}; training needs both classes")
 
 
 def train(
@@ -84,6 +99,7 @@ def train(
     tolerance: float = 1e-8,
     coordinates: str = "auto",
     cv: int = 5,
+    maximise: str = "accuracy",
     callback: Callable[[int, float], None] | None = None,
 ) -> Model:
     """Train a logistic regression; without settings, the lesson's own.
@@ -102,6 +118,8 @@ def train(
         See `catclf.training.solver.Solver`.
     cv : int
         Folds of cross-validation, 0 for none; fewer where a class has fewer examples.
+    maximise : "accuracy" or "balanced-accuracy"
+        What the threshold on the probability serves; "accuracy" leaves it at 0.5.
     callback : callable, optional
         Called as callback(iteration, cost) before each step.
 
@@ -125,6 +143,7 @@ def train(
         pool=pool,
         l2=l2,
         cv=cv,
+        maximise=maximise,
         solver=solver,
         learning_rate=learning_rate,
         iterations=iterations,
@@ -132,10 +151,7 @@ def train(
         coordinates=coordinates,
     )
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
-    missing = [name for name, count in dataset.counts.items() if count == 0]
-    if missing:
-        raise DataError(f"{dataset.name}: holds no {missing[0]}; training needs both classes")
-
+    check_classes(dataset)
     k = min(cv, *dataset.counts.values())
     folds = stratified_folds(dataset.Y, k, FOLD_SEED) if k >= 2 else None
     feature_map = feature_maps.fit(features or "pixels", dataset.images, **of_map)
@@ -148,9 +164,9 @@ def train(
         right = metrics.accuracy(dataset.Y, Z > 0)
         return {"correct": right.correct, "n": right.n}
 
-    cross_validation, temperature = None, 1.0
+    cross_validation, temperature, threshold = None, 1.0, 0.5
     if out_of_fold is not None:
-        temperature = fit_temperature(dataset.Y, out_of_fold)
+        temperature, threshold = calibrate(dataset.Y, out_of_fold, maximise)
         cross_validation = {"folds": k, "seed": FOLD_SEED, **score(out_of_fold)}
     provenance: dict[str, Any] = {
         "solver": how.settings(),
@@ -163,6 +179,7 @@ def train(
         b=float(fit.b[0, 0]),
         classes=dataset.classes,
         features=feature_map,
+        threshold=threshold,
         temperature=temperature,
         costs=fit.costs,
         provenance=provenance,

@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 
 from catclf import features as feature_maps
 from catclf import metrics
-from catclf.calibration import best_threshold, fit_temperature
+from catclf.calibration import calibrate
 from catclf.dataset import Dataset
 from catclf.duplicates import clusters
-from catclf.errors import ParameterError
 from catclf.features import FeatureMap
 from catclf.features.pixels import Pixels
-from catclf.logistic import Array, cost, sigmoid
+from catclf.logistic import Array, cost
 from catclf.model import Model
-from catclf.pipeline import check_settings
+from catclf.pipeline import check_classes, check_settings
 from catclf.training.coordinates import Coordinates, Gram, choose
 from catclf.training.folds import grouped_folds, sample_weights
 from catclf.training.newton import newton
@@ -111,11 +110,16 @@ def tune(
     KeyboardInterrupt
         If interrupted before any feature map was tried to the end.
     """
-    if maximise not in ("accuracy", "balanced-accuracy"):
-        raise ParameterError(f"maximise is accuracy or balanced-accuracy, not {maximise!r}")
     _, of_map = check_settings(
-        features=features, dictionary=dictionary, pool=pool, l2=l2, cv=cv, auto=True
+        features=features,
+        dictionary=dictionary,
+        pool=pool,
+        l2=l2,
+        cv=cv,
+        maximise=maximise,
+        auto=True,
     )
+    check_classes(dataset)
     folds = grouped_folds(dataset.Y, _groups(dataset), cv, FOLD_SEED)
     names = [features] if features else _worth_trying(len(dataset))
     path = L2_PATH if l2 is None else (l2,)
@@ -229,9 +233,7 @@ def _refit(
     y = dataset.Y[:, np.arange(X.shape[1]) % m]
     solver = Solver("newton", l2=best.l2)
     fit, _ = solver.fit(X, y, scaled=feature_map.standardised)
-    temperature = fit_temperature(dataset.Y, Z)
-    balanced = maximise == "balanced-accuracy"
-    threshold = best_threshold(dataset.Y, sigmoid(Z / temperature)) if balanced else 0.5
+    temperature, threshold = calibrate(dataset.Y, Z, maximise)
     right = metrics.accuracy(dataset.Y, fit.Z[:, :m] > 0)
     provenance: dict[str, Any] = {
         "solver": solver.settings(),

@@ -157,7 +157,7 @@ def test_no_solver_of_scikit_learn_finds_a_lower_cost_on_the_course_data(shared,
     ours = objective(fit.w, fit.b[0, 0], X, Y, uniform(Y), l2)
     assert_optimal(fit, X, Y, uniform(Y), l2)
     for solver in ("lbfgs", "newton-cg"):
-        theirs = scikit(solver, X, Y, l2, tol=1e-4)
+        theirs = scikit(solver, X, Y, l2, tol=1e-5)
         assert ours <= theirs * (1 + 1e-12)
         assert theirs <= ours * (1 + 1e-5)
 

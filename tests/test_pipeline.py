@@ -60,6 +60,18 @@ def test_folds_shrink_to_the_smaller_class(drawn):
         assert (found and found["folds"]) == folds
 
 
+def test_the_threshold_can_serve_balanced_accuracy(drawn):
+    order = np.argsort(drawn.Y[0], kind="stable")[: 30 + 12]
+    few = Dataset(drawn.images[order], drawn.Y[:, order], drawn.classes, "few cats")
+    plain = catclf.train(few, iterations=200)
+    balanced = catclf.train(few, iterations=200, maximise="balanced-accuracy")
+    assert plain.threshold == 0.5
+    assert balanced.threshold != 0.5
+    assert balanced.temperature == plain.temperature
+    with pytest.raises(ParameterError, match="cross-validation"):
+        catclf.train(few, maximise="balanced-accuracy", cv=0)
+
+
 def test_one_class_alone_cannot_be_trained_on_but_evaluated(drawn):
     cats = drawn.Y[0] == 1
     alone = Dataset(drawn.images[cats], drawn.Y[:, cats], drawn.classes, "alone")

@@ -195,9 +195,7 @@ def out_of_fold(data, folds, l2):
 
 def test_mirrored_copies_are_trained_on_and_never_scored(recorded):
     data = with_copies(30, 10)
-    called, dealt, scored = (
-        recorded(name) for name in ("newton", "grouped_folds", "fit_temperature")
-    )
+    called, dealt, scored = (recorded(name) for name in ("newton", "grouped_folds", "calibrate"))
     found = tune(data, features="pixels", cv=3)
     [(_, _, folds)] = dealt
     shown = {}
@@ -213,7 +211,7 @@ def test_mirrored_copies_are_trained_on_and_never_scored(recorded):
         assert sorted(columns) == sorted((i, way) for i in kept for way in ("as it is", "mirrored"))
         np.testing.assert_array_equal(y[0], [data.Y[0, i] for i, _ in columns])
         np.testing.assert_allclose(weights, 1 / (2 * len(kept)))
-    [((Y, Z), _, T)] = scored
+    [((Y, Z, _), _, (T, _))] = scored
     np.testing.assert_array_equal(Y, data.Y)
     expected = out_of_fold(data, folds, found.best.l2)
     np.testing.assert_allclose(Z, expected, rtol=5e-3, atol=5e-3)
@@ -280,11 +278,11 @@ def test_balanced_accuracy_moves_the_threshold_on_unequal_classes(recorded):
     images, labels = draw(130, seed=8)
     kept = np.concatenate([np.flatnonzero(labels == 0)[:60], np.flatnonzero(labels == 1)[:14]])
     data = dataset(images[kept], labels[kept])
-    calls = recorded("fit_temperature")
+    calls = recorded("calibrate")
     plain = tune(data, features="patches", dictionary=12, cv=4)
     balanced = tune(data, features="patches", dictionary=12, cv=4, maximise="balanced-accuracy")
     assert plain.model.threshold == 0.5
-    (_, Z), _, T = calls[1]
+    (_, Z, _), _, (T, _) = calls[1]
     A = sigmoid(Z / T)
     assert balanced.model.threshold == best_threshold(data.Y, A) < 0.4
     np.testing.assert_array_equal(plain.model.w, balanced.model.w)
@@ -348,7 +346,7 @@ def test_progress_has_an_estimate_from_the_first_fold_on(drawn):
         ({"cv": 1}, "not 1"),
         ({"cv": 0}, "not 0"),
         ({"features": "pixels", "pool": 2}, "pool go with --features patches"),
-        ({"dictionary": 0}, "at least 1, not 0"),
+        ({"dictionary": 0}, "1 to 10000 patches, not 0"),
     ],
 )
 def test_choices_that_make_no_sense_are_refused(drawn, choice, message):

@@ -64,7 +64,8 @@ def show(model: Model, tuning: Tuning | None, out: str, seconds: float, cv_asked
     output.table([f"on {training['n']} images", "accuracy", "95% interval"], rows)
     print()
     if cv and cv["folds"] < cv_asked:
-        print(f"{cv['folds']} folds, not {cv_asked}: the smaller class has no more examples, or groups of them.")
+        print(f"{cv['folds']} folds, not {cv_asked}: the smaller class has no more examples,")
+        print("or groups of them.")
     if cv_asked and not cv:
         print("No cross-validation: it needs two examples of each class.")
     if cv and cv["correct"] <= baseline.correct:

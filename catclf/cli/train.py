@@ -54,7 +54,7 @@ def train(
     ] = None,
     maximise: Annotated[
         Literal["accuracy", "balanced-accuracy"],
-        typer.Option(help="With --auto: the threshold's goal."),
+        typer.Option(help="What the threshold serves."),
     ] = "accuracy",
     cat_class: output.CatClass = None,
     out: Annotated[
@@ -74,9 +74,16 @@ def train(
     from catclf import pipeline
     from catclf.model import check_target
 
-    if not auto and (group_by or maximise != "accuracy"):
-        raise typer.BadParameter("--group-by and --maximise go with --auto")
-    choices: dict[str, Any] = {"features": features, "dictionary": dictionary, "pool": pool}
+    if group_by and not auto:
+        raise typer.BadParameter("--group-by goes with --auto")
+    choices: dict[str, Any] = {
+        "features": features,
+        "dictionary": dictionary,
+        "pool": pool,
+        "l2": l2,
+        "cv": cv,
+        "maximise": maximise,
+    }
     how: dict[str, Any] = {
         "solver": solver,
         "learning_rate": learning_rate,
@@ -84,18 +91,18 @@ def train(
         "tolerance": tolerance,
         "coordinates": coordinates,
     }
-    pipeline.check_settings(**choices, l2=l2, cv=cv, auto=auto, **how)
+    pipeline.check_settings(**choices, auto=auto, **how)
     check_target(out)
     dataset = _read(data or [None], cat_class, group_by == "folder", quiet)
 
     tuning = None
     if auto:
-        tuning = _tune(dataset, {**choices, "l2": l2, "cv": cv, "maximise": maximise}, quiet)
+        tuning = _tune(dataset, choices, quiet)
         model = tuning.model
     else:
         with output.progress_bar("training", iterations, quiet) as advance:
             callback = None if advance is None else lambda i, J: advance(i, f"cost {J:.6g}")
-            model = pipeline.train(dataset, **choices, l2=l2, cv=cv, callback=callback, **how)
+            model = pipeline.train(dataset, **choices, callback=callback, **how)
     replaced = os.path.exists(out)
     model.save(out)
     seconds = time.perf_counter() - start

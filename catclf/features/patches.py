@@ -20,6 +20,7 @@ SIDE = 6
 POSITIONS = 64 - SIDE + 1
 SAMPLES = 60_000
 """Patches from which the dictionary is learned."""
+MOST_WORDS = 10_000
 ROUNDS = 12
 CONTRAST_FLOOR = 10.0
 """Added to a patch's variance, in pixels squared, so that flat patches stay flat."""
@@ -58,7 +59,10 @@ class Patches:
     def fit(
         cls, images: NDArray[np.uint8], dictionary: int = 400, pool: int = 1, seed: int = 0
     ) -> Patches:
-        """Learn whitening and dictionary from images uint8 (m, 64, 64, 3); labels play no part."""
+        """Learn whitening and dictionary from images uint8 (m, 64, 64, 3); labels play no part.
+
+        Cross-validation learns them once, from the left-out images as well.
+        """
         rng = np.random.default_rng(seed)
         i = rng.integers(0, len(images), SAMPLES)
         y, x = rng.integers(0, POSITIONS, (2, SAMPLES))
@@ -99,6 +103,8 @@ class Patches:
             raise ValueError("arrays of patches of another size")
         if any(array.dtype != np.float32 for array in (whitening, offset, dictionary)):
             raise ValueError("arrays of patches that are not float32")
+        if settings["pool"] not in range(1, POSITIONS + 1):
+            raise ValueError("a grid of patches of no size")
         return cls(whitening, offset, dictionary, int(settings["pool"]))
 
     def settings(self) -> dict[str, Any]:

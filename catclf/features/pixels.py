@@ -27,7 +27,7 @@ class Pixels:
 
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn images uint8 (m, 64, 64, 3) into X float32 (12288, m), pixels in [0, 1]."""
-        columns = images.reshape(len(images), -1).T
+        columns = images.reshape(len(images), self.n_x).T
         return np.divide(columns, 255, dtype=np.float32)
 
     def settings(self) -> dict[str, Any]:

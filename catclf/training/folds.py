@@ -64,13 +64,18 @@ def grouped_folds(
     if n == Y.shape[1]:
         return stratified_folds(Y, k, seed)
     shuffled = np.random.default_rng(seed).permutation(n)
-    order = shuffled[np.argsort(-counts.sum(axis=0)[shuffled], kind="stable")]
+    mixed = np.all(counts > 0, axis=0)
+    order = shuffled[np.lexsort((-counts.sum(axis=0)[shuffled], ~mixed[shuffled]))]
     relative = counts / counts.sum(axis=1, keepdims=True)
     held = np.zeros((k, 2))
     fold_of = np.empty(n, dtype=np.int64)
     for g in order:
         # Of the sum of squares of the folds' shares, what adding this group would add.
-        fold_of[g] = np.argmin(2 * held @ relative[:, g] + 1e-9 * held.sum(axis=1))
+        added = 2 * held @ relative[:, g] + 1e-9 * held.sum(axis=1)
+        # No class may end up in one fold alone: its second group keeps away from its first.
+        alone = (held > 0).sum(axis=0) == 1
+        added[(held[:, alone & (counts[:, g] > 0)] > 0).any(axis=1)] = np.inf
+        fold_of[g] = np.argmin(added)
         held[fold_of[g]] += relative[:, g]
     return fold_of[group]
 

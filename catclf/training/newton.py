@@ -51,7 +51,8 @@ def newton(
     tolerance : float
         Stop when the gradient's norm is at most this share of its norm at zero parameters.
     start : (v, b), optional
-        Where to begin, in these coordinates: float64 (size, 1) and a number; else at zero.
+        Where to begin, in these coordinates: float64 (size, 1) and a number; else at zero, and
+        there too if the start is worse.
     callback : callable, optional
         Called as callback(step, cost) before each step.
 
@@ -64,12 +65,18 @@ def newton(
         raise ParameterError("newton needs an l2 above 0; without, the optimum may lie at infinity")
     system = _system(coordinates)
     v, b = (np.zeros((coordinates.size, 1)), 0.0) if start is None else start
+    Z = forward(v, b, system.M)
+    here = system.inner(v, v), 0.0, 0.0
+    if start is not None and not _cost(Z, Y, sample_weight, l2, here, 0.0) <= np.log(2):
+        # Worse than zeros: scores may be saturated, and H singular there.
+        v, b, Z = np.zeros_like(v), 0.0, np.zeros_like(Z)
     at_zero = _norm(system, np.zeros_like(v), sample_weight * (0.5 - Y), l2)
     costs: list[tuple[int, float]] = []
-    Z = forward(v, b, system.M)
     for step in range(MAX_STEPS):
         A = sigmoid(Z)
-        dZ, D = sample_weight * (A - Y), sample_weight * A * (1.0 - A)
+        dZ = sample_weight * (A - Y)
+        # With a floor, for H would be singular in b where all scores saturate.
+        D = sample_weight * np.maximum(A * (1.0 - A), 1e-10)
         J = float(np.sum(sample_weight * loss(Z, Y)) + 0.5 * l2 * system.inner(v, v))
         costs.append((step, J))
         if callback is not None:
@@ -83,7 +90,7 @@ def newton(
         slope = float(np.sum(dZ * moved)) + l2 * system.inner(v, dv)
         curve = system.inner(v, v), system.inner(v, dv), system.inner(dv, dv)
         t = 1.0
-        while _cost(Z + t * moved, Y, sample_weight, l2, curve, t) > J + 1e-4 * t * slope:
+        while not _cost(Z + t * moved, Y, sample_weight, l2, curve, t) <= J + 1e-4 * t * slope:
             t *= 0.5
             if t < 1e-10:  # nothing lowers the cost: this is the optimum, to rounding
                 break
