@@ -460,3 +460,43 @@ def test_eval_says_when_it_sees_training_images(catclf, trained):
         data = load_dataset("drawn")
         file["train_set_x"], file["train_set_y"] = data.images, data.Y[0]
     assert "that the model was trained on" in catclf("eval", "same.h5", cwd=trained).stderr
+
+
+# --auto
+
+
+def test_auto_prints_what_it_tried_and_names_the_winner(catclf, class_folder, tmp_path):
+    done = catclf("train", class_folder, "--auto", "--cv", 3)
+    assert "* the lowest log loss on left-out folds: " in done.stdout
+    for name in ("conv", "patches", "pixels"):
+        assert done.stdout.count(f" {name}, l2 ") == 11
+    assert re.search(r"about \d+ s to go", done.stderr)
+    figures = json.loads(
+        catclf("train", class_folder, "--auto", "--features", "conv", "--l2", 0.3, "--json").stdout
+    )
+    assert [row[:2] for row in figures["tried"]] == [["conv", 0.3]]
+    assert figures["features"] == "conv"
+    assert figures["complete"] is True
+    assert catclf("predict", class_folder).stdout.count("\n") == 12
+
+
+def test_several_data_sets_are_joined(catclf, class_folder, tmp_path):
+    done = catclf("train", class_folder, "drawn", *QUICK, "--json")
+    assert json.loads(done.stdout)["m"] == 612
+    done = catclf(
+        "train", class_folder, "drawn", "--auto", "--features", "conv", "--l2", 1, "--cv", 2, "-q"
+    )
+    assert "on 612 images" in done.stdout
+
+
+def test_few_images_are_told_of(catclf, class_folder):
+    for photo in sorted((class_folder / "Cats").iterdir())[1:]:
+        photo.unlink()
+    assert "No cross-validation" in catclf("train", class_folder, "--iterations", 5).stdout
+    done = catclf("train", class_folder, "--auto", code=3)
+    assert "two examples" in done.stderr
+
+
+def test_training_that_learns_nothing_says_what_to_try(catclf, class_folder):
+    done = catclf("train", class_folder, "--learning-rate", 5, "--iterations", 3, "--cv", 0)
+    assert "try a smaller --learning-rate" in done.stdout

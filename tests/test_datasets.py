@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from catclf.dataset import Dataset
+from catclf.dataset import Dataset, join
 from catclf.datasets import COURSE_FILE, load_dataset
 from catclf.drawings import draw
 from catclf.errors import DataError
@@ -209,3 +209,53 @@ def test_walking_goes_all_the_way_down_in_order(tmp_path):
     (tmp_path / "loop").symlink_to(tmp_path)
     found = [str(path.relative_to(tmp_path)) for path in walk_files(tmp_path)]
     assert found == ["a.png", "b/1.png", "b/c/2.png"]
+
+
+def test_a_data_set_refuses_what_is_none():
+    images, labels = draw(4)
+    Y = labels.reshape(1, -1)
+    for bad_images, bad_labels in (
+        (images / 255, Y),
+        (images[:, :32], Y),
+        (images, labels),
+        (images, Y * 2),
+        (images[:3], Y),
+    ):
+        with pytest.raises(DataError, match="expected"):
+            Dataset(bad_images, bad_labels, ("non-cat", "cat"), "x")
+
+
+def test_joined_data_sets_keep_names_groups_and_order(tmp_path, class_folder):
+    path, images, _ = write_h5(tmp_path / "a.h5", source=np.array([b"s", b"t"] * 3))
+    first, second = load_dataset(path), load_dataset(class_folder)
+    assert first.groups == ("s", "t") * 3
+    both = join([first, second])
+    np.testing.assert_array_equal(both.images[:6], images)
+    assert both.name == "a.h5 + photos"
+    assert both.label(1) == "a.h5[1]"
+    assert both.label(6) == second.paths[0]
+    assert both.groups[:6] == first.groups
+    assert len(set(both.groups)) == 2 + 12
+    assert set(second.grouped_by_folder().groups) == {
+        str(class_folder / d) for d in ("Cats", "dogs")
+    }
+    other = Dataset(first.images, first.Y, ("cat", "dog"), "other")
+    with pytest.raises(DataError, match="cat and dog"):
+        join([first, other])
+
+
+def test_a_folder_that_cannot_be_listed_does_not_hide_the_others(tmp_path, monkeypatch):
+    for name in ("a/1", "b/2", "c/3"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    listed = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("b"):
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = list(walk_files(tmp_path))
+    assert [isinstance(x, DataError) for x in found] == [False, True, False]
+    assert "Permission denied" in str(found[1])

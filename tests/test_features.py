@@ -1,5 +1,6 @@
 """Feature maps against their formulas, written out slowly, and what a model file keeps of them."""
 
+import hashlib
 import io
 import json
 from functools import cache
@@ -308,6 +309,7 @@ def small(monkeypatch, tmp_path):
     path = tmp_path / "small.npz"
     np.savez(path, meta=np.array(json.dumps(meta)), **parts)
     monkeypatch.setattr(conv, "shipped", lambda name: path)
+    monkeypatch.setattr(conv, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     monkeypatch.setattr(conv, "_read_network", cache(conv._read_network.__wrapped__))
     return meta, parts
 
@@ -407,6 +409,7 @@ def test_a_model_saves_no_network_and_refuses_another(data, tmp_path, small, mon
     with np.load(shipped) as npz:
         parts = {**npz, "first_bias": npz["first_bias"] + 1}
     np.savez(shipped, **parts)
+    monkeypatch.setattr(conv, "SHA256", hashlib.sha256(shipped.read_bytes()).hexdigest())
     monkeypatch.setattr(conv, "_read_network", cache(conv._read_network.__wrapped__))
     with pytest.raises(ModelError, match="network of another catclf version"):
         load_model(path)

@@ -6,8 +6,10 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from catclf import load_model, predict
+from catclf.errors import ModelError
 from catclf.features.conv import shipped
 
 CARD = Path(__file__).resolve().parents[1] / "models" / "README.md"
@@ -45,3 +47,17 @@ def test_the_photo_model_knows_cats(shared):
     right = {kind: np.mean([p.label == kind for p in found[kind]]) for kind in found}
     assert len(found["cat"]) + len(found["non-cat"]) == 213
     assert min(right.values()) > 0.85
+
+
+def test_a_damaged_or_missing_network_is_one_clear_error(tmp_path, monkeypatch):
+    from catclf.features import conv
+
+    data = bytearray(shipped("features.npz").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "damaged.npz").write_bytes(data)
+    for name, message in (("damaged.npz", "not the network"), ("none.npz", "cannot be read")):
+        conv._read_network.cache_clear()
+        monkeypatch.setattr(conv, "shipped", lambda _, name=name: tmp_path / name)
+        with pytest.raises(ModelError, match=message):
+            conv.Conv()
+    conv._read_network.cache_clear()

@@ -20,9 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.errors import ModelError
+
 Float32 = NDArray[np.float32]
 
 FILE = "features.npz"
+SHA256 = "ae94581f8113eb50a38cf8390990ac7fd62b2c4dc5658f91568f4ab1b733a707"
+"""Of the file that is shipped; no other is read."""
 BLOCK = 4
 """Images at a time: more would not fit the processor's cache."""
 
@@ -148,7 +152,14 @@ class _Network:
 
 @cache
 def _read_network() -> _Network:
-    data = shipped(FILE).read_bytes()
+    path = shipped(FILE)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: the network cannot be read ({error.strerror})") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != SHA256:
+        raise ModelError(f"{path}: not the network that is shipped; install catclf again")
     with np.load(io.BytesIO(data), allow_pickle=False) as npz:
         meta = json.loads(str(npz["meta"]))
         layers: list[_Convolution | None] = []
@@ -165,5 +176,5 @@ def _read_network() -> _Network:
         scale=np.float32(meta["scale"]),
         shift=np.float32(meta["shift"]),
         n_x=meta["n_x"],
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=digest,
     )

@@ -66,7 +66,11 @@ class Solver:
         """Give the settings that this solver goes by, as JSON values."""
         unused = {"descent": {"tolerance"}, "newton": {"learning_rate", "iterations"}}[self.name]
         found = {key: value for key, value in asdict(self).items() if key not in unused}
-        return {key: getattr(value, "item", lambda v=value: v)() for key, value in found.items()}
+        # From Python a setting may be a NumPy number, which JSON does not know.
+        return {
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in found.items()
+        }
 
     def _system(self, X: Array) -> Coordinates:
         steps = self.iterations if self.name == "descent" else NEWTON_STEPS
