@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from catclf.model import load_model
     from catclf.pipeline import evaluate, train
     from catclf.prediction import predict
+    from catclf.tuning import tune
 
 _HOMES = {
     "evaluate": "catclf.pipeline",
@@ -23,9 +24,10 @@ _HOMES = {
     "load_model": "catclf.model",
     "predict": "catclf.prediction",
     "train": "catclf.pipeline",
+    "tune": "catclf.tuning",
 }
 
-__all__ = ["__version__", "evaluate", "load_dataset", "load_model", "predict", "train"]
+__all__ = ["__version__", "evaluate", "load_dataset", "load_model", "predict", "train", "tune"]
 
 
 def __getattr__(name: str) -> Any:

@@ -78,8 +78,9 @@ class Dataset:
 
     def grouped_by_folder(self) -> Dataset:
         """Keep the images of each folder together, whatever else they belonged with."""
-        folders = tuple(os.path.dirname(self.label(i)) for i in range(len(self)))
-        return replace(self, groups=folders)
+        if not self.paths:
+            return self
+        return replace(self, groups=tuple(os.path.dirname(path) for path in self.paths))
 
     def label(self, i: int) -> str:
         """Name example i: its file, or its row."""

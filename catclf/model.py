@@ -64,13 +64,19 @@ class Model:
         ------
         DataError
             If the images are of another type or shape.
+        ModelError
+            If a score is not finite.
         """
         check_images(images)
-        blocks = [
-            logistic.forward(self.w, self.b, self.features.transform(images[i : i + BLOCK]))
-            for i in range(0, len(images), BLOCK)
-        ]
-        return np.concatenate(blocks, axis=1) if blocks else np.zeros((1, 0))
+        blocks = []
+        with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of is told
+            for i in range(0, len(images), BLOCK):
+                X = self.features.transform(images[i : i + BLOCK])
+                blocks.append(logistic.forward(self.w, self.b, X))
+        Z = np.concatenate(blocks, axis=1) if blocks else np.zeros((1, 0))
+        if not np.isfinite(Z).all():
+            raise ModelError("the model gives scores that are not finite; train it again")
+        return Z
 
     def probabilities(self, images: NDArray[np.uint8]) -> Array:
         """Give each image's probability of class 1: A = σ(Z/T) float64 (1, m), in [0, 1]."""

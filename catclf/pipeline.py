@@ -14,12 +14,13 @@ from catclf import metrics
 from catclf.calibration import calibrate
 from catclf.dataset import Dataset
 from catclf.datasets import load_dataset
+from catclf.duplicates import clusters
 from catclf.errors import DataError, ParameterError
-from catclf.features.patches import MOST_WORDS, POSITIONS
+from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
 from catclf.metrics import Evaluation
 from catclf.model import Model
-from catclf.training.folds import stratified_folds
+from catclf.training.folds import grouped_folds
 from catclf.training.solver import Solver
 
 FOLD_SEED = 0
@@ -56,11 +57,13 @@ def check_settings(
     if features is not None and features not in feature_maps.MAPS:
         problem = f"features are {', '.join(feature_maps.MAPS)}, not {features!r}"
     elif of_map and features != "patches" and not (auto and features is None):
-        problem = f"{' and '.join(of_map)} go with --features patches"
+        problem = f"{' and '.join(of_map)} can be set with --features patches alone"
     elif dictionary is not None and not 1 <= dictionary <= MOST_WORDS:
         problem = f"the dictionary has 1 to {MOST_WORDS} patches, not {dictionary}"
     elif pool is not None and not 1 <= pool <= POSITIONS:
         problem = f"the grid of patches has 1 to {POSITIONS} cells each way, not {pool}"
+    elif (dictionary or DICTIONARY) * (pool or 1) ** 2 > MOST_FEATURES:
+        problem = f"dictionary times pool squared may be {MOST_FEATURES} at most: try fewer cells"
     elif auto and l2 == 0:
         problem = "with --auto l2 must be above 0, not 0"
     elif maximise not in ("accuracy", "balanced-accuracy"):
@@ -152,21 +155,23 @@ def train(
     )
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
     check_classes(dataset)
-    k = min(cv, *dataset.counts.values())
-    folds = stratified_folds(dataset.Y, k, FOLD_SEED) if k >= 2 else None
+    folds = _folds(dataset, cv)
     feature_map = feature_maps.fit(features or "pixels", dataset.images, **of_map)
     X = feature_map.transform(dataset.images).astype(np.float64)
     fit, out_of_fold = how.fit(
         X, dataset.Y, scaled=feature_map.standardised, folds=folds, callback=callback
     )
 
-    def score(Z: NDArray[np.float64]) -> dict[str, int]:
-        right = metrics.accuracy(dataset.Y, Z > 0)
-        return {"correct": right.correct, "n": right.n}
-
-    cross_validation, temperature, threshold = None, 1.0, 0.5
+    temperature, threshold = 1.0, 0.5
     if out_of_fold is not None:
         temperature, threshold = calibrate(dataset.Y, out_of_fold, maximise)
+
+    def score(Z: NDArray[np.float64]) -> dict[str, int]:
+        return metrics.accuracy(dataset.Y, sigmoid(Z / temperature) > threshold)._asdict()
+
+    cross_validation = None
+    if out_of_fold is not None and folds is not None:
+        k = int(folds.max()) + 1
         cross_validation = {"folds": k, "seed": FOLD_SEED, **score(out_of_fold)}
     provenance: dict[str, Any] = {
         "solver": how.settings(),
@@ -184,6 +189,16 @@ def train(
         costs=fit.costs,
         provenance=provenance,
     )
+
+
+def _folds(dataset: Dataset, cv: int) -> NDArray[np.int64] | None:
+    """Deal the examples into folds, near-identical images into one; None where that cannot be."""
+    if min(cv, *dataset.counts.values()) < 2:
+        return None
+    try:
+        return grouped_folds(dataset.Y, clusters(dataset.images), cv, FOLD_SEED)
+    except DataError:  # all images of a class are one picture
+        return None
 
 
 def evaluate(

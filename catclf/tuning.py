@@ -7,6 +7,7 @@ near-identical ones, stay in one fold. Nothing is measured on images that a regr
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,16 +20,18 @@ from catclf import features as feature_maps
 from catclf import metrics
 from catclf.calibration import calibrate
 from catclf.dataset import Dataset
+from catclf.datasets import load_dataset
 from catclf.duplicates import clusters
 from catclf.features import FeatureMap
+from catclf.features.patches import DICTIONARY
 from catclf.features.pixels import Pixels
-from catclf.logistic import Array, cost
+from catclf.logistic import Array, cost, sigmoid
 from catclf.model import Model
-from catclf.pipeline import check_classes, check_settings
+from catclf.pipeline import FOLD_SEED, check_classes, check_settings
 from catclf.training.coordinates import Coordinates, Gram, choose
 from catclf.training.folds import grouped_folds, sample_weights
 from catclf.training.newton import newton
-from catclf.training.solver import Solver
+from catclf.training.solver import NEWTON_STEPS, Solver
 from catclf.training.standardise import fold_back, standardise
 
 L2_PATH = tuple(float(f"{value:.1e}") for value in np.logspace(1, -4, 11))
@@ -37,9 +40,6 @@ MOST_PIXELS = 1000
 """Pixels are tried on up to so many images: beyond, they take long and have never won."""
 TOLERANCE = 1e-4
 """Of Newton's method while choosing; the model itself is trained to 1e-8."""
-NEWTON_STEPS = 20
-"""About how many products with X Newton's method takes, for the choice of coordinates."""
-FOLD_SEED = 0
 
 Progress = Callable[[str, float, float | None], None]
 
@@ -77,7 +77,7 @@ class Tuning:
 
 
 def tune(
-    dataset: Dataset,
+    data: Dataset | str | os.PathLike[str] | None = None,
     *,
     features: str | None = None,
     l2: float | None = None,
@@ -91,7 +91,7 @@ def tune(
 
     Parameters
     ----------
-    dataset : Dataset
+    data : Dataset or what `load_dataset` takes
         Its `groups`, where it has them, are kept within one fold.
     features, l2, dictionary, pool : optional
         Choices that are made already; what is left is tuned.
@@ -119,6 +119,7 @@ def tune(
         maximise=maximise,
         auto=True,
     )
+    dataset = data if isinstance(data, Dataset) else load_dataset(data)
     check_classes(dataset)
     folds = grouped_folds(dataset.Y, _groups(dataset), cv, FOLD_SEED)
     names = [features] if features else _worth_trying(len(dataset))
@@ -234,7 +235,10 @@ def _refit(
     solver = Solver("newton", l2=best.l2)
     fit, _ = solver.fit(X, y, scaled=feature_map.standardised)
     temperature, threshold = calibrate(dataset.Y, Z, maximise)
-    right = metrics.accuracy(dataset.Y, fit.Z[:, :m] > 0)
+    right, unseen = (
+        metrics.accuracy(dataset.Y, sigmoid(scores / temperature) > threshold)
+        for scores in (fit.Z[:, :m], Z)
+    )
     provenance: dict[str, Any] = {
         "solver": solver.settings(),
         "data": {"name": dataset.name, "counts": dataset.counts, "sha256": dataset.sha256},
@@ -242,7 +246,7 @@ def _refit(
         "cross_validation": {
             "folds": int(folds.max()) + 1,
             "seed": FOLD_SEED,
-            **best.accuracy._asdict(),
+            **unseen._asdict(),
         },
         "tried": [[t.features, t.l2, t.log_loss, t.accuracy.value] for t in trials],
     }
@@ -260,7 +264,7 @@ def _refit(
 
 EXTRACTION = {"conv": 1.0, "patches": 6.0, "pixels": 0.02}
 """Seconds that a map's features take, relative to one another."""
-SIZES = {"conv": 256, "patches": 400, "pixels": Pixels.n_x}
+SIZES = {"conv": 256, "patches": DICTIONARY, "pixels": Pixels.n_x}
 
 
 class _Clock:

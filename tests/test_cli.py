@@ -500,3 +500,25 @@ def test_few_images_are_told_of(catclf, class_folder):
 def test_training_that_learns_nothing_says_what_to_try(catclf, class_folder):
     done = catclf("train", class_folder, "--learning-rate", 5, "--iterations", 3, "--cv", 0)
     assert "try a smaller --learning-rate" in done.stdout
+
+
+def test_a_tuned_threshold_is_told_and_its_figures_are_the_models(catclf, tmp_path):
+    import h5py
+
+    from catclf.drawings import draw
+
+    images, labels = draw(120, seed=8)
+    kept = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:15]])
+    with h5py.File(tmp_path / "few.h5", "w") as file:
+        file["train_set_x"], file["train_set_y"] = images[kept], labels[kept]
+    goal = ("--maximise", "balanced-accuracy")
+    done = catclf("train", "few.h5", "--features", "conv", "--solver", "newton", "--l2", 1, *goal)
+    assert re.search(r"Called cat above 0\.\d+, chosen on the left-out folds", done.stdout)
+    shown = re.search(r" training +([\d.]+)%", done.stdout)[1]
+    figures = json.loads(catclf("eval", "few.h5", "--json").stdout)
+    assert f"{figures['accuracy']:.2%}" == f"{shown}%"
+
+
+@pytest.mark.parametrize("option", [("--learning-rate", 5), ("--solver", "newton")])
+def test_auto_refuses_what_it_would_not_heed(catclf, option):
+    assert "--auto sets the solver itself" in catclf("train", "--auto", *option, code=2).stderr

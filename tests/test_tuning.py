@@ -345,7 +345,7 @@ def test_progress_has_an_estimate_from_the_first_fold_on(drawn):
         ({"l2": 0.0}, "above 0, not 0"),
         ({"cv": 1}, "not 1"),
         ({"cv": 0}, "not 0"),
-        ({"features": "pixels", "pool": 2}, "pool go with --features patches"),
+        ({"features": "pixels", "pool": 2}, "pool can be set with --features patches"),
         ({"dictionary": 0}, "1 to 10000 patches, not 0"),
     ],
 )

@@ -17,10 +17,11 @@ import numpy as np
 from photo_sets import load, split
 
 from catclf.calibration import fit_temperature
+from catclf.duplicates import clusters
 from catclf.features.conv import Conv
 from catclf.logistic import Array, sigmoid
 from catclf.metrics import Proportion, calibration_error, roc_auc
-from catclf.training.folds import stratified_folds
+from catclf.training.folds import grouped_folds
 from catclf.training.solver import Solver
 
 
@@ -49,7 +50,7 @@ def main() -> None:
     X = Conv().transform(photos.x).astype(np.float64)
     Y = photos.y.reshape(1, -1)
     seen = part == "train"
-    folds = stratified_folds(Y[:, seen], 5)
+    folds = grouped_folds(Y[:, seen], clusters(photos.x[seen]), 5)
     for l2 in arguments.l2:
         solver = Solver("newton", l2=l2)
         fit, out_of_fold = solver.fit(X[:, seen], Y[:, seen], scaled=True, folds=folds)

@@ -35,7 +35,7 @@ def evaluate(
         typer.Option(callback=output.share, help="Exit with 1 if the accuracy is below this."),
     ] = None,
     unsure: Annotated[
-        float, typer.Option(callback=output.share, help="Unsure from 1 - this up to this.")
+        float, typer.Option(callback=output.band, help="Unsure up to this; 0.8: from 0.2 to 0.8.")
     ] = 0.8,
     errors: Annotated[int, typer.Option(min=0, metavar="N", help="List the N worst mistakes.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -55,7 +55,7 @@ def evaluate(
     trained = load_model(path)
     output.note(f"model: {os.fspath(path)}", quiet)
     dataset = output.read(data, "test", cat_class, quiet)
-    if dataset.sha256 == trained.provenance["data"]["sha256"]:
+    if dataset.sha256 == trained.provenance.get("data", {}).get("sha256"):
         output.note("these are the images that the model was trained on", quiet)
     figures, A = pipeline.evaluate(trained, dataset, unsure=unsure)
     worst = _worst(trained, dataset, A, errors)

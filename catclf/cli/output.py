@@ -51,6 +51,13 @@ def share(value: float | None) -> float | None:
     return value
 
 
+def band(value: float | None) -> float | None:
+    """Check the upper end of the band in which a model counts as unsure: 0.5 to 1."""
+    if value is not None and not 0.5 <= value <= 1:
+        raise typer.BadParameter(f"expected a number from 0.5 to 1, not {value:g}")
+    return value
+
+
 def prepare_streams() -> None:
     """Make stdout and stderr take any text, escaping what their encoding lacks, even if closed."""
     for name in ("stdout", "stderr"):
@@ -175,6 +182,7 @@ def progress_bar(
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     start = last = time.perf_counter()
+    told = ""
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
@@ -187,10 +195,11 @@ def progress_bar(
         task = bar.add_task(label, total=total, word="")
 
         def advance(done: float, word: str = "", total: float | None = None) -> None:
-            nonlocal last
+            nonlocal last, told
             now = time.perf_counter()
-            if now - last > 0.05:  # drawing must not slow down what it shows
-                last = now
+            # Drawing must not slow down what it shows; but a new stage may be a long one.
+            if now - last > 0.05 or (not counted and word != told):
+                last, told = now, word
                 rate = f" {done / (now - start):.0f}/s" if counted else ""
                 bar.update(task, completed=done, word=word + rate, total=total)
 

@@ -31,9 +31,7 @@ def predict(
     ] = None,
     unsure: Annotated[
         float | None,
-        typer.Option(
-            callback=output.share, help="Call it unsure from 1 - this up to this, say 0.8."
-        ),
+        typer.Option(callback=output.band, help="Call it unsure up to this; 0.8: from 0.2 to 0.8."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,

@@ -51,7 +51,7 @@ def show(model: Model, tuning: Tuning | None, out: str, seconds: float, cv_asked
 
     descended = provenance["solver"]["name"] == "descent"
     if tuning is None:
-        _show_costs(model.costs)
+        _show_costs(model.costs, "iterations" if descended else "steps of Newton's method")
         if descended and training["correct"] <= baseline.correct:
             print("The steps are too long for these images: try a smaller --learning-rate.")
     else:
@@ -73,6 +73,9 @@ def show(model: Model, tuning: Tuning | None, out: str, seconds: float, cv_asked
             f'Cross-validation does not beat always answering "{output.printable(commonest)}":\n'
             "do not trust this model with new photos."
         )
+    if model.threshold != 0.5:
+        name = output.printable(model.classes[1])
+        print(f"Called {name} above {model.threshold:.3f}, chosen on the left-out folds.")
     print(f"{seconds:.2f} s; wrote {output.printable(os.path.abspath(out))}")
     words = [] if out == output.DEFAULT_MODEL else ["--model", out]
     print(f"Next: {output.command('catclf', 'predict', *words, 'img.jpg')}")
@@ -94,7 +97,7 @@ def _show_trials(tuning: Tuning) -> None:
         print("Interrupted: not everything was tried.")
 
 
-def _show_costs(costs: list[tuple[int, float]]) -> None:
+def _show_costs(costs: list[tuple[int, float]], steps: str) -> None:
     """Print the cost's history, at most 20 values of it, in columns to be read downwards."""
     from shutil import get_terminal_size
 
@@ -102,7 +105,7 @@ def _show_costs(costs: list[tuple[int, float]]) -> None:
     cells = [f"{i:>7}  {J:{'.6f' if J < 1e4 else '.4g'}}" for i, J in costs[::step]]
     columns = max(1, min(4, get_terminal_size().columns // 18))
     height = -(-len(cells) // columns)
-    print("Cost after so many iterations, in nats:")
+    print(f"Cost after so many {steps}, in nats:")
     for row in range(height):
         print("  ".join(cells[row::height]))
     if any(later > earlier for (_, earlier), (_, later) in pairwise(costs)):

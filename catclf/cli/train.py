@@ -76,6 +76,9 @@ def train(
 
     if group_by and not auto:
         raise typer.BadParameter("--group-by goes with --auto")
+    own = (solver, learning_rate, iterations, tolerance, coordinates)
+    if auto and own != ("descent", 0.005, 2000, 1e-8, "auto"):
+        raise typer.BadParameter("--auto sets the solver itself; leave its options out")
     choices: dict[str, Any] = {
         "features": features,
         "dictionary": dictionary,

@@ -2,8 +2,9 @@
 
 The last neuron of a network is a logistic regression on the layer before it (LeCun et al. 1998,
 "Gradient-based learning applied to document recognition"). This map is that layer: a chain of
-3 × 3 convolutions with ReLU, some added to their input (He et al. 2016), and 2 × 2 maximum pooling,
-then the mean over the positions of the last map. Batch normalisation is folded into the weights.
+convolutions, 3 × 3 but for the last, with ReLU, some added to their input (He et al. 2016), and
+2 × 2 maximum pooling, then the mean over the positions of the last map. Batch normalisation is
+folded into the weights.
 tools/learn_features.py learned them; models/README.md says on what, and how well they do.
 """
 

@@ -20,7 +20,9 @@ SIDE = 6
 POSITIONS = 64 - SIDE + 1
 SAMPLES = 60_000
 """Patches from which the dictionary is learned."""
+DICTIONARY = 400
 MOST_WORDS = 10_000
+MOST_FEATURES = 65_536
 ROUNDS = 12
 CONTRAST_FLOOR = 10.0
 """Added to a patch's variance, in pixels squared, so that flat patches stay flat."""
@@ -57,7 +59,7 @@ class Patches:
 
     @classmethod
     def fit(
-        cls, images: NDArray[np.uint8], dictionary: int = 400, pool: int = 1, seed: int = 0
+        cls, images: NDArray[np.uint8], dictionary: int = DICTIONARY, pool: int = 1, seed: int = 0
     ) -> Patches:
         """Learn whitening and dictionary from images uint8 (m, 64, 64, 3); labels play no part.
 
@@ -105,6 +107,8 @@ class Patches:
             raise ValueError("arrays of patches that are not float32")
         if settings["pool"] not in range(1, POSITIONS + 1):
             raise ValueError("a grid of patches of no size")
+        if not 1 <= len(dictionary) <= MOST_WORDS:
+            raise ValueError("a dictionary of no size")
         return cls(whitening, offset, dictionary, int(settings["pool"]))
 
     def settings(self) -> dict[str, Any]:
