@@ -16,10 +16,12 @@ from catclf.dataset import Dataset
 from catclf.datasets import load_dataset
 from catclf.duplicates import clusters
 from catclf.errors import DataError, ParameterError
+from catclf.features import FeatureMap
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
 from catclf.metrics import Evaluation
 from catclf.model import Model
+from catclf.training.fit import Fit
 from catclf.training.folds import grouped_folds
 from catclf.training.solver import Solver
 
@@ -162,6 +164,23 @@ def train(
         X, dataset.Y, scaled=feature_map.standardised, folds=folds, callback=callback
     )
 
+    return assemble(dataset, feature_map, how, fit, folds, out_of_fold, maximise)
+
+
+def assemble(
+    dataset: Dataset,
+    feature_map: FeatureMap,
+    solver: Solver,
+    fit: Fit,
+    folds: NDArray[np.int64] | None,
+    out_of_fold: NDArray[np.float64] | None,
+    maximise: str,
+    **provenance: Any,
+) -> Model:
+    """Put a model together: calibrate it on the out-of-fold scores and note how it came about.
+
+    Figures are counted at the temperature and the threshold that the model gets.
+    """
     temperature, threshold = 1.0, 0.5
     if out_of_fold is not None:
         temperature, threshold = calibrate(dataset.Y, out_of_fold, maximise)
@@ -173,12 +192,6 @@ def train(
     if out_of_fold is not None and folds is not None:
         k = int(folds.max()) + 1
         cross_validation = {"folds": k, "seed": FOLD_SEED, **score(out_of_fold)}
-    provenance: dict[str, Any] = {
-        "solver": how.settings(),
-        "data": {"name": dataset.name, "counts": dataset.counts, "sha256": dataset.sha256},
-        "training": score(fit.Z),
-        "cross_validation": cross_validation,
-    }
     return Model(
         w=np.ascontiguousarray(fit.w),
         b=float(fit.b[0, 0]),
@@ -187,7 +200,13 @@ def train(
         threshold=threshold,
         temperature=temperature,
         costs=fit.costs,
-        provenance=provenance,
+        provenance={
+            "solver": solver.settings(),
+            "data": {"name": dataset.name, "counts": dataset.counts, "sha256": dataset.sha256},
+            "training": score(fit.Z[:, : len(dataset)]),
+            "cross_validation": cross_validation,
+            **provenance,
+        },
     )
 
 

@@ -11,23 +11,21 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf import features as feature_maps
 from catclf import metrics
-from catclf.calibration import calibrate
 from catclf.dataset import Dataset
 from catclf.datasets import load_dataset
 from catclf.duplicates import clusters
 from catclf.features import FeatureMap
 from catclf.features.patches import DICTIONARY
 from catclf.features.pixels import Pixels
-from catclf.logistic import Array, cost, sigmoid
+from catclf.logistic import Array, cost
 from catclf.model import Model
-from catclf.pipeline import FOLD_SEED, check_classes, check_settings
+from catclf.pipeline import FOLD_SEED, assemble, check_classes, check_settings
 from catclf.training.coordinates import Coordinates, Gram, choose
 from catclf.training.folds import grouped_folds, sample_weights
 from catclf.training.newton import newton
@@ -230,36 +228,11 @@ def _refit(
     maximise: str,
 ) -> Model:
     """Train with the best choice on everything; Z are the scores that cross-validation gave."""
-    m = len(dataset)
-    y = dataset.Y[:, np.arange(X.shape[1]) % m]
+    y = dataset.Y[:, np.arange(X.shape[1]) % len(dataset)]
     solver = Solver("newton", l2=best.l2)
     fit, _ = solver.fit(X, y, scaled=feature_map.standardised)
-    temperature, threshold = calibrate(dataset.Y, Z, maximise)
-    right, unseen = (
-        metrics.accuracy(dataset.Y, sigmoid(scores / temperature) > threshold)
-        for scores in (fit.Z[:, :m], Z)
-    )
-    provenance: dict[str, Any] = {
-        "solver": solver.settings(),
-        "data": {"name": dataset.name, "counts": dataset.counts, "sha256": dataset.sha256},
-        "training": right._asdict(),
-        "cross_validation": {
-            "folds": int(folds.max()) + 1,
-            "seed": FOLD_SEED,
-            **unseen._asdict(),
-        },
-        "tried": [[t.features, t.l2, t.log_loss, t.accuracy.value] for t in trials],
-    }
-    return Model(
-        w=np.ascontiguousarray(fit.w),
-        b=float(fit.b[0, 0]),
-        classes=dataset.classes,
-        features=feature_map,
-        threshold=threshold,
-        temperature=temperature,
-        costs=fit.costs,
-        provenance=provenance,
-    )
+    tried = [[t.features, t.l2, t.log_loss, t.accuracy.value] for t in trials]
+    return assemble(dataset, feature_map, solver, fit, folds, Z, maximise, tried=tried)
 
 
 EXTRACTION = {"conv": 1.0, "patches": 6.0, "pixels": 0.02}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from catclf import load_dataset, tuning
+from catclf import load_dataset, pipeline, tuning
 from catclf.calibration import best_threshold, fit_temperature
 from catclf.dataset import Dataset
 from catclf.drawings import draw
@@ -35,14 +35,16 @@ def recorded(monkeypatch):
     """Keep what one function of the module was given and gave back, in order."""
 
     def record(name):
-        calls, function = [], getattr(tuning, name)
+        # Calibration is called where the model is put together.
+        home = pipeline if name == "calibrate" else tuning
+        calls, function = [], getattr(home, name)
 
         def wrapped(*given, **settings):
             result = function(*given, **settings)
             calls.append((given, settings, result))
             return result
 
-        monkeypatch.setattr(tuning, name, wrapped)
+        monkeypatch.setattr(home, name, wrapped)
         return calls
 
     return record
