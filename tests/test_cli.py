@@ -1,5 +1,6 @@
 """The command as a real process: output, exit codes, and what reaches a terminal."""
 
+import contextlib
 import csv
 import io
 import json
@@ -497,9 +498,34 @@ def test_few_images_are_told_of(catclf, class_folder):
     assert "two examples" in done.stderr
 
 
+def shown(costs, correct):
+    """What `train` prints of a model of 12 images with these costs and so many right."""
+    from catclf.cli.summary import show
+    from catclf.features.pixels import Pixels
+    from catclf.model import Model
+
+    provenance = {
+        "solver": {"name": "descent"},
+        "data": {"counts": {"non-cat": 6, "cat": 6}},
+        "training": {"correct": correct, "n": 12},
+        "cross_validation": None,
+    }
+    model = Model(
+        np.zeros((12288, 1)), 0.0, ("non-cat", "cat"), Pixels(), costs=costs, provenance=provenance
+    )
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        show(model, None, "m", 0.0, 0)
+    return text.getvalue()
+
+
 def test_training_that_learns_nothing_says_what_to_try(catclf, class_folder):
-    done = catclf("train", class_folder, "--learning-rate", 5, "--iterations", 3, "--cv", 0)
-    assert "try a smaller --learning-rate" in done.stdout
+    hint = "try a smaller --learning-rate"
+    few = catclf("train", class_folder, "--iterations", 2, "--cv", 0)
+    assert hint not in few.stdout
+    cost = [[0, 0.7], [100, 0.9]]
+    assert hint in shown(cost, correct=6)
+    assert hint not in shown(cost, correct=9)
+    assert hint not in shown(cost[::-1], correct=6)
 
 
 def test_a_tuned_threshold_is_told_and_its_figures_are_the_models(catclf, tmp_path):

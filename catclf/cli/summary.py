@@ -52,7 +52,8 @@ def show(model: Model, tuning: Tuning | None, out: str, seconds: float, cv_asked
     descended = provenance["solver"]["name"] == "descent"
     if tuning is None:
         _show_costs(model.costs, "iterations" if descended else "steps of Newton's method")
-        if descended and training["correct"] <= baseline.correct:
+        rose = model.costs[-1][1] > model.costs[0][1]
+        if descended and rose and training["correct"] <= baseline.correct:
             print("The steps are too long for these images: try a smaller --learning-rate.")
     else:
         _show_trials(tuning)
