@@ -41,10 +41,8 @@ def train(
     ] = "descent",
     learning_rate: Annotated[float, typer.Option(help="Step size of descent.")] = 0.005,
     iterations: Annotated[int, typer.Option(help="Steps of descent.")] = 2000,
-    l2: Annotated[
-        float | None, typer.Option(help="Weight of the penalty l2/2 |w|^2. [default: 0]")
-    ] = None,
-    tolerance: Annotated[float, typer.Option(help="Relative gradient of newton.")] = 1e-8,
+    l2: Annotated[float | None, typer.Option(help="Weight of l2/2 |w|^2. [default: 0]")] = None,
+    tolerance: Annotated[float, typer.Option(help="End of newton.")] = 1e-8,
     coordinates: Annotated[
         Literal["auto", "primal", "gram"], typer.Option(help="Of the solver; same result.")
     ] = "auto",
