@@ -148,7 +148,11 @@ def tune(
             if best is None or log_loss < best[0].log_loss:
                 best = trials[-1], feature_map, X, Z
     assert best is not None  # a map was tried to the end
-    return Tuning(trials, best[0], _refit(dataset, *best, trials, folds, maximise), complete)
+    try:
+        model = _refit(dataset, *best, trials, folds, maximise)
+    except KeyboardInterrupt:  # the choice is made: a moment more keeps it
+        model = _refit(dataset, *best, trials, folds, maximise)
+    return Tuning(trials, best[0], model, complete)
 
 
 def _worth_trying(m: int) -> list[str]:

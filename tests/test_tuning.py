@@ -369,3 +369,20 @@ def test_the_same_images_give_the_same_choice(drawn):
     a, b = (tune(drawn, features="patches", dictionary=6, cv=3) for _ in range(2))
     assert a.trials == b.trials
     np.testing.assert_array_equal(a.model.w, b.model.w)
+
+
+def test_an_interrupt_during_the_last_training_keeps_the_choice(drawn, monkeypatch):
+    assembled, calls = tuning.assemble, []
+
+    def interrupted_once(*given, **settings):
+        calls.append(given)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return assembled(*given, **settings)
+
+    monkeypatch.setattr(tuning, "assemble", interrupted_once)
+    found = tune(drawn, features="pixels", l2=0.1, cv=3)
+    assert len(calls) == 2
+    monkeypatch.undo()
+    plain = tune(drawn, features="pixels", l2=0.1, cv=3)
+    np.testing.assert_array_equal(found.model.w, plain.model.w)
