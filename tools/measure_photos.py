@@ -71,6 +71,11 @@ def main() -> None:
         rows.append(("neither cat nor dog", ~seen & ~pets))
         for name, chosen in rows:
             print(line(name, photos.y[chosen], Z[:, chosen], T))
+        missed = int(np.sum(~seen & (photos.y == 1) & (Z[0] <= 0)))
+        alarms = photos.kind[~seen & (photos.y == 0) & (Z[0] > 0)]
+        kinds, counts = np.unique(alarms, return_counts=True)
+        listed = ", ".join(f"{k} {n}" for k, n in zip(kinds, counts, strict=True))
+        print(f"cats missed: {missed}; taken for cats: {listed}")
 
 
 if __name__ == "__main__":
