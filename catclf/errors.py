@@ -32,6 +32,12 @@ class NotAnImageError(ImageError):
     """A file whose content is none of the image formats that are read."""
 
 
+class OutputError(CatclfError):
+    """A picture or a page that cannot be written."""
+
+    exit_code = 3
+
+
 class ModelError(CatclfError):
     """A model file that cannot be read, used or written."""
 
