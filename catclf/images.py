@@ -1,7 +1,7 @@
 """An image file, or its bytes → uint8 (64, 64, 3): the only reader of images.
 
 Training, evaluation and prediction all read through `load_image`, so that what a model sees later
-is what it learned from.
+is what it learned from. `load_photo` reads the same files, to be looked at by a person.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 
@@ -72,6 +73,28 @@ def load_image(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
     ImageError
         If the file cannot be read, is truncated or damaged, or is too large.
     """
+    return _decode(source, _squash)
+
+
+def load_photo(source: str | os.PathLike[str] | bytes, longest: int) -> NDArray[np.uint8]:
+    """Read one image in its own proportions: uint8 (height, width, 3), the longer side `longest`.
+
+    What is read, how, and what is raised is as with `load_image`.
+    """
+
+    def fit(image: Image.Image) -> Image.Image:
+        rgb = _upright(image, 2 * longest)
+        scale = longest / max(rgb.size)
+        size = max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale))
+        return rgb.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+    return _decode(source, fit)
+
+
+def _decode(
+    source: str | os.PathLike[str] | bytes, scaled: Callable[[Image.Image], Image.Image]
+) -> NDArray[np.uint8]:
+    """Open an image, whatever it may be, and give what `scaled` makes of it."""
     data = source if isinstance(source, bytes) else _read(source)
     if len(data) > MAX_FILE_BYTES:
         raise ImageError(f"more than {MAX_FILE_BYTES // 2**20} MiB in size")
@@ -83,7 +106,7 @@ def load_image(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
         try:
             with Image.open(BytesIO(data), formats=FORMATS) as image:
                 _check_size(image)
-                return _squash(image)
+                return np.asarray(scaled(image), dtype=np.uint8)
         except UnidentifiedImageError:
             if data.startswith(SIGNATURES) or data[4:12] == b"ftypavif" or data[8:12] == b"WEBP":
                 raise ImageError("a damaged or truncated image") from None
@@ -128,16 +151,20 @@ def _check_size(image: Image.Image) -> None:
         )
 
 
-def _squash(image: Image.Image) -> NDArray[np.uint8]:
-    # A JPEG is decoded at the smallest scale that leaves twice the target: sharper than 64 pixels
-    # need, and several times faster than the whole. Other formats ignore this.
-    image.draft("RGB", (2 * IMAGE_SIZE, 2 * IMAGE_SIZE))
+def _squash(image: Image.Image) -> Image.Image:
+    size = IMAGE_SIZE, IMAGE_SIZE
+    rgb = _upright(image, 2 * IMAGE_SIZE)
+    return rgb.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def _upright(image: Image.Image, enough: int) -> Image.Image:
+    # A JPEG is decoded at the smallest scale that leaves `enough` pixels, twice the target: sharper
+    # than that need, and several times faster than the whole. Other formats ignore this.
+    image.draft("RGB", (enough, enough))
     image.load()
     with suppress(Exception):  # an unreadable EXIF block: the picture is good all the same
         ImageOps.exif_transpose(image, in_place=True)
-    rgb = _on_white(_eight_bits(image))
-    small = rgb.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return np.asarray(small, dtype=np.uint8)
+    return _on_white(_eight_bits(image))
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from catclf.features.conv import Conv
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
+from catclf.logistic import Array
 
 
 class FeatureMap(Protocol):
@@ -26,6 +27,13 @@ class FeatureMap(Protocol):
 
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn images uint8 (m, 64, 64, 3) into X (n_x, m), columns being examples."""
+        ...
+
+    def shares(self, image: NDArray[np.uint8], w: Array) -> Array:
+        """Divide wᵀx among the positions: image uint8 (64, 64, 3), w float64 (n_x, 1).
+
+        The float64 (height, width) shares, in nats, row by row from the top, add up to wᵀx.
+        """
         ...
 
     def settings(self) -> dict[str, Any]:

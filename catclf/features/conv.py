@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.errors import ModelError
+from catclf.features.places import spread
+from catclf.logistic import Array
 
 Float32 = NDArray[np.float32]
 
@@ -88,6 +90,16 @@ class Conv:
                 x = (x + self.last_map(block[:, :, ::-1]).mean(axis=(1, 2))) / 2
             X[:, i : i + BLOCK] = x.T
         return X
+
+    def shares(self, image: NDArray[np.uint8], w: Array) -> Array:
+        """Divide wᵀx among the positions of the last map: the class activation map.
+
+        With `mirror` the mirror image's map is turned back and joined to the image's own.
+        """
+        parts = self.last_map(image[None])[0]
+        if self.mirror:
+            parts = parts + self.last_map(image[None, :, ::-1])[0, :, ::-1]
+        return spread((w * self.transform(image[None])).reshape(1, 1, -1), parts)
 
     def last_map(self, images: NDArray[np.uint8]) -> Float32:
         """Run the network: images uint8 (m, 64, 64, 3) to activations (m, height, width, n_x)."""

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.features.places import cells, spread
+from catclf.logistic import Array
+
 Float32 = NDArray[np.float32]
 
 SIDE = 6
@@ -124,23 +127,42 @@ class Patches:
     def transform(self, images: NDArray[np.uint8]) -> Float32:
         """Turn images uint8 (m, 64, 64, 3) into X float32 (K · pool², m)."""
         X = np.empty((self.n_x, len(images)), dtype=np.float32)
-        # Whitened patches x, and their products with the dictionary, in one: p̂ (W | Wdᵀ).
-        both = np.hstack([self.whitening, self.whitening @ self.dictionary.T])
-        shift = self.offset @ both
-        edges = np.linspace(0, POSITIONS, self.pool + 1).astype(int)[:-1]
-        area = np.diff(np.append(edges, POSITIONS))
+        products = self._products()
+        edges = cells(POSITIONS, self.pool)
+        area = np.diff(edges, append=POSITIONS)
         for i in range(len(images)):  # the codes of one image alone are 1.4 million numbers
-            products = _normalise(_windows(images[i : i + 1])[0].reshape(POSITIONS**2, -1)) @ both
-            products -= shift
-            x, similarity = products[:, : len(self.whitening)], products[:, len(self.whitening) :]
-            squares = np.einsum("ij,ij->i", x, x)[:, None] + 1.0
-            z = np.sqrt(np.maximum(squares - 2.0 * similarity, 0.0))
-            codes = np.maximum(z.mean(axis=1, keepdims=True) - z, 0.0)
-            grid = codes.reshape(POSITIONS, POSITIONS, -1)
-            cells = np.add.reduceat(np.add.reduceat(grid, edges, axis=0), edges, axis=1)
-            cells /= (area[:, None] * area)[:, :, None]
-            X[:, i] = np.sqrt(cells).ravel()
+            grid = self._codes(images[i], products)
+            pooled = np.add.reduceat(np.add.reduceat(grid, edges, axis=0), edges, axis=1)
+            pooled /= (area[:, None] * area)[:, :, None]
+            X[:, i] = np.sqrt(pooled).ravel()
         return X
+
+    def shares(self, image: NDArray[np.uint8], w: Array) -> Array:
+        """Divide wᵀx among the 64 × 64 pixels.
+
+        Each patch has its part of its cell's sum of codes, and lays it on its pixels alike.
+        """
+        terms = (w * self.transform(image[None])).reshape(self.pool, self.pool, -1)
+        of_patches = spread(terms, self._codes(image, self._products())) / SIDE**2
+        shares = np.zeros(image.shape[:2])
+        for y in range(SIDE):
+            for x in range(SIDE):
+                shares[y : y + POSITIONS, x : x + POSITIONS] += of_patches
+        return shares
+
+    def _products(self) -> Float32:
+        """Give, in one, what makes whitened patches and their products: (W | Wdᵀ)."""
+        return np.hstack([self.whitening, self.whitening @ self.dictionary.T])
+
+    def _codes(self, image: NDArray[np.uint8], both: Float32) -> Float32:
+        """Code every patch of an image: (59, 59, K), none below 0."""
+        products = _normalise(_windows(image[None])[0].reshape(POSITIONS**2, -1)) @ both
+        products -= self.offset @ both
+        x, similarity = products[:, : len(self.whitening)], products[:, len(self.whitening) :]
+        squares = np.einsum("ij,ij->i", x, x)[:, None] + 1.0
+        z = np.sqrt(np.maximum(squares - 2.0 * similarity, 0.0))
+        codes: Float32 = np.maximum(z.mean(axis=1, keepdims=True) - z, 0.0)
+        return codes.reshape(POSITIONS, POSITIONS, -1)
 
 
 def _windows(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.logistic import Array
+
 
 class Pixels:
     """Flatten each image to a column of 12,288 numbers in [0, 1]: x = pixel / 255."""
@@ -29,6 +31,11 @@ class Pixels:
         """Turn images uint8 (m, 64, 64, 3) into X float32 (12288, m), pixels in [0, 1]."""
         columns = images.reshape(len(images), self.n_x).T
         return np.divide(columns, 255, dtype=np.float32)
+
+    def shares(self, image: NDArray[np.uint8], w: Array) -> Array:
+        """Divide wᵀx among the 64 × 64 pixels: w x, added up over red, green and blue."""
+        terms: Array = w * self.transform(image[None])
+        return terms.reshape(64, 64, 3).sum(axis=2)
 
     def settings(self) -> dict[str, Any]:
         return {}
