@@ -101,6 +101,13 @@ class Conv:
             parts = parts + self.last_map(image[None, :, ::-1])[0, :, ::-1]
         return spread((w * self.transform(image[None])).reshape(1, 1, -1), parts)
 
+    @property
+    def first_layer(self) -> Float32:
+        """The filters that see the pixels: float32 (3, 3, 3, filters), rows, columns, colours."""
+        first = self._network.layers[0]
+        assert first is not None  # a network begins with a convolution
+        return first.weight
+
     def last_map(self, images: NDArray[np.uint8]) -> Float32:
         """Run the network: images uint8 (m, 64, 64, 3) to activations (m, height, width, n_x)."""
         network = self._network

@@ -34,8 +34,9 @@ class Pixels:
 
     def shares(self, image: NDArray[np.uint8], w: Array) -> Array:
         """Divide wᵀx among the 64 × 64 pixels: w x, added up over red, green and blue."""
-        terms: Array = w * self.transform(image[None])
-        return terms.reshape(64, 64, 3).sum(axis=2)
+        terms = w * self.transform(image[None])
+        shares: Array = terms.reshape(64, 64, 3).sum(axis=2)
+        return shares
 
     def settings(self) -> dict[str, Any]:
         return {}
