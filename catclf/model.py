@@ -46,6 +46,8 @@ class Model:
     costs : list of (iteration, cost in nats)
     provenance : dict
         How the model came about: solver, training data, cross-validation; plain JSON values.
+    catclf_version : str
+        The catclf that wrote the file, or that would.
     """
 
     w: Array
@@ -56,6 +58,7 @@ class Model:
     temperature: float = 1.0
     costs: list[tuple[int, float]] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
+    catclf_version: str = __version__
 
     def scores(self, images: NDArray[np.uint8]) -> Array:
         """Score images uint8 (m, 64, 64, 3): Z float64 (1, m), log-odds of class 1.
@@ -165,7 +168,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     if own != {"w", "b", "costs", "meta"} or arrays["meta"].dtype.kind != "U":
         raise ModelError(f"{name}: not a catclf model; make one with: catclf train")
     try:
-        meta = json.loads(str(arrays["meta"]))
+        meta = json.loads(str(arrays["meta"]), parse_float=_finite, parse_constant=_finite)
         version = meta["format_version"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise ModelError(
@@ -186,6 +189,13 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         raise
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{name}: a damaged catclf model ({error})") from error
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not np.isfinite(value):
+        raise ValueError("a number that is not finite")
+    return value
 
 
 def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
@@ -214,6 +224,7 @@ def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
         temperature=float(meta["temperature"]),
         costs=[(int(iteration), float(cost)) for iteration, cost in costs],
         provenance={key: value for key, value in meta.items() if key not in _OWN_META},
+        catclf_version=meta["catclf_version"],
     )
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from catclf.canvas import Canvas, drawable, width_of, wrapped
-from catclf.explanation import Explanation
+from catclf.charts import Line, chart
+from catclf.explanation import Explanation, explain
 from catclf.features.conv import Conv
 from catclf.features.patches import SIDE, Patches
+from catclf.images import load_image, load_photo
 from catclf.logistic import Array, sigmoid
 from catclf.model import Model
 
@@ -43,18 +48,59 @@ def tint(values: Array, limit: float, ground: Array | float = 255.0) -> Colours:
     return mixed
 
 
-def explained(
-    photo: Colours, explanation: Explanation, *, label: str, name: str, file: str
+def cost_curves(
+    curves: Mapping[str, list[tuple[int, float]]], *, data: str, steps: str
 ) -> Image.Image:
-    """Draw a photo beside the heat map of each region's share of the log-odds.
+    """Draw the cost by iteration, on a logarithmic axis, of one training or of several.
 
     Parameters
     ----------
-    photo : uint8 (height, width, 3)
-        In its own proportions, its longer side of `PHOTO` pixels.
-    explanation : Explanation
-    label, name, file : str
-        What the model calls the photo, the class whose log-odds they are, and the photo's file.
+    curves : mapping from a name to a list of (iteration, cost in nats)
+        The names are shown if there are several; an empty list has a name alone.
+    data, steps : str
+        The training data, and what is counted, as "iteration".
+    """
+    lines = []
+    for name, costs in curves.items():
+        x, y = np.array(costs, dtype=np.float64).reshape(-1, 2).T
+        lines.append(
+            Line(x, y, name if len(curves) > 1 else "", dots=len(curves) == 1 and len(x) <= 50)
+        )
+    title = f"Training cost, {_cut(data, _TITLE, 2 * _NAME)}"
+    if len(lines) == 1 and len(lines[0].y):
+        title += f": {lines[0].y[-1]:.4g} nats in the end"
+    return chart(lines, title=title, x_label=steps, y_label="cost (nats, log scale)", log_y=True)
+
+
+def explained(
+    model: Model, source: str | os.PathLike[str] | bytes, *, label: str, file: str
+) -> tuple[Explanation, Image.Image]:
+    """Explain what a model says of an image, and draw it.
+
+    Parameters
+    ----------
+    model : Model
+    source : path or bytes
+        An image file, or the content of one.
+    label, file : str
+        What the model calls it, and what it is called: for the title.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read.
+    """
+    explanation = explain(model, load_image(source))
+    photo = load_photo(source, PHOTO)
+    return explanation, heat_map(photo, explanation, label, model.classes[1], file)
+
+
+def heat_map(
+    photo: Colours, explanation: Explanation, label: str, name: str, file: str
+) -> Image.Image:
+    """Draw a photo beside the heat map of each region's share of the log-odds of class `name`.
+
+    The photo is uint8 (height, width, 3), its longer side of `PHOTO` pixels.
     """
     height, width = photo.shape[:2]
     shares = explanation.shares

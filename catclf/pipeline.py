@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -142,29 +144,98 @@ def train(
     ParameterError
         If a setting makes no sense, or the cost stops being finite.
     """
-    how, of_map = check_settings(
+    (attempt,) = train_rates(
+        data,
+        [learning_rate],
         features=features,
         dictionary=dictionary,
         pool=pool,
-        l2=l2,
-        cv=cv,
-        maximise=maximise,
         solver=solver,
-        learning_rate=learning_rate,
         iterations=iterations,
+        l2=l2,
         tolerance=tolerance,
         coordinates=coordinates,
+        cv=cv,
+        maximise=maximise,
+        callback=callback,
     )
+    assert attempt.model is not None  # the only one did not diverge
+    return attempt.model
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What training at one learning rate came to.
+
+    Attributes
+    ----------
+    learning_rate : float
+    costs : list of (iteration, cost in nats)
+        As in the model, and that after the last iteration as well; empty if it diverged.
+    model : Model or None
+        None if it diverged.
+    """
+
+    learning_rate: float
+    costs: list[tuple[int, float]]
+    model: Model | None
+
+    @property
+    def cost(self) -> float:
+        """The cost in the end, in nats; infinite if it diverged."""
+        return self.costs[-1][1] if self.costs else inf
+
+
+def train_rates(
+    data: Dataset | str | os.PathLike[str] | None,
+    learning_rates: Sequence[float],
+    *,
+    callback: Callable[[int, float], None] | None = None,
+    **settings: Any,
+) -> list[Attempt]:
+    """Train at each of several learning rates, on the same features and folds.
+
+    A rate at which training diverges does not end it, as long as there are others. The settings
+    are those of `train`; the callback's iterations are counted on from rate to rate.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read or has one class only.
+    ParameterError
+        If a setting makes no sense, or the cost stops being finite at every rate.
+    """
+    checked = [check_settings(**settings, learning_rate=rate) for rate in learning_rates]
+    of_map = checked[0][1]
+    if len(checked) > 1 and checked[0][0].name != "descent":
+        raise ParameterError("several learning rates are for the solver descent alone, not newton")
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
     check_classes(dataset)
-    folds = _folds(dataset, cv)
-    feature_map = feature_maps.fit(features or "pixels", dataset.images, **of_map)
+    folds = _folds(dataset, settings.get("cv", 5))
+    feature_map = feature_maps.fit(settings.get("features") or "pixels", dataset.images, **of_map)
     X = feature_map.transform(dataset.images).astype(np.float64)
-    fit, out_of_fold = how.fit(
-        X, dataset.Y, scaled=feature_map.standardised, folds=folds, callback=callback
-    )
+    attempts, errors = [], {}
+    for i, (how, _) in enumerate(checked):
+        told = None if callback is None else _from(i * how.iterations, callback)
+        try:
+            fit, out_of_fold = how.fit(
+                X, dataset.Y, scaled=feature_map.standardised, folds=folds, callback=told
+            )
+        except ParameterError as error:
+            errors[how.learning_rate] = error
+            attempts.append(Attempt(how.learning_rate, [], None))
+            continue
+        maximise = settings.get("maximise", "accuracy")
+        model = assemble(dataset, feature_map, how, fit, folds, out_of_fold, maximise)
+        last = [(how.iterations, fit.J)] if how.name == "descent" else []
+        attempts.append(Attempt(how.learning_rate, fit.costs + last, model))
+    if len(errors) == len(attempts):
+        raise errors[min(errors)]
+    return attempts
 
-    return assemble(dataset, feature_map, how, fit, folds, out_of_fold, maximise)
+
+def _from(start: int, callback: Callable[[int, float], None]) -> Callable[[int, float], None]:
+    return lambda iteration, J: callback(start + iteration, J)
 
 
 def assemble(

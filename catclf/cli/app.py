@@ -11,6 +11,7 @@ from catclf import __version__
 from catclf.cli import output
 from catclf.cli.eval import evaluate
 from catclf.cli.predict import predict
+from catclf.cli.show import show
 from catclf.cli.train import train
 from catclf.errors import CatclfError
 
@@ -54,6 +55,7 @@ app = typer.Typer(
 app.command()(train)
 app.command()(predict)
 app.command("eval")(evaluate)
+app.command()(show)
 
 
 def _show_version(wanted: bool) -> None:

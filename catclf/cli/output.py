@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated
@@ -152,6 +152,21 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(drawn)
+
+
+def panel(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    """Print names and what they stand for in a frame; all is taken as plain text."""
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(overflow="fold", max_width=16)
+    grid.add_column(overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(printable(cell)) for cell in row))
+    Console(highlight=False).print(Panel(grid, title=Text(printable(title)), expand=False))
 
 
 def read(source: str | None, split: Split, cat_class: str | None, quiet: bool) -> Dataset:

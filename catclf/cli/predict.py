@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,8 @@ import typer
 from catclf.cli import output
 
 if TYPE_CHECKING:
+    from catclf.explanation import Explanation
+    from catclf.model import Model
     from catclf.prediction import Prediction
 
 
@@ -33,6 +36,10 @@ def predict(
         float | None,
         typer.Option(callback=output.band, help="Call it unsure up to this; 0.8: from 0.2 to 0.8."),
     ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(metavar="PNG", help="Draw which regions of one image speak for a cat."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
     quiet: output.Quiet = False,
@@ -42,6 +49,7 @@ def predict(
     \b
     catclf predict img.jpg
     catclf predict photos/ --csv > photos.csv
+    catclf predict img.jpg --explain why.png
     curl -s https://example.org/cat.jpg | catclf predict -
     """
     from catclf import prediction
@@ -50,19 +58,27 @@ def predict(
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
+    if explain is not None:
+        _check_explain(images, explain, as_csv)
     path = output.find_model(model)
     trained = load_model(path)
     output.note(f"model: {os.fspath(path)}", quiet)
-    sources = (("-", _stdin()) if name == "-" else name for name in images)
+    sources = ((name, _stdin()) if name == "-" else name for name in images)
+    held = list(sources) if explain is not None else []  # one image, to be looked at again
     failed: list[str] = []
     table = sys.stdout.isatty() and not (as_json or as_csv)
     with output.progress_bar("predicting", None, quiet or not table) as advance:
-        found = prediction.predict(trained, sources, threshold=threshold, unsure=unsure)
+        found: Iterable[Prediction]
+        found = prediction.predict(trained, held or sources, threshold=threshold, unsure=unsure)
+        explanation = None
+        if explain is not None:
+            found = list(found)
+            explanation = _explain(trained, held[0], found[0], explain)
         predictions = _readable(found, failed, advance)
         rows = [(p.path, p.label, f"{p.probability:.4f}") for p in predictions] if table else []
     with output.reader_may_leave():
         if as_json:
-            _print_json(found, failed)
+            _print_json(found, failed, explanation)
         elif as_csv:
             _print_csv(predictions)
         elif rows:
@@ -71,6 +87,10 @@ def predict(
             for p in predictions:
                 label = output.printable(p.label)
                 print(output.printable(p.path), label, f"{p.probability:.6f}", sep="\t")
+        if explanation is not None:
+            output.note(f"wrote {explain}", quiet)
+        if explanation is not None and not as_json:
+            _show(explanation, trained.classes[1])
         sys.stdout.flush()
     if failed:
         raise typer.Exit(DataError.exit_code)
@@ -83,6 +103,52 @@ def _stdin() -> bytes:
     if sys.stdin is None:
         raise DataError("-: stdin is closed; expected an image")
     return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+
+
+def _check_explain(images: list[str], picture: str, as_csv: bool) -> None:
+    """Refuse what cannot be explained, or would cost the photo, before work is spent."""
+    from catclf.canvas import check_target
+
+    if len(images) != 1 or os.path.isdir(images[0]):
+        raise typer.BadParameter("--explain takes one image: a file, or - for stdin")
+    if as_csv:
+        raise typer.BadParameter("--explain goes with --json, or with neither, not with --csv")
+    with suppress(OSError):  # one of them is not there
+        if os.path.samefile(images[0], picture):
+            raise typer.BadParameter("--explain would replace the photo itself; name another file")
+    check_target(picture)
+
+
+def _explain(
+    model: Model, source: str | tuple[str, bytes], prediction: Prediction, picture: str
+) -> Explanation | None:
+    """Draw why the model says what it says of an image; None if that cannot be read."""
+    from catclf.canvas import save
+    from catclf.pictures import explained
+
+    if prediction.error:
+        return None
+    content = source if isinstance(source, str) else source[1]
+    explanation, drawn = explained(model, content, label=prediction.label, file=prediction.path)
+    save(drawn, picture)
+    return explanation
+
+
+def _show(explanation: Explanation, name: str) -> None:
+    """Print what adds up to the log-odds of the class of that name."""
+    log_odds, total = explanation.log_odds, explanation.total
+    print()
+    output.table(
+        ["adding up", "nats"],
+        [
+            ("bias", f"{explanation.bias:+.6f}"),
+            (f"regions for {name}", f"{explanation.positive:+.6f}"),
+            ("regions against it", f"{explanation.negative:+.6f}"),
+            ("together", f"{total:+.6f}"),
+            (f"log-odds of {name}", f"{log_odds:+.6f}"),
+            ("difference", f"{total - log_odds:.1e}"),
+        ],
+    )
 
 
 def _failure(prediction: Prediction, failed: list[str]) -> None:
@@ -103,12 +169,22 @@ def _readable(
             advance(done)
 
 
-def _print_json(predictions: Iterable[Prediction], failed: list[str]) -> None:
+def _print_json(
+    predictions: Iterable[Prediction], failed: list[str], explanation: Explanation | None
+) -> None:
     for p in predictions:
         found: dict[str, object] = {"label": p.label, "probability": p.probability}
         if p.error:
             _failure(p, failed)
             found = {"error": p.error}
+        elif explanation is not None:
+            found["explanation"] = {
+                "log_odds": explanation.log_odds,
+                "bias": explanation.bias,
+                "positive": explanation.positive,
+                "negative": explanation.negative,
+                "regions": explanation.regions.tolist(),
+            }
         print(json.dumps({"path": p.path, **found}))
 
 

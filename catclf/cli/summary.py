@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,20 @@ from catclf.cli import output
 if TYPE_CHECKING:
     from catclf.metrics import Proportion
     from catclf.model import Model
+    from catclf.pipeline import Attempt
     from catclf.tuning import Tuning
 
 COSTS_SHOWN = 20
 
 
-def summary(model: Model, tuning: Tuning | None, out: str, seconds: float) -> dict[str, object]:
-    """Give what --json prints."""
+def summary(
+    model: Model,
+    tuning: Tuning | None,
+    attempts: Sequence[Attempt],
+    out: str,
+    seconds: float,
+) -> dict[str, object]:
+    """Give what --json prints; attempts are told of if there were several."""
     training, cv = model.provenance["training"], model.provenance["cross_validation"]
     found: dict[str, object] = {
         "model": os.path.abspath(out),
@@ -33,7 +41,42 @@ def summary(model: Model, tuning: Tuning | None, out: str, seconds: float) -> di
         found["tried"] = model.provenance["tried"]
         found["features"], found["l2"] = tuning.best.features, tuning.best.l2
         found["complete"] = tuning.complete
+    if len(attempts) > 1:
+        found["learning_rates"] = [_attempt(attempt) for attempt in attempts]
     return found
+
+
+def _attempt(attempt: Attempt) -> dict[str, object]:
+    found: dict[str, object] = {
+        "learning_rate": attempt.learning_rate,
+        "diverged": attempt.model is None,
+        "cost": None,
+        "train_accuracy": None,
+        "cv_accuracy": None,
+    }
+    if attempt.model is not None:
+        training, cv = (attempt.model.provenance[key] for key in ("training", "cross_validation"))
+        found["cost"] = attempt.cost
+        found["train_accuracy"] = training["correct"] / training["n"]
+        found["cv_accuracy"] = cv["correct"] / cv["n"] if cv else None
+    return found
+
+
+def show_rates(attempts: Sequence[Attempt]) -> None:
+    """Print what each learning rate came to, and which is kept."""
+
+    def written(value: object, form: str, missing: str = "-") -> str:
+        return missing if value is None else format(value, form)
+
+    best = min(attempts, key=lambda attempt: attempt.cost)
+    rows = []
+    for attempt in attempts:
+        found = _attempt(attempt)
+        rate = f"{attempt.learning_rate:g}" + (" *" if attempt is best else "")
+        accuracies = (written(found[f"{kind}_accuracy"], ".2%") for kind in ("train", "cv"))
+        rows.append((rate, written(found["cost"], ".6g", "diverged"), *accuracies))
+    output.table(["rate", "end cost", "training", "CV"], rows)
+    print(f"\n* the lowest cost in the end: learning rate {best.learning_rate:g} is kept.\n")
 
 
 def show(model: Model, tuning: Tuning | None, out: str, seconds: float, cv_asked: int) -> None:

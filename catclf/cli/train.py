@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from catclf.cli import output
-from catclf.cli.summary import show, summary
+from catclf.cli.summary import show, show_rates, summary
 
 if TYPE_CHECKING:
     from catclf.dataset import Dataset
+    from catclf.model import Model
+    from catclf.pipeline import Attempt
     from catclf.tuning import Tuning
 
 
@@ -39,7 +41,10 @@ def train(
     solver: Annotated[
         Literal["descent", "newton"], typer.Option(help="The lesson's, or to the optimum.")
     ] = "descent",
-    learning_rate: Annotated[float, typer.Option(help="Step size of descent.")] = 0.005,
+    learning_rate: Annotated[
+        list[float] | None,
+        typer.Option(help="Step size; of several, the best. [0.005]"),
+    ] = None,
     iterations: Annotated[int, typer.Option(help="Steps of descent.")] = 2000,
     l2: Annotated[float | None, typer.Option(help="Weight of l2/2 |w|^2. [default: 0]")] = None,
     tolerance: Annotated[float, typer.Option(help="End of newton.")] = 1e-8,
@@ -58,6 +63,9 @@ def train(
     out: Annotated[
         str, typer.Option("--out", "-o", help="The model file to write.")
     ] = output.DEFAULT_MODEL,
+    plot: Annotated[
+        str | None, typer.Option(metavar="PNG", help="Draw the cost by iteration.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: output.Quiet = False,
 ) -> None:
@@ -74,8 +82,9 @@ def train(
 
     if group_by and not auto:
         raise typer.BadParameter("--group-by goes with --auto")
-    own = (solver, learning_rate, iterations, tolerance, coordinates)
-    if auto and own != ("descent", 0.005, 2000, 1e-8, "auto"):
+    rates = list(dict.fromkeys(learning_rate or [0.005]))
+    own = (solver, rates, iterations, tolerance, coordinates)
+    if auto and own != ("descent", [0.005], 2000, 1e-8, "auto"):
         raise typer.BadParameter("--auto sets the solver itself; leave its options out")
     choices: dict[str, Any] = {
         "features": features,
@@ -87,33 +96,69 @@ def train(
     }
     how: dict[str, Any] = {
         "solver": solver,
-        "learning_rate": learning_rate,
         "iterations": iterations,
         "tolerance": tolerance,
         "coordinates": coordinates,
     }
-    pipeline.check_settings(**choices, auto=auto, **how)
+    for rate in rates:
+        pipeline.check_settings(**choices, auto=auto, learning_rate=rate, **how)
     check_target(out)
+    if plot is not None:
+        _check_plot(plot, out)
     dataset = _read(data or [None], cat_class, group_by == "folder", quiet)
 
     tuning = None
+    attempts: list[Attempt] = []
     if auto:
         tuning = _tune(dataset, choices, quiet)
         model = tuning.model
+        curves = {"": model.costs}
     else:
-        with output.progress_bar("training", iterations, quiet) as advance:
+        with output.progress_bar("training", len(rates) * iterations, quiet) as advance:
             callback = None if advance is None else lambda i, J: advance(i, f"cost {J:.6g}")
-            model = pipeline.train(dataset, **choices, callback=callback, **how)
+            attempts = pipeline.train_rates(dataset, rates, **choices, callback=callback, **how)
+        best = min(attempts, key=lambda attempt: attempt.cost)
+        assert best.model is not None  # training raises if every rate diverges
+        model = best.model
+        curves = {_name(attempt): attempt.costs for attempt in attempts}
     replaced = os.path.exists(out)
     model.save(out)
+    if plot is not None:
+        _draw(curves, model, plot)
     seconds = time.perf_counter() - start
     if replaced:
         output.note(f"replaced the model that was at {out}", quiet)
+    if plot is not None:
+        output.note(f"wrote {plot}", quiet)
     with output.reader_may_leave():
         if as_json:
-            print(json.dumps(summary(model, tuning, out, seconds)))
+            print(json.dumps(summary(model, tuning, attempts, out, seconds)))
         else:
+            if len(attempts) > 1:
+                show_rates(attempts)
             show(model, tuning, out, seconds, cv)
+
+
+def _check_plot(plot: str, out: str) -> None:
+    from catclf.canvas import check_target
+
+    if os.path.realpath(plot) == os.path.realpath(out):
+        raise typer.BadParameter("--plot and --out name the same file")
+    check_target(plot)
+
+
+def _name(attempt: Attempt) -> str:
+    diverged = "" if attempt.model else " (diverged)"
+    return f"learning rate {attempt.learning_rate:g}{diverged}"
+
+
+def _draw(curves: dict[str, list[tuple[int, float]]], model: Model, path: str) -> None:
+    from catclf.canvas import save
+    from catclf.pictures import cost_curves
+
+    descended = model.provenance["solver"]["name"] == "descent"
+    steps = "iteration" if descended else "step of Newton's method"
+    save(cost_curves(curves, data=model.provenance["data"]["name"], steps=steps), path)
 
 
 def _read(

@@ -56,6 +56,10 @@ def gradient_descent(
     # α once, on dZ, rather than on the gradient at every step.
     alpha_weight = learning_rate * sample_weight
 
+    def cost(Z: Array) -> Array:
+        penalty = l2 * coordinates.penalty(v) if l2 else 0.0
+        return np.asarray(np.sum(sample_weight * loss(Z, Y), axis=1) + penalty)
+
     def check(iteration: int, *values: Array) -> None:
         if not all(np.isfinite(value).all() for value in values):
             raise ParameterError(
@@ -67,8 +71,7 @@ def gradient_descent(
         for iteration in range(iterations):
             Z = coordinates.forward(v, b)
             if iteration % RECORD_EVERY == 0:
-                penalty = l2 * coordinates.penalty(v) if l2 else 0.0
-                J = np.sum(sample_weight * loss(Z, Y), axis=1) + penalty
+                J = cost(Z)
                 check(iteration, J)
                 costs.append((iteration, float(J[0])))
             if callback is not None:
@@ -82,5 +85,6 @@ def gradient_descent(
             b = b - step_b
         Z = coordinates.forward(v, b)
         w, bias = coordinates.parameters(v, b)
-        check(iterations, Z, w, bias)
-    return Fit(w, bias, Z, costs, v)
+        J = cost(Z)
+        check(iterations, Z, w, bias, J)
+    return Fit(w, bias, Z, costs, float(J[0]), v)

@@ -19,6 +19,8 @@ class Fit:
         The final scores of all m examples under each regression.
     costs : list of (iteration, cost in nats)
         Of the first regression: every 100 iterations of descent, every step of Newton's method.
+    J : float
+        Its cost in the end, in nats.
     v : float64 (size, K)
         w in the coordinates in which it was found, from where a neighbouring problem can start.
     """
@@ -27,4 +29,5 @@ class Fit:
     b: Array
     Z: Array
     costs: list[tuple[int, float]]
+    J: float
     v: Array

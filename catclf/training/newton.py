@@ -98,7 +98,8 @@ def newton(
             v, b, Z = v + t * dv, b + t * db, Z + t * moved
             continue
         break
-    return Fit(system.weights(v), np.array([[b]]), Z, costs, v)
+    J = _cost(Z, Y, sample_weight, l2, (system.inner(v, v), 0.0, 0.0), 0.0)
+    return Fit(system.weights(v), np.array([[b]]), Z, costs, J, v)
 
 
 def _cost(

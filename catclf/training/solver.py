@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -121,8 +121,12 @@ class Solver:
         labels, m = Y.astype(np.float64), X.shape[1]
         if self.name == "descent" and not scaled:
             together = self._run(self._system(X), labels, sample_weights(m, folds), callback)
-            fit = Fit(
-                together.w[:, :1], together.b[:1], together.Z[:1], together.costs, together.v[:, :1]
+            fit = replace(
+                together,
+                w=together.w[:, :1],
+                b=together.b[:1],
+                Z=together.Z[:1],
+                v=together.v[:, :1],
             )
             if folds is None:
                 return fit, None
@@ -134,7 +138,8 @@ class Solver:
                 return self._run(self._system(part), y, weights, told)
             standard, mean, scale = standardise(part)
             found = self._run(self._system(standard), y, weights, told)
-            return Fit(*fold_back(found.w, found.b, mean, scale), found.Z, found.costs, found.v)
+            w, b = fold_back(found.w, found.b, mean, scale)
+            return replace(found, w=w, b=b)
 
         fit = one(X, labels, callback)
         if folds is None:

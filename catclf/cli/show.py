@@ -1,0 +1,125 @@
+"""catclf show: say what is in a model file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from catclf.cli import output
+
+LONG, MOST = 40, 400
+"""Characters of a value that gets a row of its own, and that is shown of any."""
+
+
+def show(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            envvar="CATCLF_MODEL",
+            help=f"A model file, or the word {output.PHOTOS}. "
+            f"Default: {output.DEFAULT_MODEL} if there, else {output.PHOTOS}.",
+        ),
+    ] = None,
+    picture: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PNG", help="Draw weights (pixels), dictionary (patches) or filters (conv)."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: output.Quiet = False,
+) -> None:
+    """Say what is in a model file, and draw what it weighs.
+
+    \b
+    catclf show
+    catclf show models/mine.npz --picture weights.png
+    """
+    from catclf.description import describe
+    from catclf.model import load_model
+
+    path = output.find_model(model)
+    if picture is not None:
+        from catclf.canvas import check_target
+
+        check_target(picture)
+    trained = load_model(path)
+    found = describe(trained, path)
+    if picture is not None:
+        from catclf import pictures
+        from catclf.canvas import save
+
+        save(pictures.weights(trained, found["model"]), picture)
+        output.note(f"wrote {picture}", quiet)
+    with output.reader_may_leave():
+        if as_json:
+            print(json.dumps(found))
+        else:
+            output.panel(f"{found['features']['name']} model", _rows(found))
+
+
+def _rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name each thing and say what it is."""
+    negative, positive = found["classes"]
+    norm = "not finite" if found["weight_norm"] is None else f"{found['weight_norm']:.4g}"
+    yield "file", found["model"]
+    yield "size", f"{found['bytes']:,} bytes"
+    yield "sha256", found["sha256"]
+    yield "made by", f"catclf {found['catclf_version']}, format {found['format_version']}"
+    yield "classes", f"0 {negative}, 1 {positive}"
+    yield "features", f"{found['features']['name']}, {found['n_x']:,} numbers an image"
+    yield from _described("", found["features"]["settings"])
+    yield "weights", f"length {norm}, bias {found['bias']:.4g}"
+    yield "threshold", f"{found['threshold']:.4g}"
+    yield "temperature", f"{found['temperature']:.4g}"
+    if found["cost"]:
+        (first, before), (last, after) = found["cost"][0], found["cost"][-1]
+        course = f"{before:.4g} nats at step {first:,}, {after:.4g} at {last:,}"
+        yield "cost", f"{course}; recorded {len(found['cost']):,} times"
+    provenance = dict(found["provenance"])
+    for figure, name in (("train", "training"), ("cv", "cross_validation")):
+        if found[f"{figure}_accuracy"] is not None:
+            noted = provenance.pop(name)
+            label = f"{_words(noted['folds'])}-fold CV" if "folds" in noted else name
+            yield label, _accuracy(found, f"{figure}_accuracy")
+    if found["majority"] is not None:
+        yield "majority", _accuracy(found, "majority")
+    if isinstance(provenance.get("tried"), list):
+        yield "--auto", f"tried {len(provenance.pop('tried'))} pairs of features and l2"
+    for key, value in provenance.items():
+        yield from _described(key, value)
+
+
+def _accuracy(found: dict[str, Any], name: str) -> str:
+    low, high = found[f"{name}_interval"]
+    return f"{found[name]:.2%} ({low:.1%} to {high:.1%})"
+
+
+def _described(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Write a value that may be anything: in a row, with a row more for each long part."""
+    if not isinstance(value, dict):
+        yield key, _words(value)
+        return
+    parts = {name: _words(part) for name, part in value.items()}
+    short = [f"{name} {part}" for name, part in parts.items() if len(part) < LONG]
+    if short:
+        yield key, _words("; ".join(short))
+    yield from (
+        (f"{key} {name}".strip(), part) for name, part in parts.items() if len(part) >= LONG
+    )
+
+
+def _words(value: Any) -> str:
+    """Write a JSON value for a person: names and what they are, or else as JSON."""
+    if isinstance(value, dict):
+        value = ", ".join(f"{key} {_json(part)}" for key, part in value.items())
+    text = _json(value)
+    return text if len(text) <= MOST else f"{text[:MOST]}..."
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
