@@ -29,7 +29,7 @@ WIDTH = 1440
 WORDS = 400
 """As many of a dictionary's patches are shown, at most."""
 
-_LEFT, _MIDDLE, _SCALE = 48, 672, 1296  # where the two panels and the scale begin
+_LEFT = _GAP = 32  # beside the panels, and between them
 _TOP, _LINE, _TITLE, _TEXT = 172, 40, 40, 29
 _LOWEST = 320  # a scale is no shorter
 _NAME = 300  # room for the name of a class
@@ -122,8 +122,8 @@ def heat_map(
     faint = 255 - 0.35 * (255 - photo @ np.array([0.299, 0.587, 0.114]))
     heat = tint(shares[rows][:, columns], limit, faint)
     canvas.paste(Image.fromarray(photo), _LEFT, _TOP)
-    canvas.paste(Image.fromarray(heat), _LEFT + width + 48, _TOP)
-    _scale(canvas, _LEFT + 2 * width + 96, max(height, _LOWEST), limit, "nats a region")
+    canvas.paste(Image.fromarray(heat), _LEFT + width + _GAP, _TOP)
+    _scale(canvas, _LEFT + 2 * (width + _GAP), max(height, _LOWEST), limit, "nats a region")
     return canvas.finish()
 
 
@@ -154,9 +154,10 @@ def _pixels(model: Model, name: str) -> Image.Image:
         f"{most:+.3g}, black {-most:+.3g}. Right: the three added up, what a white pixel adds to "
         f"the log-odds: orange for {cat}, blue against it.",
     )
-    for x, picture in ((_LEFT, _about_grey(w)), (_MIDDLE, tint(added, limit))):
+    middle = _LEFT + PHOTO + _GAP
+    for x, picture in ((_LEFT, _about_grey(w)), (middle, tint(added, limit))):
         canvas.paste(_enlarged(picture, PHOTO // 64), x, _TOP)
-    _scale(canvas, _SCALE, PHOTO, limit, "nats")
+    _scale(canvas, middle + PHOTO + _GAP, PHOTO, limit, "nats")
     return canvas.finish()
 
 
@@ -190,7 +191,7 @@ def _dictionary(model: Model, features: Patches, name: str) -> Image.Image:
         canvas.box(left, top, left + each - gap, top + each - gap, colour)
         word = _about_grey(features.dictionary[k].reshape(SIDE, SIDE, 3))
         canvas.paste(_enlarged(word, enlarge), left + frame, top + frame)
-    _scale(canvas, _SCALE, height, limit, "weight")
+    _scale(canvas, _LEFT + columns * each + _GAP, height, limit, "weight")
     return canvas.finish()
 
 

@@ -1,0 +1,291 @@
+"""The shares of an image's regions: they add up, and they lie where they come from."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from catclf import load_model
+from catclf.errors import DataError
+from catclf.explanation import Explanation, explain
+from catclf.features.conv import Conv, shipped
+from catclf.features.patches import Patches
+from catclf.features.pixels import Pixels
+from catclf.features.places import cells, spread
+from catclf.images import load_image
+from catclf.logistic import forward
+from catclf.model import Model
+
+KINDS = ("pixels", "patches", "patches in cells", "conv", "conv one way")
+
+
+@pytest.fixture(scope="module")
+def maps(drawn):
+    whole = Patches.fit(drawn.images, dictionary=12)
+    parts = whole.whitening, whole.offset, whole.dictionary
+    return dict(
+        zip(KINDS, (Pixels(), whole, Patches(*parts, 7), Conv(), Conv(mirror=False)), strict=True)
+    )
+
+
+def noise(seed):
+    return np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+
+
+def flat(level):
+    return np.full((64, 64, 3), level, dtype=np.uint8)
+
+
+def half(level):
+    """Noise on the left, one colour on the right: cells of patches without any code."""
+    image = noise(5)
+    image[:, 32:] = level
+    return image
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=10, deadline=None)
+@given(
+    image=st.one_of(
+        st.integers(0, 99).map(noise), st.integers(0, 255).map(flat), st.integers(0, 255).map(half)
+    ),
+    seed=st.integers(0, 999),
+    size=st.sampled_from([1e-9, 1.0, 1e6]),
+)
+def test_the_shares_add_up_to_the_score(maps, kind, image, seed, size):
+    feature_map = maps[kind]
+    w = np.random.default_rng(seed).normal(0, size, (feature_map.n_x, 1))
+    X = feature_map.transform(image[None])
+    Z = forward(w, 0.0, X)[0, 0]
+    shares = feature_map.shares(image, w)
+    assert shares.dtype == np.float64
+    assert np.isfinite(shares).all()
+    # Relative to the terms: their sum may be as near to 0 as it likes.
+    assert abs(shares.sum() - Z) <= 1e-9 * np.abs(w * X).sum() + 1e-300
+
+
+def test_the_share_of_a_pixel_is_what_the_score_loses_with_it(drawn):
+    image, w = drawn.images[0], np.random.default_rng(1).normal(size=(12288, 1))
+    feature_map = Pixels()
+    shares = feature_map.shares(image, w)
+    assert shares.shape == (64, 64)
+    Z = forward(w, 0.0, feature_map.transform(image[None]))[0, 0]
+    for y, x in ((0, 0), (3, 60), (63, 63), (31, 17)):
+        without = image.copy()
+        without[y, x] = 0
+        lost = Z - forward(w, 0.0, feature_map.transform(without[None]))[0, 0]
+        assert shares[y, x] == pytest.approx(lost, abs=1e-9)
+
+
+def test_a_share_of_patches_is_its_part_of_the_codes_laid_on_its_pixels(maps, drawn):
+    feature_map = maps["patches in cells"]
+    image = drawn.images[1]
+    w = np.random.default_rng(2).normal(size=(feature_map.n_x, 1))
+    codes = feature_map._codes(image, feature_map._products()).astype(float)
+    x = feature_map.transform(image[None])[:, 0].reshape(7, 7, 12)
+    weights = w.reshape(7, 7, 12)
+    cuts = [int(59 * i / 7) for i in range(8)]
+    expected = np.zeros((64, 64))
+    for i in range(7):
+        for j in range(7):
+            rows, columns = range(cuts[i], cuts[i + 1]), range(cuts[j], cuts[j + 1])
+            total = sum(codes[y, x_] for y in rows for x_ in columns)
+            for y in rows:
+                for x_ in columns:
+                    part = sum(
+                        weights[i, j, k] * x[i, j, k] * codes[y, x_, k] / total[k]
+                        for k in range(12)
+                        if total[k] > 0
+                    )
+                    expected[y : y + 6, x_ : x_ + 6] += part / 36
+    np.testing.assert_allclose(feature_map.shares(image, w), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_a_flat_image_of_no_codes_has_no_shares(maps):
+    feature_map = maps["patches"]
+    silent = Patches(feature_map.whitening, feature_map.offset, feature_map.dictionary[:1], 1)
+    w = np.ones((1, 1))
+    assert silent.transform(flat(90)[None]).sum() == 0  # one word: no code is above their mean
+    assert not silent.shares(flat(90), w).any()
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_share_of_conv_is_the_class_activation_map(drawn, mirror):
+    # Zhou et al. 2016: M(y, x) = Σ_k w_k f_k(y, x), here over the number of positions.
+    feature_map, image = Conv(mirror), drawn.images[2]
+    w = np.random.default_rng(3).normal(size=(feature_map.n_x, 1))
+
+    def activation_map(image):
+        f = feature_map.last_map(image[None])[0].astype(float)
+        return sum(w[k, 0] * f[:, :, k] for k in range(len(w))) / (f.shape[0] * f.shape[1])
+
+    expected = activation_map(image)
+    if mirror:
+        expected = (expected + activation_map(image[:, ::-1])[:, ::-1]) / 2
+    shares = feature_map.shares(image, w)
+    assert shares.shape == (8, 8)
+    np.testing.assert_allclose(shares, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+
+
+def test_a_position_that_the_network_does_not_report_loses_its_share(drawn, monkeypatch):
+    feature_map, image = Conv(mirror=False), drawn.images[3]
+    w = np.random.default_rng(4).normal(size=(feature_map.n_x, 1))
+    shares = feature_map.shares(image, w)
+    whole = feature_map.last_map(image[None])
+    Z = forward(w, 0.0, whole.mean(axis=(1, 2)).T)[0, 0]
+    for y, x in ((0, 0), (7, 3), (4, 4)):
+        without = whole.copy()
+        without[0, y, x] = 0
+        lost = Z - forward(w, 0.0, without.mean(axis=(1, 2)).T)[0, 0]
+        assert shares[y, x] == pytest.approx(lost, abs=1e-5 * np.abs(shares).max())
+
+
+def test_the_shares_of_a_mirror_image_are_mirrored(drawn):
+    image = drawn.images[4]
+    w = np.random.default_rng(5).normal(size=(Conv().n_x, 1))
+    shares, mirrored = Conv().shares(image, w), Conv().shares(image[:, ::-1], w)
+    close = {"rtol": 1e-4, "atol": 1e-5 * np.abs(shares).max()}
+    np.testing.assert_allclose(mirrored, shares[:, ::-1], **close)
+    assert not np.allclose(mirrored, shares, **close)
+    one_way = Conv(mirror=False)
+    assert not np.allclose(one_way.shares(image[:, ::-1], w), one_way.shares(image, w)[:, ::-1])
+
+
+def test_terms_are_spread_by_what_each_position_gives():
+    parts = np.array([[[1.0], [3.0]], [[0.0], [0.0]]])
+    np.testing.assert_array_equal(spread(np.array([[[8.0]]]), parts)[:, :], [[2, 6], [0, 0]])
+    rows = spread(np.array([[[8.0]], [[5.0]]]), parts)
+    np.testing.assert_array_equal(rows, [[2, 6], [0, 0]])  # the lower cell has nothing to go by
+    assert cells(59, 3).tolist() == [0, 19, 39]
+
+
+def test_regions_add_up_the_shares():
+    for shape in ((8, 8), (64, 64)):
+        shares = np.arange(shape[0] * shape[1], dtype=float).reshape(shape) - 20
+        found = Explanation(0.0, 0.0, shares)
+        side = shape[0] // 8
+        by_hand = [
+            [shares[y : y + side, x : x + side].sum() for x in range(0, shape[0], side)]
+            for y in range(0, shape[0], side)
+        ]
+        np.testing.assert_allclose(found.regions, by_hand)
+        assert found.positive + found.negative == pytest.approx(shares.sum())
+        assert found.negative == -210
+
+
+def test_an_explanation_is_of_the_calibrated_log_odds(drawn):
+    w = np.random.default_rng(6).normal(0, 0.01, (12288, 1))
+    model = Model(w, -0.7, ("a", "b"), Pixels(), temperature=2.5)
+    for image in drawn.images[:5]:
+        found = explain(model, image)
+        p = model.probabilities(image[None])[0, 0]
+        assert found.log_odds == pytest.approx(math.log(p / (1 - p)), abs=1e-9)
+        assert found.bias == -0.7 / 2.5
+        assert found.total == pytest.approx(found.log_odds, abs=1e-12)
+    with pytest.raises(DataError):
+        explain(model, drawn.images[0, :32])
+
+
+# At the command
+
+
+def models(folder, drawn):
+    import catclf
+
+    for kind in ("pixels", "patches", "conv"):
+        more = {"dictionary": 10, "pool": 3} if kind == "patches" else {}
+        model = catclf.train(drawn, features=kind, iterations=60, cv=2, **more)
+        model.save(folder / f"{kind}.npz")
+        yield folder / f"{kind}.npz"
+
+
+def test_what_is_printed_adds_up_to_what_predict_says(catclf, drawn, tmp_path, class_folder):
+    photo = next((class_folder / "Cats").iterdir())
+    for path in [*models(tmp_path, drawn), shipped("photos.npz")]:
+        command = ("predict", "--model", path, photo)
+        done = catclf(*command, "--json", "--explain", "why.png")
+        assert done.stderr == f"model: {path}\nwrote why.png\n"
+        found = json.loads(done.stdout)
+        plain = json.loads(catclf(*command, "--json").stdout)
+        why = found.pop("explanation")
+        assert found == plain
+        assert list(why) == ["log_odds", "bias", "positive", "negative", "regions"]
+        p = plain["probability"]
+        logit = math.log(p / (1 - p))
+        assert why["log_odds"] == pytest.approx(logit, abs=1e-6)
+        assert np.shape(why["regions"]) == (8, 8)
+        assert why["bias"] + np.sum(why["regions"]) == pytest.approx(logit, abs=1e-6)
+        assert why["bias"] + why["positive"] + why["negative"] == pytest.approx(logit, abs=1e-6)
+
+        text = catclf(*command, "--explain", "why.png").stdout
+        line, _, table = text.partition("\n\n")
+        assert line == catclf(*command).stdout.strip()
+        printed = {
+            name.strip(): float(value)
+            for name, value in re.findall(r"^ (.+?) {2,}([-+][\d.]+) *$", table, re.MULTILINE)
+        }
+        assert set(printed) == {
+            "bias", "regions for cat", "regions against it", "together", "log-odds of cat",
+        }  # fmt: skip
+        assert printed["together"] == printed["log-odds of cat"]
+        summands = sum(list(printed.values())[:3])
+        assert summands == pytest.approx(printed["together"], abs=2e-6)
+        assert abs(float(re.search(r"difference +(\S+)", table)[1])) < 1e-9
+
+
+def test_every_real_photo_adds_up(shared):
+    model = load_model(shipped("photos.npz"))
+    photos = sorted((shared / "photos").glob("*/*.jpg"))[::10]
+    assert len(photos) > 20
+    for photo in photos:
+        found = explain(model, load_image(photo))
+        assert found.bias + found.shares.sum() == pytest.approx(found.log_odds, abs=1e-9)
+
+
+def test_an_image_from_stdin_is_explained(catclf, class_folder, tmp_path):
+    photo = next((class_folder / "Cats").iterdir())
+    piped = catclf("predict", "-", "--explain", "a.png", "--json", input=photo.read_bytes())
+    named = catclf("predict", photo, "--explain", "b.png", "--json")
+    a, b = json.loads(piped.stdout), json.loads(named.stdout)
+    assert a["explanation"] == b["explanation"]
+    with Image.open(tmp_path / "a.png") as first, Image.open(tmp_path / "b.png") as second:
+        assert first.size == second.size
+
+
+def test_one_image_alone_can_be_explained(catclf, class_folder, tmp_path):
+    photo = next((class_folder / "Cats").iterdir())
+    before = photo.read_bytes()
+    for words, message in (
+        ([class_folder], "one image"),
+        ([photo, photo], "one image"),
+        ([photo, "--csv"], "not with --csv"),
+    ):
+        done = catclf("predict", *words, "--explain", "why.png", code=2)
+        assert message in done.stderr
+    done = catclf("predict", photo, "--explain", photo, code=2)
+    assert "would replace the photo itself" in " ".join(done.stderr.split())
+    assert photo.read_bytes() == before
+    assert not (tmp_path / "why.png").exists()
+
+
+def test_what_cannot_be_read_or_written_ends_with_3(catclf, class_folder, tmp_path):
+    photo = next((class_folder / "Cats").iterdir())
+    done = catclf("predict", "none.jpg", "--explain", "why.png", code=3)
+    assert done.stderr.splitlines()[1:] == ["error: none.jpg: no such file"]
+    (tmp_path / "notes.txt").write_text("kept")
+    for target, reason in (
+        ("notes.txt", "is no PNG"),
+        ("notes.txt/why.png", "not a folder"),
+        (".", "not a regular file"),
+    ):
+        done = catclf("predict", photo, "--explain", target, code=3)
+        assert done.stderr.count("\n") == 1
+        assert reason in done.stderr
+        assert done.stdout == ""
+    assert (tmp_path / "notes.txt").read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "photos"]
