@@ -1,0 +1,189 @@
+"""Several learning rates in one command, and the cost drawn by iteration."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import catclf as library
+from catclf import load_model
+from catclf.errors import ParameterError
+from catclf.logistic import cost
+from catclf.pipeline import train_rates
+
+SHORT = ("drawn", "--iterations", "30", "--cv", "2")
+
+
+@pytest.mark.parametrize("features", ["pixels", "conv"])
+def test_each_rate_trains_the_model_that_it_trains_alone(drawn, features):
+    rates = [0.01, 0.001]
+    attempts = train_rates(drawn, rates, features=features, iterations=120, cv=3, l2=0.01)
+    assert [attempt.learning_rate for attempt in attempts] == rates
+    for attempt in attempts:
+        alone = library.train(
+            drawn,
+            features=features,
+            iterations=120,
+            cv=3,
+            l2=0.01,
+            learning_rate=attempt.learning_rate,
+        )
+        np.testing.assert_array_equal(attempt.model.w, alone.w)
+        assert attempt.model.provenance == alone.provenance
+        assert attempt.model.costs == alone.costs == attempt.costs[:-1]
+    assert not np.allclose(attempts[0].model.w, attempts[1].model.w)
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.5])
+def test_the_cost_in_the_end_is_that_of_the_model(drawn, l2):
+    (attempt,) = train_rates(drawn, [0.0003], iterations=70, cv=0, l2=l2)
+    model = attempt.model
+    J = cost(model.scores(drawn.images), drawn.Y.astype(float)) + l2 / 2 * (model.w**2).sum()
+    assert attempt.costs[-1] == (70, attempt.cost)
+    assert attempt.cost == pytest.approx(J, rel=1e-6)
+    assert attempt.cost < attempt.costs[0][1]
+
+
+def test_newton_ends_at_the_last_of_its_costs(drawn):
+    (attempt,) = train_rates(drawn, [0.005], solver="newton", l2=0.1, cv=0)
+    assert attempt.costs == attempt.model.costs
+    with pytest.raises(ParameterError, match="descent alone"):
+        train_rates(drawn, [0.1, 0.2], solver="newton", l2=0.1)
+
+
+def test_features_are_computed_once(drawn, monkeypatch):
+    from catclf.features.pixels import Pixels
+
+    calls = []
+    transform = Pixels.transform
+    monkeypatch.setattr(
+        Pixels, "transform", lambda self, images: calls.append(1) or transform(self, images)
+    )
+    train_rates(drawn, [0.1, 0.01, 0.001], iterations=5, cv=2)
+    assert calls == [1]
+
+
+def test_iterations_are_counted_on_from_rate_to_rate(drawn):
+    seen = []
+    train_rates(drawn, [1e308, 0.01, 0.1], iterations=7, cv=0, callback=lambda i, J: seen.append(i))
+    assert [i for i in seen if i >= 7] == list(range(7, 21))
+
+
+def test_a_rate_that_diverges_does_not_end_it_but_all_do(drawn):
+    attempts = train_rates(drawn, [1e308, 0.001], iterations=30, cv=0)
+    assert (attempts[0].model, attempts[0].costs, attempts[0].cost) == (None, [], math.inf)
+    assert attempts[1].model is not None
+    with pytest.raises(ParameterError, match=r"learning rate 1e\+307"):
+        train_rates(drawn, [1e308, 1e307], iterations=30, cv=0)
+    with pytest.raises(ParameterError, match="positive"):
+        train_rates(drawn, [0.1, -0.1])
+
+
+# At the command
+
+
+def rates_of(*values):
+    return [word for value in values for word in ("--learning-rate", str(value))]
+
+
+def test_the_rate_of_the_lowest_cost_is_kept(catclf, tmp_path):
+    done = catclf("train", *SHORT, *rates_of(0.00001, 0.001, 1, 1e308), "--out", "m")
+    rows = dict(re.findall(r"^ (\S+(?: \*)?) +(\d\S*|diverged) ", done.stdout, re.MULTILINE))
+    assert list(rows)[:4] == ["1e-05", "0.001 *", "1", "1e+308"]
+    assert rows["1e+308"] == "diverged"
+    costs = [float(rows[name]) for name in ("1e-05", "0.001 *", "1")]
+    assert min(costs) == costs[1]
+    assert "* the lowest cost in the end: learning rate 0.001 is kept.\n" in done.stdout
+    kept = load_model(tmp_path / "m")
+    assert kept.provenance["solver"]["learning_rate"] == 0.001
+    catclf("train", *SHORT, *rates_of(0.001), "--out", "alone")
+    assert (tmp_path / "alone").read_bytes() == (tmp_path / "m").read_bytes()
+
+
+def test_json_lists_the_rates(catclf):
+    done = catclf("train", *SHORT, *rates_of(0.00001, 0.001, 1e308), "--json")
+    found = json.loads(done.stdout)
+    first, second, diverged = found["learning_rates"]
+    assert diverged == {
+        "learning_rate": 1e308,
+        "diverged": True,
+        "cost": None,
+        "train_accuracy": None,
+        "cv_accuracy": None,
+    }
+    assert list(second) == list(diverged)
+    assert second["cost"] < first["cost"] < math.log(2)
+    assert second["train_accuracy"] == found["train_accuracy"]
+    assert second["cv_accuracy"] == found["cv_accuracy"]
+    one = json.loads(catclf("train", *SHORT, *rates_of(0.001, 0.001), "--json").stdout)
+    assert "learning_rates" not in one
+    assert one["cost"] == found["cost"]
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_table_of_rates_fits(catclf, columns):
+    env = {"COLUMNS": str(columns)}
+    command = ("train", *SHORT, *rates_of(0.00012345, 0.001, 1e308))
+    table = catclf(*command, env=env).stdout.partition("\n\n")[0]
+    assert max(map(len, table.splitlines())) <= columns
+    assert "diverged" in table
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--solver", "newton", "--l2", "1", *rates_of(0.1, 0.2)], "descent alone"),
+        (["--auto", *rates_of(0.1, 0.2)], "--auto sets the solver itself"),
+        (rates_of(0.1, 0), "must be a positive number, not 0"),
+        (rates_of(1e307, 1e308), "learning rate 1e+307"),
+    ],
+)
+def test_rates_that_make_no_sense_end_with_2(catclf, tmp_path, words, message):
+    done = catclf("train", "drawn", "--cv", 0, *words, "--plot", "c.png", code=2)
+    assert message in " ".join(done.stderr.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+# --plot
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        rates_of(0.001, 0.0001),
+        ("--solver", "newton", "--l2", "1"),
+        ("--features", "conv", "--auto", "--l2", "1"),
+    ],
+)
+def test_the_cost_is_drawn(catclf, class_folder, tmp_path, words):
+    command = ("train", class_folder, "--cv", 2, *words)
+    if "--auto" not in words:
+        command += ("--iterations", 150) if "newton" not in words else ()
+    done = catclf(*command, "--plot", "cost.png")
+    assert done.stderr.endswith("wrote cost.png\n")
+    plain = catclf(*command).stdout
+    assert re.sub(r"\d\S* s;", "", done.stdout) == re.sub(r"\d\S* s;", "", plain)
+    with Image.open(tmp_path / "cost.png") as picture:
+        assert (picture.format, picture.size) == ("PNG", (1440, 960))
+    catclf(*command, "--plot", "cost.png")  # a PNG is replaced
+
+
+def test_a_plot_goes_over_nothing_else(catclf, tmp_path):
+    (tmp_path / "notes.txt").write_text("kept")
+    for target, reason in (
+        ("notes.txt", "is no PNG"),
+        ("notes.txt/c.png", "not a folder"),
+        (".", "not a regular file"),
+    ):
+        done = catclf("train", *SHORT, "--plot", target, code=3)
+        assert reason in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert done.stdout == ""
+    done = catclf("train", *SHORT, "--out", "m", "--plot", "./m", code=2)
+    assert "--plot and --out name the same file" in done.stderr
+    assert (tmp_path / "notes.txt").read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
