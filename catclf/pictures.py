@@ -199,7 +199,7 @@ def _filters(features: Conv, name: str) -> Image.Image:
     """Draw the filters of the network's first layer."""
     filters = np.moveaxis(features.first_layer, -1, 0)
     count, height, width, _ = filters.shape
-    columns, enlarge = 8, 44
+    columns, enlarge = 8, 48
     each = height * enlarge + 24
     canvas = _board(
         f"The first layer: {count} filters of {height} x {width} pixels",

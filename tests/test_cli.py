@@ -305,7 +305,7 @@ def test_a_fault_of_its_own_is_one_line(tmp_path):
 
 def test_version_and_help(catclf):
     assert catclf("--version").stdout == f"catclf {__version__}\n"
-    for words in ([], ["train"], ["predict"], ["eval"]):
+    for words in ([], ["train"], ["predict"], ["eval"], ["show"]):
         text = catclf(*words, "-h").stdout
         assert text == catclf(*words, "--help").stdout
         assert len(text.splitlines()) <= 40

@@ -134,7 +134,7 @@ def test_the_filters_of_the_first_layer_are_seen():
         part = filters[:, :, :, i]
         for row in range(3):
             for column in range(3):
-                top, left = TOP + 156 * y + 44 * row, LEFT + 156 * x + 44 * column
+                top, left = TOP + 168 * y + 48 * row, LEFT + 168 * x + 48 * column
                 expected = 127.5 + 127.5 * part[row, column] / np.abs(part).max()
                 np.testing.assert_allclose(colours[top + 22, left + 22], expected, atol=1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -53,7 +54,7 @@ def show(
         from catclf import pictures
         from catclf.canvas import save
 
-        save(pictures.weights(trained, found["model"]), picture)
+        save(pictures.weights(trained, os.path.basename(path)), picture)
         output.note(f"wrote {picture}", quiet)
     with output.reader_may_leave():
         if as_json:
