@@ -15,6 +15,8 @@ Labels = NDArray[np.int64]
 Z_95 = 1.959963984540054
 """The 97.5% quantile of the normal distribution."""
 CALIBRATION_BINS = 10
+ROUNDING = 1e-12
+"""By so much 1 - P(cat) may be off; the ends of the unsure band are no sharper."""
 
 
 class Proportion(NamedTuple):
@@ -78,6 +80,43 @@ def calibration_error(Y: Labels, A: Array, bins: int = CALIBRATION_BINS) -> floa
     return float(np.abs(gaps).sum() / Y.size)
 
 
+class McNemar(NamedTuple):
+    """Two models on the same images: how often only one of them is right.
+
+    Attributes
+    ----------
+    only_a, only_b : int
+        Images that model A alone, and model B alone, gets right.
+    p : float
+        The chance of so uneven a split, or a more uneven one, were both as often right.
+    """
+
+    only_a: int
+    only_b: int
+    p: float
+
+
+def mcnemar(right_a: NDArray[np.bool_], right_b: NDArray[np.bool_]) -> McNemar:
+    """Compare two models by the images on which one is right and the other wrong.
+
+    McNemar's test (1947, Psychometrika 12:153) in its exact, two-sided form: were both equally
+    good, each such image would be a fair coin's toss, so that of n of them the rarer side has
+    k or fewer with chance 2 Σ_{i≤k} C(n, i) / 2ⁿ, at most 1.
+
+    Parameters
+    ----------
+    right_a, right_b : bool, of one shape
+        Whether each model is right, image by image.
+    """
+    only_a, only_b = int(np.sum(right_a & ~right_b)), int(np.sum(~right_a & right_b))
+    n = only_a + only_b
+    ways = term = 1  # in whole numbers: exact for every n
+    for i in range(min(only_a, only_b)):
+        term = term * (n - i) // (i + 1)
+        ways += term
+    return McNemar(only_a, only_b, min(1.0, 2 * ways / 2**n))
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Every figure of one model on one data set; None where a figure is undefined.
@@ -130,7 +169,7 @@ def evaluate_scores(
     """
     calibrated = Z / temperature
     A = sigmoid(calibrated)
-    sure = np.minimum(A, 1 - A) < min(unsure, 1 - unsure) - 1e-12
+    sure = np.minimum(A, 1 - A) < min(unsure, 1 - unsure) - ROUNDING
     predicted = A > threshold
     actual = Y == 1
     tp, fp = int(np.sum(predicted & actual)), int(np.sum(predicted & ~actual))
