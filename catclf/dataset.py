@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -69,7 +70,7 @@ class Dataset:
         cats = int(self.Y.sum())
         return {self.classes[0]: len(self) - cats, self.classes[1]: cats}
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """The digest of the images' bytes followed by the labels, a byte each."""
         digest = hashlib.sha256(np.ascontiguousarray(self.images).data)

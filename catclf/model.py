@@ -46,8 +46,8 @@ class Model:
     costs : list of (iteration, cost in nats)
     provenance : dict
         How the model came about: solver, training data, cross-validation; plain JSON values.
-    catclf_version : str
-        The catclf that wrote the file, or that would.
+    version : str
+        Of the catclf that made it.
     """
 
     w: Array
@@ -58,7 +58,7 @@ class Model:
     temperature: float = 1.0
     costs: list[tuple[int, float]] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
-    catclf_version: str = __version__
+    version: str = __version__
 
     def scores(self, images: NDArray[np.uint8]) -> Array:
         """Score images uint8 (m, 64, 64, 3): Z float64 (1, m), log-odds of class 1.
@@ -99,7 +99,7 @@ class Model:
             raise ModelError(f"{os.fspath(path)}: not written, for its weights are not finite")
         meta = {
             "format_version": FORMAT_VERSION,
-            "catclf_version": __version__,
+            "catclf_version": self.version,
             "classes": {"negative": self.classes[0], "positive": self.classes[1]},
             "features": {"name": self.features.name, "settings": self.features.settings()},
             "image_size": IMAGE_SIZE,
@@ -224,7 +224,7 @@ def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
         temperature=float(meta["temperature"]),
         costs=[(int(iteration), float(cost)) for iteration, cost in costs],
         provenance={key: value for key, value in meta.items() if key not in _OWN_META},
-        catclf_version=meta["catclf_version"],
+        version=meta["catclf_version"],
     )
 
 

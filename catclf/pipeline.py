@@ -309,6 +309,20 @@ def evaluate(
         If the data cannot be read, or its classes are not the model's.
     """
     dataset = data if isinstance(data, Dataset) else load_dataset(data, split="test")
+    Z = scores(model, dataset)
+    T = model.temperature
+    figures = metrics.evaluate_scores(dataset.Y, Z, model.threshold, T, unsure)
+    return figures, sigmoid(Z / T)
+
+
+def scores(model: Model, dataset: Dataset) -> NDArray[np.float64]:
+    """Score labelled images: Z float64 (1, m), log-odds of class 1.
+
+    Raises
+    ------
+    DataError
+        If there are none, or their classes are not the model's.
+    """
     if len(dataset) == 0:
         raise DataError(f"{dataset.name}: holds no images")
     if dataset.classes[1].casefold() != model.classes[1].casefold():
@@ -316,7 +330,4 @@ def evaluate(
             f"{dataset.name}: its classes are {' and '.join(dataset.classes)}, "
             f"the model's {' and '.join(model.classes)}; name the model's with --cat-class"
         )
-    Z = model.scores(dataset.images)
-    T = model.temperature
-    figures = metrics.evaluate_scores(dataset.Y, Z, model.threshold, T, unsure)
-    return figures, sigmoid(Z / T)
+    return model.scores(dataset.images)

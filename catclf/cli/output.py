@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from catclf import text
+
 if TYPE_CHECKING:
     from catclf.dataset import Dataset, Split
-    from catclf.metrics import Proportion
 
 DEFAULT_MODEL = "models/catclf.npz"
+MODEL_VARIABLE = "CATCLF_MODEL"
 PHOTOS = "photos"
 """Names the model that is shipped."""
 
 Advance = Callable[..., None]
+
+percent, printable = text.percent, text.printable
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing to stderr but errors.")]
 ModelPath = Annotated[
@@ -33,7 +37,7 @@ ModelPath = Annotated[
         "--model",
         "-m",
         metavar="PATH",
-        envvar="CATCLF_MODEL",
+        envvar=MODEL_VARIABLE,
         help=f"The model to use. [default: {DEFAULT_MODEL} if there, else {PHOTOS}, "
         "the one that is shipped]",
     ),
@@ -99,22 +103,15 @@ def find_model(path: str | None) -> str | os.PathLike[str]:
     return path
 
 
-def printable(text: str) -> str:
-    """Escape whatever could act on a terminal: controls, escapes, bidi marks, stray bytes."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
-
-
-def note(text: str, quiet: bool = False) -> None:
+def note(line: str, quiet: bool = False) -> None:
     """Write a line to stderr, unless quiet."""
     if not quiet:
-        _tell(printable(text))
+        _tell(printable(line))
 
 
-def error(text: str) -> None:
+def error(line: str) -> None:
     """Write an error, one line, to stderr."""
-    _tell(f"error: {printable(text)}")
+    _tell(f"error: {printable(line)}")
 
 
 def _tell(line: str) -> None:
@@ -125,12 +122,6 @@ def _tell(line: str) -> None:
 def command(*words: str) -> str:
     """Write a command for a person to type, quoted where a shell needs it."""
     return printable(shlex.join(words))
-
-
-def percent(proportion: Proportion) -> tuple[str, str]:
-    """Write a proportion and its 95% interval."""
-    low, high = proportion.interval
-    return f"{proportion.value:.2%}", f"{low:.1%} to {high:.1%}"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
