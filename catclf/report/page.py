@@ -29,12 +29,15 @@ def render(results: Sequence[Result], gathered: dict[str, Any]) -> str:
     dataset = results[0].dataset
     css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     models = " and ".join(result.name for result in results)
-    title = f"{models} on {dataset.name}"
     return page(
-        title,
+        f"{models} on {dataset.name}",
         f"catclf {__version__}",
         css,
-        tag("header", tag("h1", title), *(_headline(result) for result in results)),
+        tag(
+            "header",
+            tag("h1", f"Report on {dataset.name}"),
+            *(_headline(result) for result in results),
+        ),
         _figures(results),
         *([_comparison(results)] if len(results) > 1 else []),
         _charts(results),
@@ -94,10 +97,16 @@ def _figures(results: Sequence[Result]) -> Html:
             joined(value, tag("br"), tag("small", interval)) if interval else value
             for _, value, interval in cells
         ]
-        lines.append((cells[0][0].strip(), *values))
+        label = cells[0][0]
+        of_the_last = label.startswith(" ")  # a figure that belongs to the one above
+        lines.append(
+            (tag("span", label.strip(), class_="under") if of_the_last else label, *values)
+        )
     names = [result.name for result in results]
     drawn = table("All figures, with 95% intervals below", ["figure", *names], lines)
-    return section("Figures", tag("div", drawn, *map(_confusion, results), class_="pair"))
+    return section(
+        "Figures", tag("div", drawn, tag("div", *map(_confusion, results)), class_="pair")
+    )
 
 
 def _confusion(result: Result) -> Html:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from catclf import curves
 from catclf.charts import SIZE, Bars, Line, chart
-from catclf.report.html import Html, joined, tag
+from catclf.report.html import Html, tag
 from catclf.results import Result
 
 HISTOGRAM_BINS = 20
@@ -180,7 +180,7 @@ def _figure(
         tag("source", media="screen and (prefers-color-scheme: dark)", srcset=dark),
         tag("img", src=light, width=width, height=height, alt=f"{title}. {told}"),
     )
-    return tag("figure", picture, tag("figcaption", joined(told, " ", tag("small", meaning))))
+    return tag("figure", picture, tag("figcaption", told, tag("small", meaning)))
 
 
 def _uri(image: Image.Image) -> Html:
