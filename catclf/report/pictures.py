@@ -36,8 +36,8 @@ def roc(results: Sequence[Result]) -> Html:
         lines.append(Line(x, y, _name(result, results)))
         (tn, fp), (fn, tp) = result.figures.confusion
         words.append(
-            f"{result.name} has area {result.figures.roc_auc:.4f}; at its threshold it calls "
-            f"{tp / (tp + fn):.1%} of {cat} and {fp / (fp + tn):.1%} of {other} {cat}."
+            f"{result.name} has area {result.figures.roc_auc:.4f}; at its threshold "
+            f"{tp / (tp + fn):.1%} of {cat} and {fp / (fp + tn):.1%} of {other} is called {cat}."
         )
     ends = np.array([0.0, 1.0])
     return _figure(
@@ -185,7 +185,7 @@ def _figure(
 
 def _uri(image: Image.Image) -> Html:
     file = io.BytesIO()
-    image.save(file, "PNG", optimize=True)
+    image.save(file, "PNG")
     return Html(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}")
 
 
