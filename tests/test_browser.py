@@ -51,9 +51,10 @@ function measure(frame) {
                  ground: view.getComputedStyle(page.body).backgroundColor,
                  images: 0, broken: 0, shown: [], texts: 0, faint: []};
   for (const image of page.images) {
+    if (view.getComputedStyle(image).display === "none") continue;
     found.images++;
     if (!image.complete || !image.naturalWidth || !image.clientWidth) found.broken++;
-    found.shown.push([image.clientWidth, image.clientHeight, image.currentSrc.length]);
+    found.shown.push([image.clientWidth, image.clientHeight, image.src.length]);
   }
   for (const element of page.body.querySelectorAll("*")) {
     const own = [...element.childNodes].filter(n => n.nodeType === 3 && n.data.trim());
@@ -151,7 +152,7 @@ def test_the_page_fits_loads_and_can_be_read(measured, pages, n, scheme):
     for frame in found:
         assert frame["scroll"] <= frame["width"]
         assert frame["broken"] == 0
-        assert frame["images"] == text.count("<img ") > 4 + n + 24
+        assert frame["images"] == text.count("<img ") - (4 + n) > 4 + n + 24
         assert frame["texts"] > 150
         assert frame["faint"] == []
         for width, height, _ in frame["shown"][: 4 + n]:

@@ -7,7 +7,7 @@ from html import escape
 
 from catclf.text import printable
 
-_VOID = {"br", "img", "meta", "source"}
+_VOID = {"br", "img", "meta"}
 
 
 class Html(str):

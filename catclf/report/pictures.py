@@ -172,15 +172,15 @@ def _figure(
     drawn: Sequence[Line | Bars], title: str, words: Sequence[str], meaning: str, **axes: object
 ) -> Html:
     """Draw a chart for light and for dark pages, with what it shows in words."""
-    light, dark = (_uri(chart(drawn, title=title, dark=d, **axes)) for d in (False, True))  # type: ignore[arg-type]
     width, height = (str(side // 2) for side in SIZE)
     told = " ".join(words)
-    picture = tag(
-        "picture",
-        tag("source", media="screen and (prefers-color-scheme: dark)", srcset=dark),
-        tag("img", src=light, width=width, height=height, alt=f"{title}. {told}"),
-    )
-    return tag("figure", picture, tag("figcaption", told, tag("small", meaning)))
+    images = []
+    # Not a <picture>: one that is shown dark would be printed dark.
+    for scheme in ("light", "dark"):
+        uri = _uri(chart(drawn, title=title, dark=scheme == "dark", **axes))  # type: ignore[arg-type]
+        alt = f"{title}. {told}"
+        images.append(tag("img", class_=scheme, src=uri, width=width, height=height, alt=alt))
+    return tag("figure", *images, tag("figcaption", told, tag("small", meaning)))
 
 
 def _uri(image: Image.Image) -> Html:
