@@ -15,6 +15,9 @@ from catclf.report.html import Html, definitions, joined, page, section, table, 
 from catclf.results import Result, against_the_first, rows
 from catclf.text import percent
 
+NOTES = 20
+"""How many notes on the data are shown at most."""
+
 
 def render(results: Sequence[Result], gathered: dict[str, Any]) -> str:
     """Write the page.
@@ -245,7 +248,9 @@ def _data_card(result: Result, data: dict[str, Any]) -> Html:
     ]
     if data["folder"]:
         lines.insert(1, ("folder", os.path.abspath(data["folder"])))
-    lines += [("note", note) for note in data["notes"]]
+    lines += [("note", note) for note in data["notes"][:NOTES]]
+    if len(data["notes"]) > NOTES:
+        lines.append(("note", f"and {len(data['notes']) - NOTES} more, in report.json"))
     return section("Data", definitions(lines))
 
 
