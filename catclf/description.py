@@ -46,7 +46,7 @@ def describe(model: Model, path: str | os.PathLike[str]) -> dict[str, Any]:
         "bytes": size,
         "sha256": digest,
         "format_version": FORMAT_VERSION,
-        "catclf_version": model.catclf_version,
+        "catclf_version": model.version,
         "classes": list(model.classes),
         "features": {"name": model.features.name, "settings": model.features.settings()},
         "n_x": model.features.n_x,
