@@ -23,8 +23,7 @@ class Node:
     """A value, the nodes that it was computed from, and, after `backward`, dJ/d(value)."""
 
     def __init__(self, value: ArrayLike, *inputs: tuple[Node, Rule]) -> None:
-        self.value: Array = np.asarray(value, dtype=np.float64)
-        self.inputs = inputs
+        self.value, self.inputs = np.asarray(value, dtype=np.float64), inputs
         self.grad: Array = np.zeros_like(self.value)
 
     def __add__(self, other: Node | ArrayLike) -> Node:
@@ -34,9 +33,8 @@ class Node:
 
     def __mul__(self, other: Node | ArrayLike) -> Node:
         """Multiply: d(uv)/du = v and d(uv)/dv = u."""
-        v = _node(other)
-        product = self.value * v.value
-        return Node(product, (self, lambda g: g * v.value), (v, lambda g: g * self.value))
+        u, v = self, _node(other)
+        return Node(u.value * v.value, (u, lambda g: g * v.value), (v, lambda g: g * u.value))
 
     def __rsub__(self, other: ArrayLike) -> Node:
         return self * -1.0 + other
@@ -79,8 +77,7 @@ def backward(end: Node) -> None:
 
 def topological_order(end: Node) -> list[Node]:
     """List what `end` was computed from, each node after all of its inputs, `end` last."""
-    order: list[Node] = []
-    seen: set[Node] = set()
+    order, seen = list[Node](), set[Node]()
     waiting = [(end, False)]  # a stack of its own: a deep graph must not overflow Python's
     while waiting:
         node, inputs_listed = waiting.pop()

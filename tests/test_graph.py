@@ -57,7 +57,7 @@ def test_every_operation_agrees_with_central_differences():
 
     def end(values):
         p, q, r, s, t = nodes = [Node(value) for value in values]
-        ending = total(log(p * q + r) - sigmoid(2 - s * p) * t + dot(q, p) * r) + t * -2.0
+        ending = total(log(p * q + r) + sigmoid(2 - s * p) * t + dot(q, p) * r) + t * -2.0
         return ending, nodes
 
     J, nodes = end(values)
