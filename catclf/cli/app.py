@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from catclf import __version__
 from catclf.cli import output
 from catclf.cli.eval import evaluate
+from catclf.cli.lesson import lesson
 from catclf.cli.predict import predict
 from catclf.cli.show import show
 from catclf.cli.train import train
@@ -56,6 +57,7 @@ app.command()(train)
 app.command()(predict)
 app.command("eval")(evaluate)
 app.command()(show)
+app.command()(lesson)
 
 
 def _show_version(wanted: bool) -> None:
