@@ -96,8 +96,8 @@ def predictions(material: Material) -> Iterator[Block]:
     Z = forward(w, b, material.X)
     A = sigmoid(Z)
     yield (
-        f"After {STEPS} steps of gradient descent (see section 4) w and b are better. The first "
-        "images of each class under them:"
+        f"Now w and b as {STEPS} steps of gradient descent (see section 4) leave them. The first "
+        "images of each class:"
     )
     yield Table(
         ["image", "y", "z", "ŷ", "answer"],

@@ -84,12 +84,13 @@ def _feature(material: Material) -> tuple[Array, str]:
     centred = Y - Y.mean()
     with np.errstate(divide="ignore", invalid="ignore"):
         correlation = np.nan_to_num((X @ centred.T)[:, 0] / (deviation * material.m))
-    k = int(np.argmax(np.abs(correlation))) if centred.any() else int(np.argmax(deviation))
+    k = int(np.argmax(np.abs(correlation) if centred.any() else deviation))
     u = (X[k : k + 1] - X[k].mean()) / deviation[k]
     row, column, channel = k // 192, k % 192 // 3, ("red", "green", "blue")[k % 3]
     return u, (
-        f"Take one row of X: number {k}, the {channel} at row {row}, column {column}, which goes "
-        "with the label most closely; less its mean, and divided by its standard deviation."
+        f"Take one row of X: number {k}, the {channel} at row {row}, column {column}, which "
+        f"{'goes with the label most closely' if centred.any() else 'varies most'}; less its mean, "
+        "and divided by its standard deviation."
     )
 
 
