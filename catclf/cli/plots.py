@@ -20,7 +20,7 @@ MARKS = "*o+x"
 def plot(chart: Chart, width: int) -> str:
     """Draw a chart in so many columns; where curves cross, the first is in front."""
     left = 9  # the figures of the y-axis
-    columns = min(width, WIDEST) - left
+    columns = max(min(width, WIDEST) - left, 10)
     x = np.concatenate([curve.x for curve in chart.curves])
     y = np.concatenate([curve.y for curve in chart.curves])
     x_range = (float(x.min()), float(x.max()))

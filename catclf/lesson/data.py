@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from catclf.lesson.blocks import STEPS, Block, Chart, Curve, Formula, Material, Table, figure
 from catclf.logistic import forward, sigmoid
 
-CORNER = 3
-"""Pixels shown of each channel, each way."""
+MIDDLE = range(31, 34)
+"""Rows and columns of the pixels that are shown of each channel."""
 
 
 def images_as_columns(material: Material) -> Iterator[Block]:
@@ -31,9 +31,9 @@ def images_as_columns(material: Material) -> Iterator[Block]:
     yield (
         "To the computer an image is 64 × 64 × 3 numbers from 0 to 255: for each pixel how red, "
         "how green and how blue. It has the shape (64, 64, 3), or three channels of (64, 64). The "
-        f"top left corners of the channels of image 0, labelled {int(material.Y[0, 0])}:"
+        f"middles of the three, 3 × 3 pixels each, in image 0, labelled {int(material.Y[0, 0])}:"
     )
-    yield Formula(_corners(image))
+    yield Formula(_middles(image))
     x = image.reshape(-1, 1) / 255
     yield (
         "Flattened, the image is one column x of shape (12288, 1), as 64·64·3 = 12288 = n_x. "
@@ -126,12 +126,12 @@ def _first_of_each(Y: NDArray[np.float64], n: int = 3) -> list[int]:
     return [int(i) for y in (1, 0) for i in np.flatnonzero(Y[0] == y)[:n]]
 
 
-def _corners(image: NDArray[np.uint8]) -> str:
-    """Write the top left corners of the three channels side by side."""
+def _middles(image: NDArray[np.uint8]) -> str:
+    """Write the middles of the three channels side by side."""
     names = "  ".join(f"{name:<11}" for name in ("red", "green", "blue"))
     lines = [
-        "  ".join(" ".join(f"{v:3d}" for v in image[row, :CORNER, k]) for k in range(3))
-        for row in range(CORNER)
+        "  ".join(" ".join(f"{v:3d}" for v in image[row, MIDDLE, k]) for k in range(3))
+        for row in MIDDLE
     ]
     return "\n".join([names.rstrip(), *lines])
 

@@ -23,9 +23,9 @@ from catclf.logistic import Array, backward, cost, forward, loss, sigmoid
 
 POINTS = 241
 """On a line through parameter space."""
-FOUR_X = np.array([[1.0, 2.0, 2.0, 10.0]])
-FOUR_Y = np.array([[0.0, 1.0, 1.0, 0.0]])
-"""Four examples with one feature, on which the squared error has two minima."""
+EIGHT_X = np.array([[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 20.0]])
+EIGHT_Y = np.array([[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]])
+"""Eight examples with one feature, on which the squared error has two minima."""
 
 
 def squared_cost(Z: Array, Y: Array) -> float:
@@ -177,27 +177,35 @@ def _rounding(J: Array) -> float:
 
 
 def _two_minima() -> Iterator[Block]:
-    """Show squared error with two minima, on four examples made for it."""
-    w = np.linspace(-2.0, 3.0, 501)
-    J_square, J_log = _costs_along(w, FOUR_X, FOUR_Y)
+    """Show squared error with two minima, on eight examples made for it."""
+    w = np.linspace(-1.0, 4.0, 1001)
+    J_square, J_log = _costs_along(w, EIGHT_X, EIGHT_Y)
     yield (
-        '"Many local optima", the lesson says. Four examples with one feature are enough for two: '
-        "x = 1, 2, 2, 10 with y = 0, 1, 1, 0 and no b. The cost over the one weight w:"
+        '"Many local optima", the lesson says. Eight examples with one feature and no b are enough '
+        "for two: seven with x = 1, of which six have y = 1 and one y = 0, and one with x = 20 and "
+        "y = 0. The squared error over the one weight w:"
     )
-    yield Chart(
-        "Four examples, one weight",
-        "w",
-        "J(w)",
-        [Curve(w, J_square, "squared error"), Curve(w, J_log, "log loss")],
-        y_range=(0.0, 1.0),
-    )
+    yield Chart("Squared error of eight examples, by one weight", "w", "J(w)", [Curve(w, J_square)])
     found = [
         f"{name} has {len(at)} {'minimum' if len(at) == 1 else 'minima'}, at w = "
         + " and ".join(f"{w[i]:.2f} (J = {J[i]:.4f})" for i in at)
         for name, J in (("Squared error", J_square), ("log loss", J_log))
         for at in [_minima(J)]
     ]
-    yield f"{'; '.join(found)}. Which one descent ends in depends on where it starts."
+    end = squared_descent(0.0, EIGHT_X, EIGHT_Y, step=0.1, steps=2000)
+    J_end = squared_cost(end * EIGHT_X, EIGHT_Y)
+    yield (
+        f"{'; '.join(found)}. Descent on the squared error from w = 0 ends at w = {end:.2f}, "
+        f"J = {J_end:.4f}; the lowest on this curve is {J_square.min():.4f}."
+    )
+
+
+def squared_descent(w: float, x: Array, Y: Array, step: float, steps: int) -> float:
+    """Descend on the squared error by one weight: dJ/dw is the mean of (a − y) a(1 − a) x."""
+    for _ in range(steps):
+        a = sigmoid(w * x)
+        w -= step * float(np.mean((a - Y) * a * (1 - a) * x))
+    return w
 
 
 def _minima(J: Array) -> list[int]:

@@ -214,13 +214,14 @@ def _sigma_for_alpha(material: Material) -> Iterator[Block]:
     )
     yield Formula(f"w:        {w.shape}\nσ(Z)·dw:  {np.broadcast_shapes(A.shape, w.shape)}")
     yield (
-        "Both are to be one w. Or take σ(0) = 0.5, its value before training, for the step. "
-        f"Against α = {figure(material.safe_step)}, which section 4 found short enough:"
+        "w less an array of that shape is no w any more. Or take σ(0) = 0.5, its value before "
+        f"training, for the step. Against α = {figure(material.safe_step)}, which section 4 found "
+        "short enough:"
     )
     right = descend(material, material.safe_step, 5)
     long = descend(material, TOO_LONG, 5)
     yield Table(
-        ["step", "J, α", "J, 0.5"],
+        ["step", "J at α", "J at 0.5"],
         [
             [str(i), f"{p:.4f}", f"{q:.4f}"]
             for i, (p, q) in enumerate(zip(right, long, strict=True))
