@@ -11,8 +11,8 @@ import typer
 
 from catclf.cli import output
 
-LONG, MOST = 40, 400
-"""Characters of a value that gets a row of its own, and that is shown of any."""
+MOST = 400
+"""Characters that are shown of any value."""
 
 
 def show(
@@ -73,7 +73,8 @@ def _rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "made by", f"catclf {found['catclf_version']}, format {found['format_version']}"
     yield "classes", f"0 {negative}, 1 {positive}"
     yield "features", f"{found['features']['name']}, {found['n_x']:,} numbers an image"
-    yield from _described("", found["features"]["settings"])
+    for name, value in found["features"]["settings"].items():
+        yield f"  {name}", _words(value)
     yield "weights", f"length {norm}, bias {found['bias']:.4g}"
     yield "threshold", f"{found['threshold']:.4g}"
     yield "temperature", f"{found['temperature']:.4g}"
@@ -82,6 +83,8 @@ def _rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         course = f"{before:.4g} nats at step {first:,}, {after:.4g} at {last:,}"
         yield "cost", f"{course}; recorded {len(found['cost']):,} times"
     provenance = dict(found["provenance"])
+    if provenance.get("cross_validation", 0) is None:
+        del provenance["cross_validation"]
     for figure, name in (("train", "training"), ("cv", "cross_validation")):
         if found[f"{figure}_accuracy"] is not None:
             noted = provenance.pop(name)
@@ -92,26 +95,16 @@ def _rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if isinstance(provenance.get("tried"), list):
         yield "--auto", f"tried {len(provenance.pop('tried'))} pairs of features and l2"
     for key, value in provenance.items():
-        yield from _described(key, value)
+        if isinstance(value, dict):
+            yield key, ""
+            yield from ((f"  {name}", _words(part)) for name, part in value.items())
+        else:
+            yield key, _words(value)
 
 
 def _accuracy(found: dict[str, Any], name: str) -> str:
     low, high = found[f"{name}_interval"]
     return f"{found[name]:.2%} ({low:.1%} to {high:.1%})"
-
-
-def _described(key: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Write a value that may be anything: in a row, with a row more for each long part."""
-    if not isinstance(value, dict):
-        yield key, _words(value)
-        return
-    parts = {name: _words(part) for name, part in value.items()}
-    short = [f"{name} {part}" for name, part in parts.items() if len(part) < LONG]
-    if short:
-        yield key, _words("; ".join(short))
-    yield from (
-        (f"{key} {name}".strip(), part) for name, part in parts.items() if len(part) >= LONG
-    )
 
 
 def _words(value: Any) -> str:
