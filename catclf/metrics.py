@@ -95,6 +95,11 @@ class McNemar(NamedTuple):
     only_b: int
     p: float
 
+    @property
+    def p_shown(self) -> str:
+        """Write p to two digits; it is 0 only where it is too small for a float."""
+        return f"= {self.p:.2g}" if self.p else "< 1e-300"
+
 
 def mcnemar(right_a: NDArray[np.bool_], right_b: NDArray[np.bool_]) -> McNemar:
     """Compare two models by the images on which one is right and the other wrong.

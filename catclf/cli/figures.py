@@ -70,6 +70,6 @@ def show_side_by_side(results: Sequence[Result]) -> None:
         chance = "" if test.p < 0.05 else ", no more than chance may do"
         line = (
             f"{name} is right on {test.only_a} that {first} gets wrong, and wrong on "
-            f"{test.only_b} that it gets right: p = {test.p:.2g}{chance} (McNemar's exact test)."
+            f"{test.only_b} that it gets right: p {test.p_shown}{chance} (McNemar's exact test)."
         )
         print(fill(line, width))

@@ -139,7 +139,7 @@ def _confusion(result: Result) -> Html:
 def _comparison(results: Sequence[Result]) -> Html:
     first = results[0].name
     lines = [
-        (other.name, f"{test.only_a}", f"{test.only_b}", f"{test.p:.2g}")
+        (other.name, f"{test.only_a}", f"{test.only_b}", test.p_shown.removeprefix("= "))
         for other, test in against_the_first(results)
     ]
     return section(
