@@ -19,7 +19,7 @@ from catclf.drawings import draw
 from catclf.model import load_model
 
 RECIPES = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"
-HOLIDAY = ("a b.png", "it's.png", "[red]x[/red].png", "-n.png", "ü.png", "$(x).png")
+HOLIDAY = ("a b.png", "it's.png", "[red]x[bold].png", "-n.png", "ü.png", "$(x).png")
 
 
 def blocks(text: str) -> Iterator[tuple[str, str, str]]:

@@ -13,7 +13,7 @@ a tenth of the time, then fall as a cosine; photos of no pet are seen twice an e
 weights' moving average is kept.  Augmentation: as in `augment`, and, but for the final
 tenth of the time, erased boxes and boxes exchanged between photos (CutMix).
 
-    python tools/learn_features.py --epochs 35 --seed 1 --out features
+    python tools/learn_features.py --epochs 60 --seed 1 --out features
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def main() -> None:
     add("--photos-train", type=Path, default=Path("datasets/photos_train.h5"))
     add("--photos-more", type=Path, default=Path("datasets/photos_more"))
     add("--course", type=Path, default=Path("datasets/course/train_catvnoncat.h5"))
-    add("--epochs", type=int, default=35)
+    add("--epochs", type=int, default=60)
     add("--seed", type=int, default=1)
     add("--hold-sources", nargs="*", default=HOLD_SOURCES)
     add("--hold-kinds", nargs="*", default=HOLD_KINDS)

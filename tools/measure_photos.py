@@ -42,7 +42,7 @@ def main() -> None:
     option = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     option.add_argument("--photos-train", type=Path, default=Path("datasets/photos_train.h5"))
     option.add_argument("--photos-more", type=Path, default=Path("datasets/photos_more"))
-    option.add_argument("--l2", type=float, nargs="+", default=[1.0], help="penalties to try")
+    option.add_argument("--l2", type=float, nargs="+", default=[3.0], help="penalties to try")
     arguments = option.parse_args()
 
     photos, _ = load(arguments.photos_train, arguments.photos_more)
