@@ -5,6 +5,7 @@ import inspect
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -379,6 +380,9 @@ def on_a_terminal(keys, *words, cwd, columns=80):
         os.execv(sys.executable, [sys.executable, "-m", "catclf", "lesson", *map(str, words)])
     text, asked = b"", 0
     while True:
+        # A signal that comes between the prompt and the wait for a line is seen with the next one.
+        while asked and keys[asked - 1] == b"\x03" and not select.select([fd], [], [], 2)[0]:
+            os.write(fd, b"\x03")
         try:
             read = os.read(fd, 65536)
         except OSError:  # Linux says so when the other end closes
