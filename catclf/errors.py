@@ -32,6 +32,10 @@ class NotAnImageError(ImageError):
     """A file whose content is none of the image formats that are read."""
 
 
+class CheckpointError(DataError):
+    """A checkpoint that cannot be read, gone on from or written."""
+
+
 class OutputError(CatclfError):
     """A picture or a page that cannot be written."""
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from catclf import features as feature_maps
 from catclf import metrics
 from catclf.calibration import calibrate
+from catclf.checkpoint import Checkpoint
 from catclf.dataset import Dataset
 from catclf.datasets import load_dataset
 from catclf.duplicates import clusters
@@ -108,6 +109,7 @@ def train(
     cv: int = 5,
     maximise: str = "accuracy",
     callback: Callable[[int, float], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Model:
     """Train a logistic regression; without settings, the lesson's own.
 
@@ -129,6 +131,8 @@ def train(
         What the threshold on the probability serves; "accuracy" leaves it at 0.5.
     callback : callable, optional
         Called as callback(iteration, cost) before each step.
+    checkpoint : Checkpoint, optional
+        What keeps this run's progress, to be gone on from.
 
     Returns
     -------
@@ -143,6 +147,8 @@ def train(
         If the data cannot be read or has one class only.
     ParameterError
         If a setting makes no sense, or the cost stops being finite.
+    CheckpointError
+        If the run to be gone on with was another one.
     """
     (attempt,) = train_rates(
         data,
@@ -158,6 +164,7 @@ def train(
         cv=cv,
         maximise=maximise,
         callback=callback,
+        checkpoint=checkpoint,
     )
     assert attempt.model is not None  # the only one did not diverge
     return attempt.model
@@ -191,12 +198,14 @@ def train_rates(
     learning_rates: Sequence[float],
     *,
     callback: Callable[[int, float], None] | None = None,
+    checkpoint: Checkpoint | None = None,
     **settings: Any,
 ) -> list[Attempt]:
     """Train at each of several learning rates, on the same features and folds.
 
     A rate at which training diverges does not end it, as long as there are others. The settings
-    are those of `train`; the callback's iterations are counted on from rate to rate.
+    are those of `train`; the callback's iterations are counted on from rate to rate. A checkpoint
+    goes with one rate alone.
 
     Raises
     ------
@@ -211,6 +220,18 @@ def train_rates(
         raise ParameterError("several learning rates are for the solver descent alone, not newton")
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
     check_classes(dataset)
+    if checkpoint is not None:
+        if len(checked) > 1:
+            raise ParameterError("a checkpoint is for one learning rate, not several")
+        checkpoint.begin(
+            {
+                **settings,
+                "features": settings.get("features") or "pixels",
+                **checked[0][0].settings(),
+                "classes": dataset.classes,
+                "data": dataset.sha256,
+            }
+        )
     folds = _folds(dataset, settings.get("cv", 5))
     feature_map = feature_maps.fit(settings.get("features") or "pixels", dataset.images, **of_map)
     X = feature_map.transform(dataset.images).astype(np.float64)
@@ -219,7 +240,12 @@ def train_rates(
         told = None if callback is None else _from(i * how.iterations, callback)
         try:
             fit, out_of_fold = how.fit(
-                X, dataset.Y, scaled=feature_map.standardised, folds=folds, callback=told
+                X,
+                dataset.Y,
+                scaled=feature_map.standardised,
+                folds=folds,
+                callback=told,
+                journal=checkpoint,
             )
         except ParameterError as error:
             errors[how.learning_rate] = error

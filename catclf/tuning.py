@@ -27,6 +27,7 @@ from catclf.logistic import Array, cost
 from catclf.model import Model
 from catclf.pipeline import FOLD_SEED, assemble, check_classes, check_settings
 from catclf.training.coordinates import Coordinates, Gram, choose
+from catclf.training.fit import State
 from catclf.training.folds import grouped_folds, sample_weights
 from catclf.training.newton import newton
 from catclf.training.solver import NEWTON_STEPS, Solver
@@ -214,7 +215,7 @@ def _cross_validate(
         for j, l2 in enumerate(path):
             weights = sample_weights(len(kept))
             fit = newton(system, y, weights, l2=l2, tolerance=TOLERANCE, start=start)
-            start = fit.v, float(fit.b[0, 0])
+            start = State(0, fit.v, float(fit.b[0, 0]), [])
             w, b = fold_back(fit.w, fit.b, mean, scale)
             scores[j, left] = (np.dot(w.T, X[:, left]) + b)[0]
         clock.fold_done(int(folds.max()) - fold)

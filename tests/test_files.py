@@ -299,11 +299,11 @@ def far_below_a_file(folder: Path) -> Path:
     [
         (new, True),
         (existing, True),
-        (existing_but_read_only, True),
         (in_missing_folders, True),
         (through_a_link, True),
         (through_a_link_to_nothing, True),
         (in_a_linked_folder, True),
+        (existing_but_read_only, False),
         (a_folder, False),
         (a_link_to_a_folder, False),
         (a_pipe, False),

@@ -11,6 +11,7 @@ from catclf.features.pixels import Pixels
 from catclf.training import newton as module
 from catclf.training.coordinates import Gram, Primal
 from catclf.training.descent import gradient_descent
+from catclf.training.fit import State
 from catclf.training.folds import sample_weights, stratified_folds
 from catclf.training.newton import newton
 from catclf.training.solver import Solver
@@ -18,6 +19,10 @@ from catclf.training.standardise import fold_back, standardise
 
 SHAPES = [(40, 12), (12, 40)]
 SYSTEMS = ["_InGram", "_Direct", "_Iterative"]
+
+
+def at(v, b):
+    return State(0, v, b, [])
 
 
 def problem(n_x, m, seed=0):
@@ -168,11 +173,11 @@ def test_a_warm_start_reaches_the_same_optimum_in_fewer_steps(system, name):
     near = newton(system(name, X), Y, uniform(Y), l2=0.011)
     cold, warm = (
         newton(system(name, X), Y, uniform(Y), l2=0.01, tolerance=1e-10, start=start)
-        for start in (None, (near.v, float(near.b[0, 0])))
+        for start in (None, at(near.v, float(near.b[0, 0])))
     )
     assert np.linalg.norm(warm.w - cold.w) <= 1e-7 * np.linalg.norm(cold.w)
     assert len(warm.costs) < len(cold.costs)
-    again = newton(system(name, X), Y, uniform(Y), l2=0.01, start=(cold.v, float(cold.b[0, 0])))
+    again = newton(system(name, X), Y, uniform(Y), l2=0.01, start=at(cold.v, float(cold.b[0, 0])))
     assert len(again.costs) == 1
 
 
@@ -184,7 +189,7 @@ def test_saturated_starts_still_converge(system, name, n_x, m, size):
     coordinates = system(name, X)
     cold = newton(coordinates, Y, uniform(Y), l2=0.01)
     direction = np.random.default_rng(3).normal(size=(coordinates.size, 1))
-    fit = newton(coordinates, Y, uniform(Y), l2=0.01, start=(size * direction, -size))
+    fit = newton(coordinates, Y, uniform(Y), l2=0.01, start=at(size * direction, -size))
     assert_optimal(fit, X, Y, uniform(Y), 0.01)
     assert np.linalg.norm(fit.w - cold.w) <= 1e-5 * np.linalg.norm(cold.w)
 
@@ -199,7 +204,7 @@ def test_steps_that_are_too_long_are_shortened(system, monkeypatch, name, factor
     cost = module._cost
     monkeypatch.setattr(module, "_cost", lambda *given: tried.append(given[-1]) or cost(*given))
     # Where every score is right and saturated, the penalty alone curves: a step leads to zero.
-    far = factor * cold.v, factor * float(cold.b[0, 0])
+    far = at(factor * cold.v, factor * float(cold.b[0, 0]))
     fit = newton(coordinates, Y, uniform(Y), l2=1e-4, start=far)
     assert fit.costs[0][1] < np.log(2)
     assert min(tried) < 1.0
@@ -252,7 +257,7 @@ def test_the_cost_never_rises(system, name, seed):
     X, Y = problem(25, 40, seed)
     rng = np.random.default_rng(seed)
     coordinates = system(name, 10 * X)
-    start = rng.normal(size=(coordinates.size, 1)), 3.0
+    start = at(rng.normal(size=(coordinates.size, 1)), 3.0)
     seen = []
     fit = newton(
         coordinates, Y, uniform(Y), l2=1e-3, start=start, callback=lambda *told: seen.append(told)

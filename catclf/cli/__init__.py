@@ -12,6 +12,9 @@ def main() -> None:
     With CATCLF_DEBUG set, a fault of catclf's own shows its traceback.
     """
     try:
+        from catclf.cli import interruption
+
+        interruption.install()
         from catclf.cli.app import app
 
         app(prog_name="catclf")

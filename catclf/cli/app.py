@@ -32,6 +32,9 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             output.error("interrupted")
             raise typer.Exit(130) from None
+        except SystemExit:  # by a signal; see interruption
+            output.error("terminated")
+            raise
         except MemoryError:
             output.error("not enough memory for data of this size")
             raise typer.Exit(3) from None

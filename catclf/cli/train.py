@@ -6,14 +6,17 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from catclf.cli import output
+from catclf.cli.interruption import on_a_thread, resumable
 from catclf.cli.summary import show, show_rates, summary
 
 if TYPE_CHECKING:
+    from catclf.checkpoint import Checkpoint
     from catclf.dataset import Dataset
     from catclf.model import Model
     from catclf.pipeline import Attempt
@@ -39,7 +42,8 @@ def train(
     dictionary: Annotated[int | None, typer.Option(help="How many patches. [400]")] = None,
     pool: Annotated[int | None, typer.Option(help="Cells of patches, each way. [1]")] = None,
     solver: Annotated[
-        Literal["descent", "newton"], typer.Option(help="The lesson's, or to the optimum.")
+        Literal["descent", "newton"],
+        typer.Option(help="The lesson's, or the optimum. [descent]", show_default=False),
     ] = "descent",
     learning_rate: Annotated[
         list[float] | None,
@@ -51,13 +55,15 @@ def train(
     coordinates: Annotated[
         Literal["auto", "primal", "gram"], typer.Option(help="Of the solver; same result.")
     ] = "auto",
-    cv: Annotated[int, typer.Option(help="Folds of cross-validation; 0: none.")] = 5,
+    cv: Annotated[
+        int, typer.Option(help="Folds of cross-validation; 0: none. [5]", show_default=False)
+    ] = 5,
     group_by: Annotated[
         Literal["folder"] | None, typer.Option(help="With --auto: what stays in one fold.")
     ] = None,
     maximise: Annotated[
         Literal["accuracy", "balanced-accuracy"],
-        typer.Option(help="What the threshold serves."),
+        typer.Option(help="What the threshold serves. [accuracy]", show_default=False),
     ] = "accuracy",
     cat_class: output.CatClass = None,
     out: Annotated[
@@ -66,6 +72,13 @@ def train(
     plot: Annotated[
         str | None, typer.Option(metavar="PNG", help="Draw the cost by iteration.")
     ] = None,
+    checkpoint_every: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Keep progress in OUT.checkpoint."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from OUT.checkpoint, if there.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: output.Quiet = False,
 ) -> None:
@@ -105,24 +118,25 @@ def train(
     check_target(out)
     if plot is not None:
         _check_plot(plot, out)
+    single = not auto and len(rates) == 1
+    checkpoint = _checkpoint(out, checkpoint_every, resume, single, quiet)
     dataset = _read(data or [None], cat_class, group_by == "folder", quiet)
 
     tuning = None
     attempts: list[Attempt] = []
-    if auto:
-        tuning = _tune(dataset, choices, quiet)
-        model = tuning.model
-        curves = {"": model.costs}
-    else:
-        with output.progress_bar("training", len(rates) * iterations, quiet) as advance:
-            callback = None if advance is None else lambda i, J: advance(i, f"cost {J:.6g}")
-            attempts = pipeline.train_rates(dataset, rates, **choices, callback=callback, **how)
-        best = min(attempts, key=lambda attempt: attempt.cost)
-        assert best.model is not None  # training raises if every rate diverges
-        model = best.model
-        curves = {_name(attempt): attempt.costs for attempt in attempts}
-    replaced = os.path.exists(out)
-    model.save(out)
+    with resumable(checkpoint):
+        if auto:
+            tuning = _tune(dataset, choices, quiet)
+            model = tuning.model
+            curves = {"": model.costs}
+        else:
+            attempts = _train(dataset, rates, checkpoint, {**choices, **how}, quiet)
+            best = min(attempts, key=lambda attempt: attempt.cost)
+            assert best.model is not None  # training raises if every rate diverges
+            model = best.model
+            curves = {_name(attempt): attempt.costs for attempt in attempts}
+        replaced = os.path.exists(out)
+        model.save(out)
     if plot is not None:
         _draw(curves, model, plot)
     seconds = time.perf_counter() - start
@@ -137,6 +151,22 @@ def train(
             if len(attempts) > 1:
                 show_rates(attempts)
             show(model, tuning, out, seconds, cv)
+
+
+def _checkpoint(
+    out: str, every: float | None, resume: bool, single: bool, quiet: bool
+) -> Checkpoint | None:
+    """Make what keeps the progress of a single training; there is none for several."""
+    from catclf.checkpoint import Checkpoint
+
+    if not single and (every is not None or resume):
+        raise typer.BadParameter("checkpoints are for one learning rate, and without --auto")
+    if every is not None and not 0 < every < float("inf"):
+        raise typer.BadParameter(f"--checkpoint-every needs some seconds, not {every:g}")
+    if not single:
+        return None
+    note = partial(output.note, quiet=quiet)
+    return Checkpoint(f"{out}.checkpoint", every=every, resume=resume, note=note)
 
 
 def _check_plot(plot: str, out: str) -> None:
@@ -168,6 +198,21 @@ def _read(
 
     parts = [output.read(source, "train", cat_class, quiet) for source in sources]
     return join([part.grouped_by_folder() if by_folder else part for part in parts])
+
+
+def _train(
+    dataset: Dataset,
+    rates: list[float],
+    checkpoint: Checkpoint | None,
+    settings: dict[str, Any],
+    quiet: bool,
+) -> list[Attempt]:
+    from catclf.pipeline import train_rates
+
+    with output.progress_bar("training", len(rates) * settings["iterations"], quiet) as advance:
+        callback = None if advance is None else lambda i, J: advance(i, f"cost {J:.6g}")
+        told: dict[str, Any] = {"callback": callback, "checkpoint": checkpoint}
+        return on_a_thread(lambda: train_rates(dataset, rates, **told, **settings))
 
 
 def _tune(dataset: Dataset, choices: dict[str, Any], quiet: bool) -> Tuning:

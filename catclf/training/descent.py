@@ -9,7 +9,7 @@ import numpy as np
 from catclf.errors import ParameterError
 from catclf.logistic import Array, loss, sigmoid
 from catclf.training.coordinates import Coordinates
-from catclf.training.fit import Fit
+from catclf.training.fit import Fit, Keep, State
 
 RECORD_EVERY = 100
 
@@ -23,6 +23,8 @@ def gradient_descent(
     iterations: int,
     l2: float = 0.0,
     callback: Callable[[int, float], None] | None = None,
+    start: State | None = None,
+    keep: Keep | None = None,
 ) -> Fit:
     """Take so many steps v := v − α dv, b := b − α db on K regressions at once.
 
@@ -44,15 +46,18 @@ def gradient_descent(
         λ.
     callback : callable, optional
         Called as callback(iteration, cost) before each step, with the last cost recorded.
+    start : State, optional
+        Where to go on from; else from zeros.
+    keep : callable, optional
+        Called as keep(state) before each step.
 
     Raises
     ------
     ParameterError
         If the cost or the weights stop being finite.
     """
-    v = np.zeros((coordinates.size, len(sample_weight)))
-    b: Array | float = 0.0
-    costs: list[tuple[int, float]] = []
+    zeros = State(0, np.zeros((coordinates.size, len(sample_weight))), 0.0, [])
+    first, v, b, costs = start or zeros
     # α once, on dZ, rather than on the gradient at every step.
     alpha_weight = learning_rate * sample_weight
 
@@ -68,7 +73,9 @@ def gradient_descent(
             )
 
     with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of, check() tells
-        for iteration in range(iterations):
+        for iteration in range(first, iterations):
+            if keep is not None:
+                keep(State(iteration, v, b, costs))
             Z = coordinates.forward(v, b)
             if iteration % RECORD_EVERY == 0:
                 J = cost(Z)
@@ -81,7 +88,7 @@ def gradient_descent(
                 decay_v, decay_b = coordinates.penalty_backward(v)
                 step_v = step_v + learning_rate * l2 * decay_v
                 step_b = step_b + learning_rate * l2 * decay_b
-            v -= step_v
+            v = v - step_v  # not in place: what was kept stays as it was
             b = b - step_b
         Z = coordinates.forward(v, b)
         w, bias = coordinates.parameters(v, b)

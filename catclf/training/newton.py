@@ -20,7 +20,7 @@ import numpy as np
 from catclf.errors import ParameterError
 from catclf.logistic import Array, backward, forward, loss, sigmoid
 from catclf.training.coordinates import Coordinates, Gram
-from catclf.training.fit import Fit
+from catclf.training.fit import Fit, Keep, State
 
 MAX_STEPS = 100
 MAX_CG_STEPS = 1000
@@ -35,8 +35,9 @@ def newton(
     *,
     l2: float,
     tolerance: float = 1e-8,
-    start: tuple[Array, float] | None = None,
+    start: State | None = None,
     callback: Callable[[int, float], None] | None = None,
+    keep: Keep | None = None,
 ) -> Fit:
     """Minimise the penalised cost; the bias is not penalised.
 
@@ -50,11 +51,13 @@ def newton(
         λ, above 0: without a penalty, separable data have no optimum.
     tolerance : float
         Stop when the gradient's norm is at most this share of its norm at zero parameters.
-    start : (v, b), optional
-        Where to begin, in these coordinates: float64 (size, 1) and a number; else at zero, and
-        there too if the start is worse.
+    start : State, optional
+        Where to begin or to go on, in these coordinates; else at zeros, and there too if the start
+        is worse.
     callback : callable, optional
         Called as callback(step, cost) before each step.
+    keep : callable, optional
+        Called as keep(state) before each step.
 
     Raises
     ------
@@ -64,15 +67,18 @@ def newton(
     if not l2 > 0:
         raise ParameterError("newton needs an l2 above 0; without, the optimum may lie at infinity")
     system = _system(coordinates)
-    v, b = (np.zeros((coordinates.size, 1)), 0.0) if start is None else start
+    zeros = State(0, np.zeros((coordinates.size, 1)), 0.0, [])
+    first, v, bias, costs = start or zeros
+    b = float(np.asarray(bias).item())
     Z = forward(v, b, system.M)
     here = system.inner(v, v), 0.0, 0.0
-    if start is not None and not _cost(Z, Y, sample_weight, l2, here, 0.0) <= np.log(2):
+    if not _cost(Z, Y, sample_weight, l2, here, 0.0) <= np.log(2):
         # Worse than zeros: scores may be saturated, and H singular there.
-        v, b, Z = np.zeros_like(v), 0.0, np.zeros_like(Z)
-    at_zero = _norm(system, np.zeros_like(v), sample_weight * (0.5 - Y), l2)
-    costs: list[tuple[int, float]] = []
-    for step in range(MAX_STEPS):
+        first, v, b, costs, Z = 0, zeros.v, 0.0, zeros.costs, np.zeros_like(Z)
+    at_zero = _norm(system, zeros.v, sample_weight * (0.5 - Y), l2)
+    for step in range(first, MAX_STEPS):
+        if keep is not None:
+            keep(State(step, v, b, costs))
         A = sigmoid(Z)
         dZ = sample_weight * (A - Y)
         # With a floor, for H would be singular in b where all scores saturate.
@@ -95,7 +101,8 @@ def newton(
             if t < 1e-10:  # nothing lowers the cost: this is the optimum, to rounding
                 break
         else:
-            v, b, Z = v + t * dv, b + t * db, Z + t * moved
+            v, b = v + t * dv, b + t * db
+            Z = forward(v, b, system.M)  # afresh: what follows, follows from v and b alone
             continue
         break
     J = _cost(Z, Y, sample_weight, l2, (system.inner(v, v), 0.0, 0.0), 0.0)

@@ -14,7 +14,7 @@ from catclf.errors import ParameterError
 from catclf.logistic import Array
 from catclf.training.coordinates import Coordinates, choose
 from catclf.training.descent import gradient_descent
-from catclf.training.fit import Fit
+from catclf.training.fit import Fit, Journal
 from catclf.training.folds import sample_weights
 from catclf.training.newton import newton
 from catclf.training.standardise import fold_back, standardise
@@ -76,10 +76,27 @@ class Solver:
         steps = self.iterations if self.name == "descent" else NEWTON_STEPS
         return choose(X, steps, self.coordinates)
 
-    def _run(self, system: Coordinates, Y: Array, weights: Array, callback: Callback | None) -> Fit:
+    def _run(
+        self,
+        system: Coordinates,
+        Y: Array,
+        weights: Array,
+        callback: Callback | None,
+        journal: Journal,
+        entry: int = 0,
+    ) -> Fit:
+        start = journal.start(entry, system.size, len(weights))
+        keep = journal.keeper(entry)
         if self.name == "newton":
             return newton(
-                system, Y, weights, l2=self.l2, tolerance=self.tolerance, callback=callback
+                system,
+                Y,
+                weights,
+                l2=self.l2,
+                tolerance=self.tolerance,
+                start=start,
+                callback=callback,
+                keep=keep,
             )
         return gradient_descent(
             system,
@@ -89,6 +106,8 @@ class Solver:
             iterations=self.iterations,
             l2=self.l2,
             callback=callback,
+            start=start,
+            keep=keep,
         )
 
     def fit(
@@ -99,6 +118,7 @@ class Solver:
         scaled: bool,
         folds: NDArray[np.int64] | None = None,
         callback: Callback | None = None,
+        journal: Journal | None = None,
     ) -> tuple[Fit, Array | None]:
         """Train on all examples and, given folds, on all but each of them.
 
@@ -110,6 +130,8 @@ class Solver:
             Whether features are standardised, on the training examples of each fit alone.
         folds : int64 (m,), optional
             The fold of each example.
+        journal : Journal, optional
+            What it holds is gone on from, and it is kept up to date.
 
         Returns
         -------
@@ -118,9 +140,10 @@ class Solver:
         out_of_fold : float64 (1, m) or None
             The score of each example under the regression that has not seen it.
         """
-        labels, m = Y.astype(np.float64), X.shape[1]
+        labels, m, noted = Y.astype(np.float64), X.shape[1], journal or Journal()
         if self.name == "descent" and not scaled:
-            together = self._run(self._system(X), labels, sample_weights(m, folds), callback)
+            weights = sample_weights(m, folds)
+            together = self._run(self._system(X), labels, weights, callback, noted)
             fit = replace(
                 together,
                 w=together.w[:, :1],
@@ -132,21 +155,21 @@ class Solver:
                 return fit, None
             return fit, together.Z[1 + folds, np.arange(m)].reshape(1, m)
 
-        def one(part: Array, y: Array, told: Callback | None) -> Fit:
+        def one(part: Array, y: Array, told: Callback | None, entry: int) -> Fit:
             weights = sample_weights(part.shape[1])
             if not scaled:
-                return self._run(self._system(part), y, weights, told)
+                return self._run(self._system(part), y, weights, told, noted, entry)
             standard, mean, scale = standardise(part)
-            found = self._run(self._system(standard), y, weights, told)
+            found = self._run(self._system(standard), y, weights, told, noted, entry)
             w, b = fold_back(found.w, found.b, mean, scale)
             return replace(found, w=w, b=b)
 
-        fit = one(X, labels, callback)
+        fit = one(X, labels, callback, 0)
         if folds is None:
             return fit, None
         out_of_fold = np.empty((1, m))
         for fold in range(folds.max() + 1):
             left = folds == fold
-            part = one(X[:, ~left], labels[:, ~left], None)
+            part = one(X[:, ~left], labels[:, ~left], None, 1 + fold)
             out_of_fold[:, left] = np.dot(part.w.T, X[:, left]) + part.b
         return fit, out_of_fold

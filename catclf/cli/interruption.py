@@ -1,0 +1,85 @@
+"""Being told to stop: by Ctrl-C, or by a signal that asks a process to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from catclf.cli import output
+
+if TYPE_CHECKING:
+    from catclf.checkpoint import Checkpoint
+
+T = TypeVar("T")
+
+
+def install() -> None:
+    """Let SIGTERM and SIGHUP end the process as Ctrl-C does, so that it tidies up after itself.
+
+    The exit code is 128 and the signal's number. One that is ignored, as under nohup, stays so.
+    """
+    for name in ("SIGTERM", "SIGHUP"):  # the second is not known to Windows
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
+
+
+def _end(number: int, frame: Any) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def on_a_thread(work: Callable[[], T]) -> T:
+    """Do the work on a thread of its own, and wait for it.
+
+    Python hears a signal between two of its own instructions on its main thread; a product of large
+    matrices is one instruction, and can take seconds. After an exception that is not the work's
+    own, the thread may still be at it: end by `leave`.
+    """
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    while not outcome.done():
+        wait([outcome], timeout=0.5)  # without an end, Ctrl-C would not be heard on Windows
+    return outcome.result()
+
+
+@contextmanager
+def resumable(checkpoint: Checkpoint | None) -> Iterator[None]:
+    """Let the block be interrupted: keep how far it has come, say how to go on, and end."""
+    try:
+        with checkpoint or nullcontext():
+            yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        try:
+            words = "interrupted" if isinstance(stop, KeyboardInterrupt) else "terminated"
+            if checkpoint is not None and checkpoint.begun:
+                again = [word for word in sys.argv[2:] if word != "--resume"]
+                how = f"go on with: {output.command('catclf', 'train', '--resume', *again)}"
+                words += f" at {checkpoint.place}; {checkpoint.failure or how}"
+            output.error(words)
+        finally:  # whatever comes in between: a second Ctrl-C, say
+            leave(130 if isinstance(stop, KeyboardInterrupt) else int(stop.code or 0))
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once, whatever its threads are at.
+
+    The usual way can wait for ever: a BLAS that is being unloaded waits for its threads, and those
+    for the rest of a product.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
