@@ -169,6 +169,8 @@ class Checkpoint(Journal):
         elif self.begun and issubclass(kind, (KeyboardInterrupt, SystemExit, ModelError)):
             try:
                 self.save()
+                if issubclass(kind, ModelError):
+                    self.note(f"what was trained is in {self.path}: --resume goes on from it")
             except CheckpointError as failure:
                 self.failure = str(failure)
 

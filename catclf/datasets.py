@@ -50,7 +50,7 @@ def load_dataset(
     notes: tuple[str, ...] = ()
     if data is None:
         data = COURSE_FILE[split]
-        if not Path(data).exists():
+        if not os.path.exists(data):
             notes = (
                 f"no {data}: using {DRAWN_COUNT} drawings; for the course's photos: "
                 f"curl --create-dirs -fLo {data} {COURSE_URL}{data}",
@@ -61,15 +61,19 @@ def load_dataset(
     if os.fspath(data) == DRAWN:
         return _load_drawn(split, notes)
     path = Path(data)
-    if path.is_dir():
+    try:
+        is_folder, is_file, is_there = path.is_dir(), path.is_file(), path.exists()
+    except OSError as error:  # no right to look there, say
+        raise DataError(f"{path}: it cannot be read ({error.strerror or error})") from error
+    if is_folder:
         from catclf.folders import load_folder
 
         return load_folder(path, split, cat_class, progress)
-    if path.is_file():
+    if is_file:
         from catclf.hdf5 import load_hdf5
 
         return load_hdf5(path, split, cat_class)
-    found = "not a regular file" if path.exists() else "no such file or folder"
+    found = "not a regular file" if is_there else "no such file or folder"
     raise DataError(f"{path}: {found}; expected an HDF5 file, a folder of classes, or 'drawn'")
 
 

@@ -1,0 +1,201 @@
+"""Real processes killed at random moments: the model always loads, and is the old or the new one.
+
+CATCLF_KILLS sets how many there are of each signal; 60 without it.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from catclf import load_model
+from catclf.drawings import draw
+
+KILLS = int(os.environ.get("CATCLF_KILLS", "60"))
+# On request one process after another that has just begun to exist: each is a copy of one that has
+# everything imported, since nothing that is of interest happens before that.
+MOTHER = """
+import os, sys
+import catclf.checkpoint, catclf.cli.app, catclf.hdf5, catclf.pipeline
+import h5py, rich.console, rich.table
+from catclf.cli import main
+%s
+def work(runs, again):
+    while True:
+        for words in runs:
+            sys.argv = ["catclf", *words.split()]
+            try:
+                main()
+            except SystemExit as end:
+                if end.code:
+                    os._exit(end.code)
+        if not again:
+            os._exit(0)
+again, *runs = sys.argv[1:]
+for _ in sys.stdin:
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        try:
+            work(runs, again == "again")
+        finally:  # a signal between two runs
+            os._exit(1)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+BARE = """
+from contextlib import contextmanager
+import catclf.files
+@contextmanager
+def bare(path):
+    with open(path, "wb") as file:
+        yield file
+catclf.files.replacing = bare
+"""
+
+
+class Nursery:
+    """Starts processes that run `catclf` and can be killed."""
+
+    def __init__(self, folder: Path, *runs: str, again: bool = True, change: str = "") -> None:
+        # Not measured: a signal in the midst of measuring can leave coverage's own lock held.
+        env = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", MOTHER % change, "again" if again else "once", *runs],
+            cwd=folder,
+            env={**env, "OPENBLAS_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def start(self) -> int:
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def end(self) -> int:
+        """Wait for the process to end; give its exit code, or the signal's number less than 0."""
+        return int(self.process.stdout.readline())
+
+    def __enter__(self) -> "Nursery":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self.process:
+            self.process.stdin.close()
+            self.process.kill()
+
+
+@pytest.fixture
+def place(tmp_path):
+    images, labels = draw(8, seed=4)
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["train_set_x"], file["train_set_y"] = images, labels
+    return tmp_path
+
+
+RUNS = (
+    "train data.h5 -q --iterations 1 --cv 0 --out m.npz",
+    "train data.h5 -q --iterations 2 --cv 0 --out m.npz",
+)
+
+
+def both(place: Path) -> dict[bytes, int]:
+    """The two models, to the byte, and their numbers of iterations."""
+    found = {}
+    for i, run in enumerate(RUNS, 1):
+        subprocess.run(
+            [sys.executable, "-m", "catclf", *run.split()],
+            cwd=place,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        found[(place / "m.npz").read_bytes()] = i
+    assert len(found) == 2
+    return found
+
+
+def sleep_then_kill(nursery: Nursery, number: int, chance: random.Random, longest: float) -> int:
+    child = nursery.start()
+    time.sleep(chance.uniform(0.0, longest))
+    with suppress(ProcessLookupError):  # it ended by itself
+        os.kill(child, number)
+    return nursery.end()
+
+
+ENDS = {
+    "SIGINT": {130, 1, -signal.SIGINT},
+    "SIGTERM": {143, 1, -signal.SIGTERM},  # the last: before the first run had begun
+    "SIGKILL": {-signal.SIGKILL},
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_model_is_the_old_or_the_new_one(place, name):
+    models = both(place)
+    chance = random.Random(name)
+    seen, left = set(), 0
+    with Nursery(place, *RUNS) as nursery:
+        for kill in range(KILLS):
+            ended = sleep_then_kill(nursery, getattr(signal, name), chance, 0.2)
+            assert ended in ENDS[name], kill
+            content = (place / "m.npz").read_bytes()
+            assert content in models, f"kill {kill}: neither of the two"
+            iterations = load_model(place / "m.npz").provenance["solver"]["iterations"]
+            assert iterations == models[content]
+            seen.add(iterations)
+            names = {path.name for path in place.iterdir()}
+            temporary = {name for name in names if name.endswith(".tmp")}
+            left += len(temporary)
+            load_model(place / "m.npz").save(place / "m.npz")
+            names = {path.name for path in place.iterdir()} - {"m.npz.checkpoint"}
+            assert names == {"data.h5", "m.npz"}, f"kill {kill}: not swept"
+    if KILLS >= 60:
+        assert seen == {1, 2}
+        assert left or name != "SIGKILL"  # else no process was killed while it wrote
+
+
+def test_a_bare_save_would_be_noticed(place):
+    models = both(place)
+    chance = random.Random(0)
+    with Nursery(place, *RUNS, change=BARE) as nursery:
+        for _ in range(600):
+            sleep_then_kill(nursery, signal.SIGKILL, chance, 0.2)
+            if (place / "m.npz").read_bytes() not in models:
+                return
+    pytest.fail("600 kills, and no bare save was cut short")
+
+
+LONG = "train data.h5 -q --iterations 20000 --cv 2 --out m.npz"
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_run_killed_again_and_again_comes_to_the_same_end(place, name):
+    command = [sys.executable, "-m", "catclf", *LONG.split()]
+    subprocess.run(command, cwd=place, check=True, stdout=subprocess.DEVNULL)
+    unbroken = load_model(place / "m.npz")
+    (place / "m.npz").unlink()
+    chance = random.Random(name)
+    run = f"{LONG} --checkpoint-every 0.01 --resume"
+    kills = 0
+    with Nursery(place, run, again=False) as nursery:
+        while (ended := sleep_then_kill(nursery, getattr(signal, name), chance, 0.5)) != 0:
+            assert ended in ENDS[name]
+            kills += 1
+    assert kills > 0
+    model = load_model(place / "m.npz")
+    assert np.abs(model.w - unbroken.w).max() <= 1e-10 * np.abs(unbroken.w).max()
+    assert model.b == pytest.approx(unbroken.b, rel=1e-10)
+    np.testing.assert_allclose(model.costs, unbroken.costs, rtol=1e-12)
+    assert model.provenance == unbroken.provenance
+    assert {path.name for path in place.iterdir()} == {"data.h5", "m.npz"}
