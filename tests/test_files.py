@@ -1,15 +1,21 @@
 """Check that a file is written whole or not at all, also where the writer is killed half-way."""
 
+import fcntl
+import importlib.util
 import os
+import resource
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from catclf import files
 from catclf.files import check_writable, replacing
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -157,8 +163,9 @@ def test_a_writer_killed_half_way_leaves_the_old_file(
     assert (path.read_bytes() == OLD) is survives
     assert b"half" in {file.read_bytes() for file in tmp_path.iterdir()}
 
-    write(path)  # what was left lying does not stand in the way
+    write(path)  # what was left lying does not stand in the way, and goes
     assert path.read_bytes() == NEW
+    assert os.listdir(tmp_path) == ["model"]
 
 
 def test_a_link_is_kept_and_its_target_replaced(tmp_path: Path) -> None:
@@ -183,12 +190,16 @@ def test_a_link_to_nothing_gets_its_target(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
 def test_the_umask_is_honoured(tmp_path: Path, umask: int) -> None:
+    (tmp_path / "old").write_bytes(OLD)
+    (tmp_path / "old").chmod(0o600)
     before = os.umask(umask)
     try:
-        write(tmp_path / "model")
+        for name in ("new", "old"):
+            write(tmp_path / name)
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o666 & ~umask
+    for name in ("new", "old"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o666 & ~umask
 
 
 def test_missing_folders_are_made(tmp_path: Path) -> None:
@@ -232,6 +243,8 @@ def test_a_folder_that_reports_no_right_to_write_is_refused_beforehand(
     monkeypatch.setattr(os, "access", deny)
     with pytest.raises(OSError, match="not writable"):
         check_writable(tmp_path / "new" / "model")
+    with pytest.raises(OSError, match="names a folder"):
+        check_writable(f"{tmp_path}/new/")
     assert asked == [(tmp_path.resolve(), os.W_OK | os.X_OK)]
 
 
@@ -337,3 +350,234 @@ def test_names_that_lead_nowhere_are_refused(work, tmp_path):
         with pytest.raises(OSError, match=r"regular file|null"):
             work(path)
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+# What dead processes leave
+
+
+TEMPORARY = ".catclf-0123456789abcdef.tmp"
+
+
+def test_a_dead_processs_temporary_is_swept_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    (tmp_path / TEMPORARY).write_bytes(b"half")
+    with replacing(tmp_path / "one") as first:
+        assert not (tmp_path / TEMPORARY).exists()
+        first.write(NEW)
+        first.flush()
+        for _ in range(2):  # another writer in the same folder sweeps, and leaves the first alone
+            write(tmp_path / "two")
+    assert (tmp_path / "one").read_bytes() == NEW
+    assert sorted(os.listdir(tmp_path)) == ["one", "two"]
+
+
+def test_a_temporary_is_locked_until_it_is_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def sweep_first(source: Path, target: Path) -> None:
+        files._sweep(tmp_path)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", sweep_first)
+    write(tmp_path / "model")
+    assert (tmp_path / "model").read_bytes() == NEW
+
+
+def test_only_what_bears_such_a_name_and_is_a_file_is_swept(tmp_path: Path) -> None:
+    kept = [".catclf-0123.tmp", "a.catclf-0123456789abcdef.tmp", ".catclf-0123456789abcdef.tmp2"]
+    for name in kept:
+        (tmp_path / name).write_bytes(b"mine")
+    (tmp_path / ".catclf-000000000000000a.tmp").mkdir()
+    os.mkfifo(tmp_path / ".catclf-000000000000000b.tmp")
+    (tmp_path / ".catclf-000000000000000c.tmp").symlink_to(kept[0])
+    before = tree(tmp_path)
+    write(tmp_path / "model")
+    (tmp_path / "model").unlink()
+    assert tree(tmp_path) == before
+
+
+def test_one_swept_before_it_was_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+    swept = []
+
+    def sweep_first(descriptor: int, operation: int) -> None:
+        if not swept:
+            (found,) = tmp_path.glob(".catclf-*")
+            found.unlink()
+            swept.append(found)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
+    write(tmp_path / "model")
+    assert swept
+    assert (tmp_path / "model").read_bytes() == NEW
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_where_nothing_can_be_locked_files_are_written_and_nothing_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int, operation: int) -> None:
+        raise OSError("no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    (tmp_path / TEMPORARY).write_bytes(b"half")
+    write(tmp_path / "model")
+    assert (tmp_path / "model").read_bytes() == NEW
+    assert sorted(os.listdir(tmp_path)) == [TEMPORARY, "model"]
+
+
+def test_without_locks_and_folders_that_sync_age_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on Windows.
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.delattr(os, "O_DIRECTORY")
+    spec = importlib.util.spec_from_file_location("files_elsewhere", files.__file__)
+    assert spec is not None
+    elsewhere = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(elsewhere)  # type: ignore[union-attr]
+    young, old = tmp_path / TEMPORARY, tmp_path / TEMPORARY.replace("0", "f")
+    for path in (young, old):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - 2 * elsewhere.STALE_SECONDS,) * 2)
+    with elsewhere.replacing(tmp_path / "model") as file:
+        file.write(NEW)
+    assert (tmp_path / "model").read_bytes() == NEW
+    assert sorted(os.listdir(tmp_path)) == [TEMPORARY, "model"]
+
+
+WRITER = """
+import sys
+from catclf.files import replacing
+for _ in range(int(sys.argv[3])):
+    with replacing(sys.argv[1]) as file:
+        for _ in range(100):
+            file.write(sys.argv[2].encode() * 1000)
+            file.flush()
+"""
+
+
+def test_two_writers_at_once_leave_one_of_their_files_whole(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path), letter, "60"], env=environment)
+        for letter in "ab"
+    ]
+    whole = {letter * 100_000 for letter in (b"a", b"b")}
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        if path.exists():
+            seen.add(path.read_bytes())
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert seen
+    assert seen <= whole
+    assert os.listdir(tmp_path) == ["model"]
+
+
+# Disks that are full, folders that are closed
+
+
+def unmeasured() -> dict[str, str]:
+    """The environment, but for what measures coverage, which could write its own files no more."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("COV")}
+
+
+def small_files_only() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+
+TRAIN = [
+    "train",
+    "photos",
+    "--iterations",
+    "2",
+    "--cv",
+    "0",
+    "--coordinates",
+    "gram",
+    "-q",
+    "--out",
+]
+
+
+def test_a_disk_that_fills_up_leaves_the_old_model(
+    catclf, class_folder: Path, tmp_path: Path
+) -> None:
+    catclf(*TRAIN, "m.npz")
+    before = (tmp_path / "m.npz").read_bytes()
+    assert len(before) > 50_000
+    done = subprocess.run(
+        [sys.executable, "-m", "catclf", *TRAIN, "m.npz", "--l2", "0.1"],
+        cwd=tmp_path,
+        env=unmeasured(),
+        preexec_fn=small_files_only,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 4
+    assert done.stderr == "error: m.npz: the model cannot be written (File too large)\n"
+    assert (tmp_path / "m.npz").read_bytes() == before
+    # What was trained is small enough to be kept.
+    assert sorted(os.listdir(tmp_path)) == ["m.npz", "m.npz.checkpoint", "photos"]
+    catclf(*TRAIN, "m.npz", "--l2", "0.1", "--resume")
+    assert sorted(os.listdir(tmp_path)) == ["m.npz", "photos"]
+    assert (tmp_path / "m.npz").read_bytes() != before
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path):
+    """A disk of 64 KiB, where one can be had."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no disk can be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_one_line(catclf, class_folder: Path, full_disk: Path) -> None:
+    done = catclf(*TRAIN, full_disk / "m.npz", code=4)
+    assert done.stderr.count("\n") == 1
+    assert "No space left on device" in done.stderr
+    assert os.listdir(full_disk) == ["m.npz.checkpoint"]
+
+
+NOBODY = """
+import os, sys
+import catclf.cli.app, catclf.checkpoint, catclf.drawings, catclf.pipeline
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setuid(65534)
+from catclf.cli import main
+main()
+"""
+
+
+def test_a_closed_folder_is_one_line() -> None:
+    def train(name: str) -> str:
+        command = [sys.executable, "-c", NOBODY, *TRAIN, name]
+        done = subprocess.run(
+            command, cwd=folder, env=unmeasured(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 4
+        assert done.stderr.count("\n") == 1
+        return done.stderr
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "m.npz").touch(0o444)
+        os.chmod(folder, 0o555)
+        before = tree(Path(folder))
+        assert train("m.npz") == "error: m.npz: the model cannot be written (it is read-only)\n"
+        assert "is not writable" in train("new.npz")
+        assert "is not writable" in train("below/new.npz")
+        assert tree(Path(folder)) == before
+        os.chmod(folder, 0o755)
