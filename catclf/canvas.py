@@ -25,6 +25,15 @@ def check_target(path: str | os.PathLike[str]) -> None:
     What is there already is replaced only if it is a PNG, or empty.
     """
     try:
+        if os.path.splitext(path)[1].casefold() in (
+            ".jpg",
+            ".jpeg",
+            ".gif",
+            ".webp",
+            ".svg",
+            ".pdf",
+        ):
+            raise OSError("pictures are PNG files; name it so")
         files.check_writable(path)
         if os.path.exists(path):
             with open(path, "rb") as file:

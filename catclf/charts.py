@@ -106,11 +106,12 @@ def chart(
     for place, (bars, colour) in enumerate(histograms):
         _draw_bars(canvas, bars, colour, x_axis, y_axis, place, len(histograms))
     several = sum(isinstance(curve, Line) and not curve.dashed for curve in curves) > 1
-    for curve, (colour, corners) in zip(curves, styles, strict=True):
-        if isinstance(curve, Line):
-            _draw_line(canvas, curve, colour, corners, several, x_axis, y_axis)
-
+    lines = [(c, *style) for c, style in zip(curves, styles, strict=True) if isinstance(c, Line)]
+    for line, colour, _ in lines:
+        _draw_line(canvas, line, colour, x_axis, y_axis)
     _draw_axes(canvas, theme, x_axis, y_axis)
+    for line, colour, corners in lines:
+        _draw_marks(canvas, line, colour, corners, several, x_axis, y_axis)
     canvas.text(SIZE[0] / 2, 22, title, _TITLE, theme.ink, "ma")
     canvas.text((_LEFT + right) / 2, SIZE[1] - 16, x_label, _TEXT, theme.ink, "md")
     canvas.upright(34, (top + bottom) / 2, y_label, _TEXT, theme.ink)
@@ -164,7 +165,7 @@ class _Axis:
 def _extent(values: Sequence[Array], room: float = 0.0, log: bool = False) -> tuple[float, float]:
     """Find the least and the greatest finite value, with some room, and never none between."""
     every = np.concatenate([np.ravel(v).astype(np.float64) for v in values] or [np.zeros(0)])
-    every = every[np.isfinite(every) & (every > (0 if log else -np.inf))]
+    every = every[(np.abs(every) < 1e300) & (every > (0 if log else -np.inf))]  # not NaN either
     low, high = (float(every.min()), float(every.max())) if every.size else (1.0, 1.0)
     if log:
         factor = max((high / low) ** room, 1.05)
@@ -184,7 +185,24 @@ def _styles(curves: Sequence[Line | Bars], theme: _Theme) -> Iterator[tuple[str,
             place += 1
 
 
-def _draw_line(
+def _pieces(curve: Line, x_axis: _Axis, y_axis: _Axis) -> Iterator[list[tuple[float, float]]]:
+    """Give the curve's points in pixels, broken where it is not finite."""
+    x, y = x_axis(curve.x), y_axis(curve.y)
+    known = np.isfinite(x) & np.isfinite(y)
+    for piece in np.split(np.arange(len(x)), np.flatnonzero(np.diff(known)) + 1):
+        if len(piece) and known[piece[0]]:
+            yield list(zip(x[piece].tolist(), y[piece].tolist(), strict=True))
+
+
+def _draw_line(canvas: Canvas, curve: Line, colour: str, x_axis: _Axis, y_axis: _Axis) -> None:
+    for points in _pieces(curve, x_axis, y_axis):
+        if len(points) > 1 and curve.dashed:
+            canvas.dashed(points, colour)
+        elif len(points) > 1:
+            canvas.line(points, colour, 4)
+
+
+def _draw_marks(
     canvas: Canvas,
     curve: Line,
     colour: str,
@@ -193,25 +211,17 @@ def _draw_line(
     x_axis: _Axis,
     y_axis: _Axis,
 ) -> None:
-    x, y = x_axis(curve.x), y_axis(curve.y)
-    known = np.isfinite(x) & np.isfinite(y)
-    for piece in np.split(np.arange(len(x)), np.flatnonzero(np.diff(known)) + 1):
-        if len(piece) == 0 or not known[piece[0]]:
-            continue
-        points = list(zip(x[piece].tolist(), y[piece].tolist(), strict=True))
-        if len(points) == 1:
-            canvas.mark(*points[0], colour, corners if several else 0)
-        elif curve.dashed:
-            canvas.dashed(points, colour)
-        else:
-            canvas.line(points, colour, 4)
-    at = np.flatnonzero(known)
-    if several and not curve.dots and not curve.dashed:
-        at = at[np.linspace(0, len(at) - 1, _MARKS).astype(int)] if len(at) else at
+    """Mark points of a curve: all of it if it wants that, else some if there are several curves."""
+    pieces = list(_pieces(curve, x_axis, y_axis))
+    points = [point for piece in pieces for point in piece]
+    if several and not curve.dots and not curve.dashed and points:
+        points = [points[i] for i in np.linspace(0, len(points) - 1, _MARKS).astype(int)]
     elif not curve.dots:
-        return
-    for i in at:
-        canvas.mark(float(x[i]), float(y[i]), colour, corners if several else 0)
+        points = [piece[0] for piece in pieces if len(piece) == 1]
+    (left, right), (bottom, top) = x_axis.pixels, y_axis.pixels
+    for x, y in points:
+        if left - 1 <= x <= right + 1 and top - 1 <= y <= bottom + 1:
+            canvas.mark(x, y, colour, corners if several else 0)
 
 
 def _draw_bars(
@@ -232,10 +242,10 @@ def _draw_axes(canvas: Canvas, theme: _Theme, x_axis: _Axis, y_axis: _Axis) -> N
     width, height = SIZE
     (left, right), (bottom, top) = x_axis.pixels, y_axis.pixels
     for box in (
-        (0, 0, width, top - 12),
-        (0, bottom + 12, width, height),
-        (0, 0, left - 12, height),
-        (right + 12, 0, width, height),
+        (0, 0, width, top - 3),
+        (0, bottom + 3, width, height),
+        (0, 0, left - 3, height),
+        (right + 3, 0, width, height),
     ):
         canvas.box(*box, theme.ground)
     canvas.line([(left, top), (left, bottom), (right, bottom)], theme.ink)

@@ -12,6 +12,11 @@ import numpy as np
 from catclf.dataset import CAT_NAMES, CLASSES, Dataset, Progress, Split
 from catclf.errors import DataError, NotAnImageError
 
+IMAGE_SUFFIXES = frozenset([
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".avif",
+    ".heic", ".heif", ".tif", ".tiff",
+])  # fmt: skip
+"""What a file is called that is meant to be an image."""
 SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
@@ -36,10 +41,11 @@ def load_folder(
     for i, (path, y) in enumerate(files):
         try:
             images.append(load_image(path))
-        except NotAnImageError:
-            skipped["not an image"] += 1
         except DataError as error:
-            unreadable.append(f"skipped {path}: {error}")
+            if isinstance(error, NotAnImageError) and not meant_as_image(path):
+                skipped["not an image"] += 1
+            else:
+                unreadable.append(f"skipped {path}: {error}")
         else:
             labels.append(y)
             paths.append(str(path))
@@ -111,6 +117,11 @@ def _entries(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, "file"
         else:
             yield path, "not a regular file"
+
+
+def meant_as_image(path: str | os.PathLike[str]) -> bool:
+    """Tell by its name whether a file is meant to be an image, so that one unread is missed."""
+    return os.path.splitext(path)[1].casefold() in IMAGE_SUFFIXES
 
 
 def walk_files(folder: Path) -> Iterator[Path | DataError]:

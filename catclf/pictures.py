@@ -114,7 +114,7 @@ def heat_map(
         f"Right: the share of each of {shares.shape[0]} x {shares.shape[1]} regions in the "
         f"log-odds: orange for {name}, blue against it. They add up: bias {explanation.bias:+.3f}, "
         f"for {name} {explanation.positive:+.3f}, against it {explanation.negative:+.3f}, in all "
-        f"{explanation.total:+.3f} nats.",
+        f"{explanation.total:+.3f} nats. Nothing to weigh, as in black, has no share.",
     )
     # Enlarged without smoothing: a region is what the features know of places, and no finer.
     rows = np.arange(height) * shares.shape[0] // height

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catclf.errors import DataError, NotAnImageError
-from catclf.folders import walk_files
+from catclf.folders import meant_as_image, walk_files
 from catclf.images import load_image
 from catclf.model import Model
 
@@ -50,7 +50,8 @@ def predict(
     ----------
     model : Model
     sources : iterable
-        Files; folders, read with all below them, where files that are no images are passed over;
+        Files; folders, read with all below them, where files that are no images, by name and by
+        content, are passed over;
         and pairs (name, content) of images already in memory.
     threshold : float, optional
         In place of the model's.
@@ -98,7 +99,7 @@ def _predict(
                 prediction = Prediction(name, error=str(found).removeprefix(f"{name}: "))
             else:
                 prediction = _one(model, str(found), str(found), label)
-                if prediction.kind is NotAnImageError:
+                if prediction.kind is NotAnImageError and not meant_as_image(found):
                     continue
             empty = False
             yield prediction

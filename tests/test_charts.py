@@ -50,10 +50,10 @@ def test_nothing_is_drawn_beyond_the_axes() -> None:
     picture = chart([Line(x, 1e300 * x)], **LABELS, x_range=(-1, 1), y_range=(-1, 1))
     rows, columns = places(picture, COLOURS[0])
     assert len(rows)
-    assert rows.min() >= 96 - 13
-    assert rows.max() <= 832 + 13
-    assert columns.min() >= 176 - 13
-    assert columns.max() <= 1392 + 13
+    assert rows.min() >= 96 - 4
+    assert rows.max() <= 832 + 4
+    assert columns.min() >= 176 - 4
+    assert columns.max() <= 1392 + 4
 
 
 def test_log_axis_spaces_powers_of_ten_evenly_and_leaves_out_zero() -> None:

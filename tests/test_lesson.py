@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from catclf.cli.lesson import NUMBER_OF_SECTIONS
-from catclf.cli.plots import plot
+from catclf.cli.plots import ROWS, plot
 from catclf.dataset import Dataset
 from catclf.drawings import draw
 from catclf.lesson import gradient_loops, losses, vectors
@@ -278,7 +278,7 @@ def test_a_chart_of_characters_shows_its_curve_where_it_is():
     line = Chart("t", "x", "y", [Curve(x, x, "up"), Curve(x, 0 * x, "flat", dashed=True)])
     drawn = plot(line, 60).splitlines()
     rows = [row.split("│")[1] for row in drawn if "│" in row]
-    assert len(rows) == 14
+    assert len(rows) == ROWS
     assert rows[0].rstrip().endswith("*")
     assert rows[0].count("*") < 6
     assert rows[-1].startswith("*")
@@ -371,12 +371,12 @@ def test_the_help_has_the_titles_and_fits(catclf):
         assert re.search(rf"^ *{n}  {section.title}\b.*{re.escape(section.lesson)}", text, re.M)
 
 
-def on_a_terminal(keys, *words, cwd, columns=80):
+def on_a_terminal(keys, *words, cwd, columns=80, lines=1000):
     """Run the command on a pseudo-terminal; give each key when it asks; give code and text."""
     pid, fd = pty.fork()
     if pid == 0:
         os.chdir(cwd)
-        os.environ.update({"COLUMNS": str(columns), "TERM": "xterm"})
+        os.environ.update({"COLUMNS": str(columns), "LINES": str(lines), "TERM": "xterm"})
         os.execv(sys.executable, [sys.executable, "-m", "catclf", "lesson", *map(str, words)])
     text, asked = b"", 0
     while True:
@@ -414,6 +414,16 @@ def test_a_terminal_is_asked_after_each_section(class_folder, tmp_path, keys, co
     assert text.count("q: leave") == len(keys)
     assert "Traceback" not in text
     assert "error" not in text.replace("squared error", "").replace("Squared error", "")
+
+
+def test_a_section_longer_than_the_screen_waits_too(class_folder, tmp_path):
+    keys = [b"\n"] * 3 + [b"q\n"]
+    code, text = on_a_terminal(keys, class_folder, "-q", cwd=tmp_path, lines=24)
+    assert code == 0
+    assert headings(text) == ["1"] or headings(text) == ["1", "2"]
+    screens = text.split("q: leave ")[:-1]
+    assert len(screens) == 4
+    assert all(screen.strip("\n").count("\n") <= 24 for screen in screens)
 
 
 def test_a_terminal_is_not_asked_with_all(class_folder, tmp_path):

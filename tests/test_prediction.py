@@ -62,3 +62,37 @@ def test_content_in_memory_equals_the_file(model, class_folder):
     a, b = predict(model, [image, ("-", image.read_bytes())])
     assert (a.label, a.probability) == (b.label, b.probability)
     assert b.path == "-"
+
+
+def test_a_photo_in_a_folder_that_cannot_be_read_is_named(catclf, class_folder):
+    for name in ("broken.jpg", "phone.HEIC"):
+        (class_folder / name).write_text("no image")
+    (class_folder / "notes.txt").write_text("no image")
+    done = catclf("predict", class_folder, "-q", code=3)
+    assert len(done.stdout.splitlines()) == 12
+    assert sorted(line.split("/")[-1].split(":")[0] for line in done.stderr.splitlines()) == [
+        "broken.jpg",
+        "phone.HEIC",
+    ]
+    (class_folder / "Cats" / "phone.heic").write_text("no image")
+    done = catclf("eval", class_folder, "--model", "photos")
+    assert "phone.heic" in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_error(class_folder, tmp_path):
+    import subprocess
+    import sys
+
+    for words in (
+        ["lesson", str(class_folder)],
+        ["show", "photos"],
+        ["predict", str(class_folder)],
+    ):
+        command = [sys.executable, "-m", "catclf", *words]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+        ) as process:
+            process.stdout.readline()
+            process.stdout.close()
+            assert b"Traceback" not in process.stderr.read()
+            assert process.wait() == 0

@@ -83,13 +83,13 @@ def evaluate(
         if result.seen:
             which = "the model" if len(results) == 1 else result.name
             output.note(f"these are the images that {which} was trained on", quiet)
-    if report is not None:
-        output.note(f"wrote {os.path.abspath(write(results, report))}", quiet)
     with output.reader_may_leave():
         if as_json:
             print(json.dumps(_as_json(results, errors)))
         else:
             _show(results, errors)
+    if report is not None:  # last, so that no figure is lost if it cannot be written
+        output.note(f"wrote {os.path.abspath(write(results, report))}", quiet)
     low = [r for r in results if fail_under is not None and r.figures.accuracy.value < fail_under]
     if low:
         of = (f" of {r.name}" if len(results) > 1 else "" for r in low)

@@ -6,6 +6,8 @@ import os
 import shutil
 import sys
 import textwrap
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,7 +41,11 @@ def lesson(
     cat_class: output.CatClass = None,
     quiet: output.Quiet = False,
 ) -> None:
-    """Walk through the lesson on your own images, each figure computed on the spot.
+    """Walk through the lesson, every figure computed on your images.
+
+    \b
+    catclf lesson
+    catclf lesson photos/train --section 3 --pictures lesson
 
     \b
      1  Images as columns of numbers       (in the lesson: 1.1)
@@ -65,25 +71,43 @@ def lesson(
     waits = sys.stdin.isatty() and sys.stdout.isatty() and not (everything or section)
     with output.reader_may_leave():
         for number in numbers:
-            _tell(number, material, pictures)
+            if not _tell(number, material, pictures, waits):
+                return
             if waits and number < len(SECTIONS) and not _go_on(number):
                 return
 
 
-def _tell(number: int, material: Material, pictures: str | None) -> None:
-    """Print a section, block by block, as they are computed."""
+def _tell(number: int, material: Material, pictures: str | None, waits: bool) -> bool:
+    """Print a section, block by block, as they are computed, and wait when the screen is full.
+
+    Say whether the reader wants to go on.
+    """
     from catclf.lesson.sections import SECTIONS
 
+    room = shutil.get_terminal_size().lines - 2
     chosen = SECTIONS[number - 1]
     heading = f"{number}. {chosen.title}"
     where = f"section {chosen.lesson} of the lesson" if chosen.lesson else "beyond the lesson"
     print(f"\n{heading}\n{'=' * len(heading)}\n{where}\n", flush=True)
+    shown, charts = 5, 0
     for block in chosen.tell(material):
-        _show(block, number, pictures)
-        print(flush=True)
+        with redirect_stdout(StringIO()) as text:
+            charts += _show(block, number, pictures)
+            print()
+        height = text.getvalue().count("\n")
+        if waits and shown + height > room:
+            if not _go_on(number):
+                return False
+            shown = 0
+        print(text.getvalue(), end="", flush=True)
+        shown += height
+    if pictures is not None and not charts:
+        print("(This section has no chart.)\n", flush=True)
+    return True
 
 
-def _show(block: Block, number: int, pictures: str | None) -> None:
+def _show(block: Block, number: int, pictures: str | None) -> bool:
+    """Print a block; say whether it is a chart."""
     from catclf.cli.plots import plot
     from catclf.lesson.blocks import Formula, Table
 
@@ -98,6 +122,8 @@ def _show(block: Block, number: int, pictures: str | None) -> None:
         print(plot(block, width))
         if pictures is not None:
             print(_wrapped(f"Picture: {_write(block, number, pictures)}", width))
+        return True
+    return False
 
 
 def _wrapped(text: str, width: int) -> str:
@@ -110,7 +136,7 @@ def _wrapped(text: str, width: int) -> str:
 def _check_folder(folder: str) -> None:
     from catclf.canvas import check_target
 
-    check_target(os.path.join(folder, "01-chart.png"))
+    check_target(os.path.join(folder, "*.png"))
 
 
 def _write(chart: Chart, number: int, folder: str) -> str:
@@ -137,7 +163,7 @@ def _go_on(number: int) -> bool:
     """Wait for Enter; say whether to go on."""
     try:
         return input(
-            f"{number} of {NUMBER_OF_SECTIONS}. Enter: go on, q: leave "
+            f"Section {number} of {NUMBER_OF_SECTIONS}. Enter: go on, q: leave "
         ).strip().lower() not in ("q", "quit")
     except EOFError:
         print()

@@ -19,6 +19,8 @@ import typer
 from catclf import text
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from catclf.dataset import Dataset, Split
 
 DEFAULT_MODEL = "models/catclf.npz"
@@ -127,7 +129,6 @@ def command(*words: str) -> str:
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table to stdout; every cell is taken as plain text."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -142,12 +143,21 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         )
     for row in rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
-    Console(highlight=False).print(drawn)
+    _print(drawn)
+
+
+def _print(drawn: RenderableType) -> None:
+    from rich.console import Console
+
+    # Written by print(), for Rich would end the process itself where stdout's reader has left.
+    console = Console(highlight=False)
+    with console.capture() as capture:
+        console.print(drawn)
+    print(capture.get(), end="")
 
 
 def panel(title: str, rows: Iterable[tuple[str, str]]) -> None:
     """Print names and what they stand for in a frame; all is taken as plain text."""
-    from rich.console import Console
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
@@ -157,7 +167,7 @@ def panel(title: str, rows: Iterable[tuple[str, str]]) -> None:
     grid.add_column(overflow="fold")
     for row in rows:
         grid.add_row(*(Text(printable(cell)) for cell in row))
-    Console(highlight=False).print(Panel(grid, title=Text(printable(title)), expand=False))
+    _print(Panel(grid, title=Text(printable(title)), expand=False))
 
 
 def read(source: str | None, split: Split, cat_class: str | None, quiet: bool) -> Dataset:

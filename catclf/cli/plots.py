@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from catclf.lesson.blocks import Chart, Curve
 
-ROWS = 14
+ROWS = 15  # odd, so that there is a middle one
 WIDEST = 60
 MARKS = "*o+x"
 

@@ -47,7 +47,7 @@ def train(
     ] = "descent",
     learning_rate: Annotated[
         list[float] | None,
-        typer.Option(help="Step size; of several, the best. [0.005]"),
+        typer.Option(help="Step; of several, the lowest cost. [0.005]"),
     ] = None,
     iterations: Annotated[int, typer.Option(help="Steps of descent.")] = 2000,
     l2: Annotated[float | None, typer.Option(help="Weight of l2/2 |w|^2. [default: 0]")] = None,
@@ -137,13 +137,9 @@ def train(
             curves = {_name(attempt): attempt.costs for attempt in attempts}
         replaced = os.path.exists(out)
         model.save(out)
-    if plot is not None:
-        _draw(curves, model, plot)
     seconds = time.perf_counter() - start
     if replaced:
         output.note(f"replaced the model that was at {out}", quiet)
-    if plot is not None:
-        output.note(f"wrote {plot}", quiet)
     with output.reader_may_leave():
         if as_json:
             print(json.dumps(summary(model, tuning, attempts, out, seconds)))
@@ -151,6 +147,9 @@ def train(
             if len(attempts) > 1:
                 show_rates(attempts)
             show(model, tuning, out, seconds, cv)
+    if plot is not None:  # last, so that no figure is lost if it cannot be written
+        _draw(curves, model, plot)
+        output.note(f"wrote {plot}", quiet)
 
 
 def _checkpoint(

@@ -47,8 +47,8 @@ def gradient_check(material: Material) -> Iterator[Block]:
     yield (
         "A gradient that is nearly right trains nearly well, and nobody notices. So check it: "
         f"the four forms on {X.shape[1]} examples, all 12289 derivatives, at the w and b that "
-        f"{STEPS} steps of descent reach. Differences are the largest of any derivative, relative "
-        "to the largest one."
+        f"{STEPS} steps of descent reach. A difference is the largest of any derivative, divided "
+        "by the largest derivative."
     )
     _, dw_loops, db_loops = gradient_loops(w, b, X, Y)
     _, dw_graph, db_graph = gradient_graph(w, b, X, Y)

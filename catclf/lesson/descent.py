@@ -56,13 +56,13 @@ def one_parameter(material: Material) -> Iterator[Block]:
             f"The slope is zero at w = {places(minimum, 6)}; the last w in the table is "
             f"{abs(steps[-1] - minimum):.1e} from it. "
             if minimum is not None
-            else "It reaches zero nowhere: this one feature tells the classes apart without a "
+            else "It reaches zero nowhere: with this one feature every label can be met without a "
             "mistake, and the cost falls for ever. "
             if slope(0.0, u, Y)
             else ""
         )
         + f"The least second difference of the curve drawn is {bend:.1e}: "
-        + ("it is convex, a bowl." if bend > -1e-14 else "which rounding does not explain.")
+        + ("it is convex." if bend > -1e-14 else "which rounding does not explain.")
     )
     yield from _other_steps(u, Y, start)
     yield from _steepest(material)

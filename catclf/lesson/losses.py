@@ -67,7 +67,8 @@ def _along_a_line(material: Material) -> Iterator[Block]:
     yield (
         f"Now the means over all m = {material.m} images, along a straight line through parameter "
         f"space: {words}. t goes from {-length:g} to {length:g}. Each curve is divided by its "
-        "value at t = 0, so that both fit one picture."
+        "value at t = 0, so that both fit one picture; the top of it is a little above the "
+        "squared error."
     )
     left, right, above = _worst_chord(J_square)
     middle = (left + right) // 2
@@ -133,7 +134,7 @@ def _direction(material: Material) -> tuple[Array, str]:
     if np.abs(Z).max() > 1e-6:
         return Z, (
             f"w = t·w* and b = t·b*, with w* and b* those that {STEPS} steps of descent reach. It "
-            "comes from the far side of zero (left) through zero to w* at t = 1 and beyond"
+            "comes from the far side of zero (left) through zero, and passes w* at t = 1"
         )
     return np.ones_like(Z), "w = 0 and b = t, as descent does not leave zero on this data"
 

@@ -198,8 +198,8 @@ def _lost_minus(material: Material) -> Iterator[Block]:
     yield (
         f"(k = {k}.) And descent: in 10 steps of α = {figure(material.safe_step)} the cost "
         f"{change(good[0], good[-1])} with A − Y; with AY it {change(bad[0], bad[-1])}. AY is "
-        "never negative, and 0 where y = 0: it pushes scores down only, and those of the wrong "
-        "images."
+        "never negative, and 0 where y = 0: it pushes scores down only, and those of the "
+        "images with y = 1."
     )
 
 
@@ -229,7 +229,10 @@ def _sigma_for_alpha(material: Material) -> Iterator[Block]:
     )
     worst = max(long)
     if worst > long[0]:
-        yield f"At 0.5 the cost rises from {long[0]:.4f} to {worst:,.4f}: far too long a step."
+        yield (
+            f"At 0.5 the cost rises from {long[0]:.4f} to as much as {worst:,.4f}: far too long "
+            "a step."
+        )
     else:
         yield (
             "On this data a step of 0.5 does no harm, by luck. To see harm: catclf lesson drawn "

@@ -161,7 +161,10 @@ def _charts(results: Sequence[Result]) -> Html:
     drawn: list[Html] = []
     missing = [name for name, count in results[0].dataset.counts.items() if count == 0]
     if missing:
-        words = f"These images hold no {missing[0]}: ROC curve, precision and recall are undefined."
+        words = (
+            f"These images hold no {missing[0]}: there is no ROC curve, and none of precision "
+            "and recall."
+        )
         drawn.append(tag("p", words, class_="notice"))
     else:
         drawn += [pictures.roc(results), pictures.precision_recall(results)]

@@ -88,7 +88,8 @@ def gradient_descent(
                 decay_v, decay_b = coordinates.penalty_backward(v)
                 step_v = step_v + learning_rate * l2 * decay_v
                 step_b = step_b + learning_rate * l2 * decay_b
-            v = v - step_v  # not in place: what was kept stays as it was
+            # Not in place: what was kept stays as it was.
+            v = v - step_v
             b = b - step_b
         Z = coordinates.forward(v, b)
         w, bias = coordinates.parameters(v, b)
