@@ -257,6 +257,45 @@ def test_a_signal_ends_with_its_code():
     assert end.value.code == 143
 
 
+DROPPED = """
+import signal, sys, time
+from catclf.cli.interruption import install
+install()
+class Doomed:
+    def __del__(self):
+        signal.raise_signal(getattr(signal, sys.argv[1]))
+        for _ in range(1000):
+            pass
+doomed = Doomed()
+try:
+    del doomed
+    time.sleep(600)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize(("name", "code", "word"), SIGNALS)
+def test_what_a_signal_raises_in_a_callback_is_not_lost(name, code, word):
+    command = [sys.executable, "-c", DROPPED, name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_other_errors_in_a_callback_are_shown_as_ever(capsys):
+    class Doomed:
+        def __del__(self):
+            raise ValueError("mine")
+
+    before = sys.unraisablehook
+    sys.unraisablehook = interruption._not_dropped
+    try:
+        Doomed()
+    finally:
+        sys.unraisablehook = before
+    assert "ValueError: mine" in capsys.readouterr().err
+
+
 def test_being_terminated_outside_training_is_told(monkeypatch, capsys):
     from catclf import model
 

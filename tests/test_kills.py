@@ -5,6 +5,7 @@ CATCLF_KILLS sets how many there are of each signal; 60 without it.
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ import os, sys
 import catclf.checkpoint, catclf.cli.app, catclf.hdf5, catclf.pipeline
 import h5py, rich.console, rich.table
 from catclf.cli import main
-%s
+CHANGE
 def work(runs, again):
     while True:
         for words in runs:
@@ -43,12 +44,13 @@ again, *runs = sys.argv[1:]
 for _ in sys.stdin:
     child = os.fork()
     if not child:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         try:
+            # Not before: Python forgets the signals that come in the midst of a fork.
+            os.write(1, f"{os.getpid()}\\n".encode())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             work(runs, again == "again")
         finally:  # a signal between two runs
             os._exit(1)
-    print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 BARE = """
@@ -69,7 +71,13 @@ class Nursery:
         # Not measured: a signal in the midst of measuring can leave coverage's own lock held.
         env = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", MOTHER % change, "again" if again else "once", *runs],
+            [
+                sys.executable,
+                "-c",
+                MOTHER.replace("CHANGE", change),
+                "again" if again else "once",
+                *runs,
+            ],
             cwd=folder,
             env={**env, "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
@@ -81,10 +89,15 @@ class Nursery:
     def start(self) -> int:
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
-        return int(self.process.stdout.readline())
+        return self._number()
 
     def end(self) -> int:
         """Wait for the process to end; give its exit code, or the signal's number less than 0."""
+        return self._number()
+
+    def _number(self) -> int:
+        heard, _, _ = select.select([self.process.stdout], [], [], 120)
+        assert heard, "a process did not end"
         return int(self.process.stdout.readline())
 
     def __enter__(self) -> "Nursery":
@@ -176,6 +189,21 @@ def test_a_bare_save_would_be_noticed(place):
     pytest.fail("600 kills, and no bare save was cut short")
 
 
+def written(place: Path) -> tuple[bool, int]:
+    """What tells one checkpoint, or none, from the next."""
+    path = place / "m.npz.checkpoint"
+    with suppress(FileNotFoundError):
+        return True, path.stat().st_mtime_ns
+    return False, 0
+
+
+def alive(child: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(child, 0)
+        return True
+    return False
+
+
 LONG = "train data.h5 -q --iterations 20000 --cv 2 --out m.npz"
 
 
@@ -189,7 +217,16 @@ def test_a_run_killed_again_and_again_comes_to_the_same_end(place, name):
     run = f"{LONG} --checkpoint-every 0.01 --resume"
     kills = 0
     with Nursery(place, run, again=False) as nursery:
-        while (ended := sleep_then_kill(nursery, getattr(signal, name), chance, 0.5)) != 0:
+        while True:
+            child = nursery.start()
+            before = written(place)
+            while written(place) == before and alive(child):  # it gets on, however busy we are
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0.0, 0.1))
+            with suppress(ProcessLookupError):
+                os.kill(child, getattr(signal, name))
+            if (ended := nursery.end()) == 0:
+                break
             assert ended in ENDS[name]
             kills += 1
     assert kills > 0

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from catclf.checkpoint import Checkpoint
 
 T = TypeVar("T")
+_AGAIN_SECONDS = 0.01
 
 
 def install() -> None:
     """Let SIGTERM and SIGHUP end the process as Ctrl-C does, so that it tidies up after itself.
 
     The exit code is 128 and the signal's number. One that is ignored, as under nohup, stays so.
+    Python drops what a signal raises in the midst of a callback of its own, when something is
+    deleted, say: then it is raised once more.
     """
+    if hasattr(signal, "pthread_kill"):  # not on Windows
+        sys.unraisablehook = _not_dropped
     for name in ("SIGTERM", "SIGHUP"):  # the second is not known to Windows
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
@@ -32,6 +37,22 @@ def install() -> None:
 
 def _end(number: int, frame: Any) -> NoReturn:
     raise SystemExit(128 + number)
+
+
+def _not_dropped(dropped: sys.UnraisableHookArgs) -> None:
+    value = dropped.exc_value
+    if issubclass(dropped.exc_type, KeyboardInterrupt):
+        number = int(signal.SIGINT)
+    elif isinstance(value, SystemExit):
+        number = int(value.code or 0) - 128
+    else:
+        sys.__unraisablehook__(dropped)
+        return
+    # Not at once, for it would be dropped here too; and to the main thread, which may be waiting.
+    main = threading.main_thread().ident
+    again = threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, [main, number])
+    again.daemon = True
+    again.start()
 
 
 def on_a_thread(work: Callable[[], T]) -> T:
