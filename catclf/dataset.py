@@ -43,6 +43,10 @@ class Dataset:
         What each image belongs with, such as its source; empty where nothing is known.
     notes : tuple of str
         What a person should know of how the data was read, a line each.
+    sizes : tuple of (int, int)
+        Width and height of each image's original, in pixels; empty where nothing is known.
+    unreadable : tuple of str
+        The files that were left out because they are damaged, each with the reason.
     """
 
     images: NDArray[np.uint8]
@@ -52,6 +56,8 @@ class Dataset:
     paths: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_images(self.images)
@@ -127,4 +133,5 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
             for group in (d.groups or (f"{d.name}[{i}]" for i in range(len(d))))
         ),
         notes=tuple(note for d in datasets for note in d.notes),
+        unreadable=tuple(line for d in datasets for line in d.unreadable),
     )

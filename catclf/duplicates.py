@@ -1,4 +1,8 @@
-"""Near-identical images: copies, resized or recompressed, mirrored or not."""
+"""Near-identical images: copies, resized or recompressed, mirrored or not.
+
+Everything is told from grey thumbnails of 16 × 16: `clusters` compares them as they are, and
+`fingerprints` keeps 64 bits of each, so that a model can remember what it was trained on.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,18 @@ ALIKE = 0.995
 """Correlation of two 16 × 16 grey thumbnails from which on they count as one picture."""
 BLOCK = 2048
 
+_FREQUENCIES = np.arange(SIDE)
+_COSINES = np.cos(np.pi / SIDE * _FREQUENCIES[:, None] * (_FREQUENCIES + 0.5)).astype(np.float32)
+_SQUARES = _FREQUENCIES[:, None] ** 2 + _FREQUENCIES**2
+_CHOSEN = np.argsort(_SQUARES, axis=None, kind="stable")[40:104]
+_FLIPPED = np.where(_CHOSEN % SIDE % 2 == 1, -1, 1).astype(np.float32)
+"""What mirroring does to the signs: cosines of odd frequency across change theirs."""
+BITS = len(_CHOSEN)
+MOST_DIFFERENT = 3
+"""Bits in which two fingerprints of one picture may differ."""
 
-def clusters(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+
+def clusters(*sets: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Number the pictures: near-identical images get the same number.
 
     Two images are near-identical if their thumbnails, or one's and the other's mirror image,
@@ -19,32 +33,86 @@ def clusters(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 
     Parameters
     ----------
+    sets : uint8 (m, 64, 64, 3) each
+        Images; several sets count as one after another.
+
+    Returns
+    -------
+    int64 (sum of all m,)
+        The index of the first image of each one's cluster.
+    """
+    thumbnails = np.concatenate([_thumbnails(images) for images in sets])
+    m = len(thumbnails)
+    mirrored = thumbnails.reshape(m, SIDE, SIDE)[:, :, ::-1].reshape(m, SIDE * SIDE)
+    first = np.arange(m)
+    for start in range(0, m, BLOCK):
+        block = thumbnails[start : start + BLOCK]
+        for after in range(start, m, BLOCK):
+            for other in (thumbnails, mirrored):
+                alike = block @ other[after : after + BLOCK].T >= ALIKE
+                for i in np.flatnonzero(alike.any(axis=1)):
+                    found = np.append(first[after + np.flatnonzero(alike[i])], first[start + i])
+                    for joined in np.unique(found)[1:]:
+                        first[first == joined] = found.min()
+    return first
+
+
+def fingerprints(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Boil each image down to 64 bits, nearly the same for its near-identical copies.
+
+    The bits are the signs of 64 coefficients of the thumbnail's discrete cosine transform, of
+    neither the lowest frequencies, which many pictures share, nor the highest, which do not
+    survive a JPEG.
+
+    Parameters
+    ----------
     images : uint8 (m, 64, 64, 3)
 
     Returns
     -------
-    int64 (m,)
-        The index of the first image of each one's cluster.
+    uint64 (m,)
+        0 for an image of (nearly) one colour, which has none.
     """
-    m = len(images)
     thumbnails = _thumbnails(images)
-    mirrored = thumbnails.reshape(m, SIDE, SIDE)[:, :, ::-1].reshape(m, SIDE * SIDE)
-    parent = np.arange(m)
+    waves = _COSINES @ thumbnails.reshape(-1, SIDE, SIDE) @ _COSINES.T
+    # A coefficient that ought to be 0, as in a symmetric picture, must not give a bit by chance.
+    bits = waves.reshape(-1, SIDE * SIDE)[:, _CHOSEN] > 1e-4
+    bits &= (np.abs(thumbnails).max(axis=1, initial=0) > 1e-4)[:, None]
+    return np.ascontiguousarray(np.packbits(bits, axis=1)).view("<u8")[:, 0]
 
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = int(parent[i])
-        return i
 
-    for start in range(0, m, BLOCK):
-        block = thumbnails[start : start + BLOCK]
-        for other in (thumbnails, mirrored):
-            alike = block @ other[start:].T >= ALIKE
-            for i, j in zip(*np.nonzero(alike), strict=True):
-                a, b = root(start + int(i)), root(start + int(j))
-                parent[max(a, b)] = min(a, b)
-    return np.array([root(i) for i in range(m)], dtype=np.int64)
+def known(found: NDArray[np.uint64], seen: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Tell which fingerprints, or those of the mirror images, are among those seen.
+
+    Two are of one picture if at most 3 of their 64 bits differ.
+
+    Parameters
+    ----------
+    found : uint64 (m,)
+    seen : uint64 (k,)
+
+    Returns
+    -------
+    bool (m,)
+    """
+    result: NDArray[np.bool_] = np.zeros(len(found), dtype=np.bool_)
+    for start in range(0, len(found), BLOCK):
+        one = _signs(found[start : start + BLOCK])
+        for after in range(0, len(seen), BLOCK):
+            other = _signs(seen[after : after + BLOCK]).T
+            for signs in (one, one * _FLIPPED):  # products count equal bits less different ones
+                near = signs @ other >= BITS - 2 * MOST_DIFFERENT
+                result[start : start + BLOCK] |= near.any(axis=1)
+    return result
+
+
+def _signs(numbers: NDArray[np.uint64]) -> NDArray[np.float32]:
+    """Unpack the bits: 1 where set, −1 where not; all 0 for no fingerprint."""
+    octets = np.ascontiguousarray(numbers, dtype="<u8").view(np.uint8).reshape(-1, 8)
+    bits = np.unpackbits(octets, axis=1)
+    signs = 2 * bits.astype(np.float32) - 1
+    signs[numbers == 0] = 0
+    return signs
 
 
 def _thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -6,8 +6,10 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catclf.dataset import CAT_NAMES, CLASSES, Dataset, Progress, Split
 from catclf.errors import DataError, NotAnImageError
@@ -24,45 +26,82 @@ def load_folder(
     folder: Path, split: Split, cat_class: str | None, progress: Progress | None
 ) -> Dataset:
     """Read a folder of classes; parameters as in `catclf.datasets.load_dataset`."""
-    from catclf.images import load_image
+    found = ClassFolders(folder, split, cat_class)
+    photos = list(found.photos(progress))
+    images, labels, paths, sizes = zip(*photos, strict=True)
+    return Dataset(
+        np.stack(images),
+        np.array(labels, dtype=np.int64).reshape(1, -1),
+        CLASSES,
+        folder.resolve().name,
+        tuple(map(str, paths)),
+        notes=found.notes(),
+        sizes=sizes,
+        unreadable=tuple(found.unreadable),
+    )
 
-    skipped: Counter[str] = Counter()
-    class_folders = _class_folders(folder, split, cat_class, skipped)
-    files: list[tuple[Path, int]] = []
-    for sub, y in class_folders:
-        for path, kind in _entries(sub):
-            if kind == "file":
-                files.append((path, y))
+
+class Photo(NamedTuple):
+    """An image uint8 (64, 64, 3), its label, its file, and its original's width and height."""
+
+    image: NDArray[np.uint8]
+    y: int
+    path: Path
+    size: tuple[int, int]
+
+
+class ClassFolders:
+    """The files in a folder of classes, to be read one after another.
+
+    Attributes
+    ----------
+    files : list of (Path, int)
+        Each file with its label, cats first.
+    unreadable : list of str
+        The files that turned out damaged so far, each with the reason.
+    """
+
+    def __init__(self, folder: Path, split: Split, cat_class: str | None) -> None:
+        self.folder = folder
+        self.files: list[tuple[Path, int]] = []
+        self.unreadable: list[str] = []
+        self._skipped: Counter[str] = Counter()
+        self._per_folder: Counter[Path] = Counter()
+        self._subs = _class_folders(folder, split, cat_class, self._skipped)
+        for sub, y in self._subs:
+            for path, kind in _entries(sub):
+                if kind == "file":
+                    self.files.append((path, y))
+                else:
+                    self._skipped["nested folder" if kind == "folder" else kind] += 1
+
+    def photos(self, progress: Progress | None = None) -> Iterator[Photo]:
+        """Read the images; raise DataError at the end if there was none."""
+        from catclf.images import load_sized
+
+        for i, (path, y) in enumerate(self.files):
+            try:
+                image, size = load_sized(path)
+            except DataError as error:
+                if isinstance(error, NotAnImageError) and not meant_as_image(path):
+                    self._skipped["not an image"] += 1
+                else:
+                    self.unreadable.append(f"{path}: {error}")
             else:
-                skipped["nested folder" if kind == "folder" else kind] += 1
+                self._per_folder[path.parent] += 1
+                yield Photo(image, y, path, size)
+            if progress is not None:
+                progress(i + 1, len(self.files))
+        if not self._per_folder:
+            raise DataError(f"{self.folder}: its class folders hold no image that can be read")
 
-    images, labels, paths, unreadable = [], [], [], []
-    per_folder: Counter[Path] = Counter()
-    for i, (path, y) in enumerate(files):
-        try:
-            images.append(load_image(path))
-        except DataError as error:
-            if isinstance(error, NotAnImageError) and not meant_as_image(path):
-                skipped["not an image"] += 1
-            else:
-                unreadable.append(f"skipped {path}: {error}")
-        else:
-            labels.append(y)
-            paths.append(str(path))
-            per_folder[path.parent] += 1
-        if progress is not None:
-            progress(i + 1, len(files))
-    if not images:
-        raise DataError(f"{folder}: its class folders hold no image that can be read")
-
-    composition = [f"{CLASSES[y]}: {sub.name} ({per_folder[sub]})" for sub, y in class_folders]
-    if skipped:
-        kinds = ", ".join(f"{kind} ({n})" for kind, n in sorted(skipped.items()))
-        composition.append(f"skipped: {kinds}")
-    Y = np.array(labels, dtype=np.int64).reshape(1, -1)
-    notes = tuple(composition + unreadable)
-    name = folder.resolve().name
-    return Dataset(np.stack(images), Y, CLASSES, name, tuple(paths), notes=notes)
+    def notes(self) -> tuple[str, ...]:
+        """Tell what was read and what was skipped, a line each."""
+        lines = [f"{CLASSES[y]}: {sub.name} ({self._per_folder[sub]})" for sub, y in self._subs]
+        if self._skipped:
+            kinds = ", ".join(f"{kind} ({n})" for kind, n in sorted(self._skipped.items()))
+            lines.append(f"skipped: {kinds}")
+        return (*lines, *(f"skipped {line}" for line in self.unreadable))
 
 
 def _class_folders(

@@ -76,6 +76,17 @@ def load_image(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
     return _decode(source, _squash)
 
 
+def load_sized(source: str | os.PathLike[str] | bytes) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Do as `load_image`, and give the width and height that the image had, in pixels."""
+    sizes = []
+
+    def squash(image: Image.Image) -> Image.Image:
+        sizes.append(image.size)  # before a JPEG is decoded at a smaller scale
+        return _squash(image)
+
+    return _decode(source, squash), sizes[0]
+
+
 def load_photo(source: str | os.PathLike[str] | bytes, longest: int) -> NDArray[np.uint8]:
     """Read one image in its own proportions: uint8 (height, width, 3), the longer side `longest`.
 

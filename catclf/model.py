@@ -48,6 +48,8 @@ class Model:
         How the model came about: solver, training data, cross-validation; plain JSON values.
     version : str
         Of the catclf that made it.
+    seen : uint64 (k,)
+        Fingerprints of the training images, ascending, each once; see `catclf.duplicates`.
     """
 
     w: Array
@@ -59,6 +61,7 @@ class Model:
     costs: list[tuple[int, float]] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
     version: str = __version__
+    seen: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
     def scores(self, images: NDArray[np.uint8]) -> Array:
         """Score images uint8 (m, 64, 64, 3): Z float64 (1, m), log-odds of class 1.
@@ -111,6 +114,7 @@ class Model:
             "w": self.w,
             "b": np.array(self.b, dtype=np.float64),
             "costs": np.array(self.costs, dtype=np.float64).reshape(-1, 2),
+            "seen": self.seen,
             "meta": np.array(json.dumps(meta, sort_keys=True)),
             **{PREFIX + key: array for key, array in self.features.arrays().items()},
         }
@@ -165,7 +169,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     name = os.fspath(path)
     arrays = _read_arrays(name)
     own = {key for key in arrays if not key.startswith(PREFIX)}
-    if own != {"w", "b", "costs", "meta"} or arrays["meta"].dtype.kind != "U":
+    if own != {"w", "b", "costs", "seen", "meta"} or arrays["meta"].dtype.kind != "U":
         raise ModelError(f"{name}: not a catclf model; make one with: catclf train")
     try:
         meta = json.loads(str(arrays["meta"]), parse_float=_finite, parse_constant=_finite)
@@ -199,7 +203,7 @@ def _finite(text: str) -> float:
 
 
 def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
-    w, b, costs = arrays["w"], arrays["b"], arrays["costs"]
+    w, b, costs, seen = arrays["w"], arrays["b"], arrays["costs"], arrays["seen"]
     if any(array.dtype != np.float64 for array in (w, b, costs)):
         raise ValueError("arrays that are not float64")
     extra = {k.removeprefix(PREFIX): array for k, array in arrays.items() if k.startswith(PREFIX)}
@@ -208,6 +212,8 @@ def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
         raise ValueError("arrays that do not belong to its features")
     if w.shape != (feature_map.n_x, 1) or b.shape != () or costs.shape != (len(costs), 2):
         raise ValueError(f"shapes w {w.shape}, b {b.shape}, costs {costs.shape}")
+    if seen.dtype != np.uint64 or seen.ndim != 1 or not (seen[:-1] < seen[1:]).all():
+        raise ValueError("fingerprints that are not uint64 in ascending order")
     if not all(np.isfinite(array).all() for array in (w, b, costs, *extra.values())):
         raise ValueError("weights that are not finite")
     classes = (meta["classes"]["negative"], meta["classes"]["positive"])
@@ -225,6 +231,7 @@ def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
         costs=[(int(iteration), float(cost)) for iteration, cost in costs],
         provenance={key: value for key, value in meta.items() if key not in _OWN_META},
         version=meta["catclf_version"],
+        seen=seen,
     )
 
 

@@ -17,7 +17,7 @@ from catclf.calibration import calibrate
 from catclf.checkpoint import Checkpoint
 from catclf.dataset import Dataset
 from catclf.datasets import load_dataset
-from catclf.duplicates import clusters
+from catclf.duplicates import clusters, fingerprints
 from catclf.errors import DataError, ParameterError
 from catclf.features import FeatureMap
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
@@ -304,6 +304,7 @@ def assemble(
             "cross_validation": cross_validation,
             **provenance,
         },
+        seen=np.unique(fingerprints(dataset.images)),
     )
 
 

@@ -29,6 +29,8 @@ def test_a_saved_model_predicts_the_same(model, drawn, tmp_path):
     np.testing.assert_array_equal(loaded.w, model.w)
     assert (loaded.b, loaded.classes, loaded.costs) == (model.b, model.classes, model.costs)
     assert loaded.provenance == model.provenance
+    np.testing.assert_array_equal(loaded.seen, model.seen)
+    assert len(model.seen) == len(drawn)
 
 
 @settings(max_examples=30, deadline=None)
@@ -63,7 +65,7 @@ def test_the_same_training_gives_the_same_bytes(model, drawn, tmp_path):
 def test_the_file_says_how_the_model_came_about(model, drawn, tmp_path):
     model.save(tmp_path / "m.npz")
     with np.load(tmp_path / "m.npz", allow_pickle=False) as npz:
-        assert set(npz) == {"w", "b", "costs", "meta"}
+        assert set(npz) == {"w", "b", "costs", "seen", "meta"}
         meta = json.loads(str(npz["meta"]))
         assert npz["w"].shape == (12288, 1)
     assert meta["format_version"] == 1
@@ -101,6 +103,7 @@ def npz_bytes(meta=None, compressed=False, **changes):
         "w": np.zeros((12288, 1)),
         "b": np.float64(0),
         "costs": np.zeros((0, 2)),
+        "seen": np.zeros(0, np.uint64),
         "meta": np.array(json.dumps({**good, **(meta or {})})),
     }
     buffer = io.BytesIO()
@@ -140,6 +143,11 @@ BAD = {
     "weights of another shape": npz_bytes(w=np.zeros((5, 1))),
     "weights of another type": npz_bytes(w=np.zeros((12288, 1), dtype=np.float32)),
     "costs of another shape": npz_bytes(costs=np.zeros(3)),
+    "fingerprints of another type": npz_bytes(seen=np.zeros(2, np.int64)),
+    "fingerprints of another shape": npz_bytes(seen=np.zeros((2, 2), np.uint64)),
+    "fingerprints twice": npz_bytes(seen=np.array([1, 5, 5], np.uint64)),
+    "fingerprints out of order": npz_bytes(seen=np.array([5, 1], np.uint64)),
+    "no fingerprints": npz_bytes(seen=None),
     "a newer format": npz_bytes(meta={"format_version": 2}),
     "an unknown format": npz_bytes(meta={"format_version": 0}),
     "unknown features": npz_bytes(meta={"features": {"name": "eyes", "settings": {}}}),
@@ -152,7 +160,9 @@ BAD = {
 
 def meta_text(text):
     buffer = io.BytesIO()
-    np.savez(buffer, w=np.zeros((12288, 1)), b=0.0, costs=np.zeros((0, 2)), meta=np.array(text))
+    seen = np.zeros(0, np.uint64)
+    costs = np.zeros((0, 2))
+    np.savez(buffer, w=np.zeros((12288, 1)), b=0.0, costs=costs, seen=seen, meta=np.array(text))
     return buffer.getvalue()
 
 
