@@ -83,6 +83,13 @@ class Dataset:
         digest.update(self.Y.astype(np.uint8).tobytes())
         return digest.hexdigest()
 
+    @cached_property
+    def clusters(self) -> NDArray[np.int64]:
+        """Which picture each image shows: the index of the first near-identical one, (m,)."""
+        from catclf.duplicates import clusters
+
+        return clusters(self.images)
+
     def grouped_by_folder(self) -> Dataset:
         """Keep the images of each folder together, whatever else they belonged with."""
         if not self.paths:

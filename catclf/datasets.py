@@ -15,10 +15,6 @@ COURSE_FILE: dict[Split, str] = {
     "train": "datasets/train_catvnoncat.h5",
     "test": "datasets/test_catvnoncat.h5",
 }
-COURSE_URL = (
-    "https://raw.githubusercontent.com/Hiren2002/Logistic-Regression/"
-    "a6139a838a0e624f4ab923377df0c5d3386fdf1f/"
-)
 
 
 def load_dataset(
@@ -53,7 +49,7 @@ def load_dataset(
         if not os.path.exists(data):
             notes = (
                 f"no {data}: using {DRAWN_COUNT} drawings; for the course's photos: "
-                f"curl --create-dirs -fLo {data} {COURSE_URL}{data}",
+                "catclf data fetch course",
             )
             data = DRAWN
     if not os.fspath(data):

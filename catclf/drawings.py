@@ -6,6 +6,7 @@ distributions for both classes, so that only shapes tell a cat from a non-cat.
 
 import cmath
 import random
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +121,11 @@ def draw(n: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         raise ValueError(f"n must not be negative, got {n}")
     images = np.empty((n, SIDE, SIDE, 3), dtype=np.uint8)
     labels = np.empty(n, dtype=np.int64)
-    for index in range(n):
-        images[index], labels[index] = _picture(seed, index)
+    for index, (image, label) in enumerate(drawings(n, seed)):
+        images[index], labels[index] = image, label
     return images, labels
+
+
+def drawings(n: int, seed: int = 0) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    """Draw the same pictures one after another, each with its label."""
+    return (_picture(seed, index) for index in range(n))

@@ -1,15 +1,25 @@
-"""HDF5 files of the course's layout → `Dataset`; the only user of h5py."""
+"""HDF5 files of the course's layout → `Dataset`, and images → such files; the only user of h5py."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.dataset import CAT_NAMES, CLASSES, Dataset, Split
-from catclf.errors import DataError
+from catclf import files
+from catclf.dataset import CAT_NAMES, CLASSES, IMAGE_SIZE, Dataset, Split
+from catclf.errors import DataError, OutputError
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+CHUNK = 16
+"""Images that are compressed together."""
+BLOCK = 256
+"""Images that are in memory while a file is written."""
 
 
 def load_hdf5(path: Path, split: Split, cat_class: str | None) -> Dataset:
@@ -78,3 +88,72 @@ def _check_classes(path: Path, names: Any, cat_class: str | None) -> tuple[tuple
 
 def _text(name: Any) -> str:
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Raise OutputError if an HDF5 file could not, or should not, be written to `path`.
+
+    What is there already is replaced only if it is an HDF5 file, or empty.
+    """
+    try:
+        files.check_writable(path)
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                head = file.read(len(SIGNATURE))
+            if head not in (b"", SIGNATURE):
+                raise OSError("what is there is no HDF5 file; name another file")
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def write_hdf5(
+    path: str | os.PathLike[str],
+    examples: Iterable[tuple[NDArray[np.uint8], int]],
+    split: Split = "train",
+) -> int:
+    """Write images uint8 (64, 64, 3) with their labels, 1 for a cat, as they come.
+
+    The file appears whole or not at all, and little of it is in memory at any time.
+
+    Returns
+    -------
+    int
+        How many there were.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written, or what is there is no HDF5 file.
+    """
+    check_target(path)
+    import h5py
+
+    side = IMAGE_SIZE
+    labels: list[int] = []
+    rest = iter(examples)
+    try:
+        with files.replacing(path) as temporary, h5py.File(temporary.name, "w") as file:
+            x = file.create_dataset(
+                f"{split}_set_x",
+                shape=(0, side, side, 3),
+                maxshape=(None, side, side, 3),
+                dtype=np.uint8,
+                chunks=(CHUNK, side, side, 3),
+                compression="gzip",  # a shuffle before it does nothing to single bytes
+                compression_opts=4,
+            )
+            while block := list(islice(rest, BLOCK)):
+                start = len(labels)
+                labels += [y for _, y in block]
+                x.resize(len(labels), axis=0)
+                x[start:] = np.stack([image for image, _ in block])
+            file[f"{split}_set_y"] = np.array(labels, dtype=np.int64)
+            file["list_classes"] = np.array([name.encode() for name in CLASSES])
+    except (OSError, RuntimeError) as error:  # h5py's own kinds when a disk is full
+        raise _cannot_write(path, error) from error
+    return len(labels)
+
+
+def _cannot_write(path: str | os.PathLike[str], error: Exception) -> OutputError:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return OutputError(f"{os.fspath(path)}: the data cannot be written ({reason})")

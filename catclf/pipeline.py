@@ -17,7 +17,7 @@ from catclf.calibration import calibrate
 from catclf.checkpoint import Checkpoint
 from catclf.dataset import Dataset
 from catclf.datasets import load_dataset
-from catclf.duplicates import clusters, fingerprints
+from catclf.duplicates import fingerprints, known
 from catclf.errors import DataError, ParameterError
 from catclf.features import FeatureMap
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
@@ -313,9 +313,14 @@ def _folds(dataset: Dataset, cv: int) -> NDArray[np.int64] | None:
     if min(cv, *dataset.counts.values()) < 2:
         return None
     try:
-        return grouped_folds(dataset.Y, clusters(dataset.images), cv, FOLD_SEED)
+        return grouped_folds(dataset.Y, dataset.clusters, cv, FOLD_SEED)
     except DataError:  # all images of a class are one picture
         return None
+
+
+def trained_on(model: Model, dataset: Dataset) -> int:
+    """Count the images that the model was trained on, near-identical ones included."""
+    return int(known(fingerprints(dataset.images), model.seen).sum())
 
 
 def evaluate(

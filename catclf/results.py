@@ -49,11 +49,10 @@ class Result:
         found: NDArray[np.bool_] = (self.A > self.model.threshold) == (self.dataset.Y == 1)
         return found
 
-    @property
-    def seen(self) -> bool:
-        """Whether the images are those that the model was trained on."""
-        data = self.model.provenance.get("data")
-        return isinstance(data, dict) and data.get("sha256") == self.dataset.sha256
+    @cached_property
+    def seen(self) -> int:
+        """How many of the images, or near-identical ones, the model was trained on."""
+        return pipeline.trained_on(self.model, self.dataset)
 
     def worst(self, n: int) -> NDArray[np.int64]:
         """Find the n mistakes that the model is surest of, the surest first."""

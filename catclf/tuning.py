@@ -19,7 +19,6 @@ from catclf import features as feature_maps
 from catclf import metrics
 from catclf.dataset import Dataset
 from catclf.datasets import load_dataset
-from catclf.duplicates import clusters
 from catclf.features import FeatureMap
 from catclf.features.patches import DICTIONARY
 from catclf.features.pixels import Pixels
@@ -162,7 +161,7 @@ def _worth_trying(m: int) -> list[str]:
 
 def _groups(dataset: Dataset) -> NDArray[np.int64]:
     """Number the groups: those of the data set, joined where they share a near-identical image."""
-    cluster = clusters(dataset.images)
+    cluster = dataset.clusters
     if not dataset.groups:
         return cluster
     _, group = np.unique(np.array(dataset.groups), return_inverse=True)

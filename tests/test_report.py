@@ -194,13 +194,14 @@ def test_a_model_file_may_say_anything_of_its_past(results, tmp_path, past):
     changed = replace(results[0], model=replace(results[0].model, provenance=past))
     text, found = written([changed], tmp_path / "report")
     assert "Model first" in Page(text).text
-    assert found["models"][0]["trained_on_these_images"] is False
+    assert found["models"][0]["trained_on_these_images"] == len(results[0].dataset)
 
 
 def test_training_images_are_told_of(results, tmp_path):
     text, found = written(results[:1], tmp_path / "report")
-    assert "the images that first was trained on" in text
-    assert found["models"][0]["trained_on_these_images"] is True
+    m = len(results[0].dataset)
+    assert f"first was trained on {m} of these {m} images, or on near-identical ones" in text
+    assert found["models"][0]["trained_on_these_images"] == m
 
 
 # report.json

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from catclf import __version__
-from catclf.cli import output
+from catclf.cli import data, output
 from catclf.cli.eval import evaluate
 from catclf.cli.lesson import lesson
 from catclf.cli.predict import predict
@@ -61,6 +61,7 @@ app.command()(predict)
 app.command("eval")(evaluate)
 app.command()(show)
 app.command()(lesson)
+app.add_typer(data.app, name="data")
 
 
 def _show_version(wanted: bool) -> None:

@@ -82,7 +82,8 @@ def evaluate(
     for result in results:
         if result.seen:
             which = "the model" if len(results) == 1 else result.name
-            output.note(f"these are the images that {which} was trained on", quiet)
+            found = f"{result.seen} of these {len(dataset)} images, or on near-identical ones"
+            output.note(f"{which} was trained on {found}", quiet)
     with output.reader_may_leave():
         if as_json:
             print(json.dumps(_as_json(results, errors)))

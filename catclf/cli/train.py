@@ -193,10 +193,14 @@ def _draw(curves: dict[str, list[tuple[int, float]]], model: Model, path: str) -
 def _read(
     sources: Sequence[str | None], cat_class: str | None, by_folder: bool, quiet: bool
 ) -> Dataset:
+    from catclf.checks import warnings
     from catclf.dataset import join
 
     parts = [output.read(source, "train", cat_class, quiet) for source in sources]
-    return join([part.grouped_by_folder() if by_folder else part for part in parts])
+    dataset = join([part.grouped_by_folder() if by_folder else part for part in parts])
+    for line in warnings(parts, dataset):
+        output.note(line, quiet)
+    return dataset
 
 
 def _train(

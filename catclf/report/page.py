@@ -84,8 +84,8 @@ def _headline(result: Result) -> Html:
         parts.append(
             tag(
                 "p",
-                f"These are the images that {result.name} was trained on: its figures say little "
-                "of how it will do on others.",
+                f"{result.name} was trained on {result.seen} of these {figures.n} images, or on "
+                "near-identical ones: these say little of how it will do on others.",
                 class_="notice",
             )
         )

@@ -1,0 +1,267 @@
+"""catclf data: look into data sets, check, convert and fetch them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from catclf.cli import output
+
+if TYPE_CHECKING:
+    from catclf.cards import Card
+    from catclf.checks import Finding
+    from catclf.dataset import Dataset
+
+CASES_SHOWN = 10
+NAMES_SHOWN = 4
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="An HDF5 file, a folder with a sub-folder per class, or the word drawn.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Part = Annotated[
+    Literal["train", "test"],
+    typer.Option("--split", help="Of an HDF5 file that has both, the one to use."),
+]
+
+app = typer.Typer(
+    help="Inspect, check, convert and fetch data sets.",
+    epilog="For example: catclf data check photos/train photos/test",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def info(
+    data: Data,
+    picture: Annotated[
+        str | None,
+        typer.Option("--picture", "-p", metavar="PNG", help="Write mean pictures and a sample."),
+    ] = None,
+    split: Part = "train",
+    cat_class: output.CatClass = None,
+    as_json: Json = False,
+    quiet: output.Quiet = False,
+) -> None:
+    """Show counts, sizes, digests and duplicates.
+
+    \b
+    catclf data info photos/train
+    catclf data info photos/train --picture sheet.png
+    """
+    from dataclasses import asdict
+
+    from catclf import cards
+
+    if picture is not None:
+        from catclf.canvas import check_target, save
+
+        check_target(picture)
+    dataset = output.read(data, split, cat_class, quiet)
+    card = cards.card(dataset, data)
+    if picture is not None:
+        save(cards.picture(dataset), picture)
+        output.note(f"wrote {picture}", quiet)
+    with output.reader_may_leave():
+        if as_json:
+            print(json.dumps(asdict(card)))
+        else:
+            _show_card(card)
+
+
+def _show_card(card: Card) -> None:
+    rows = []
+    for name, count in card.counts.items():
+        mean = ", ".join(f"{value:.0f}" for value in card.colours.get(name, ()))
+        rows.append((name, str(count), f"{count / card.images:.1%}", mean or "-"))
+    output.table([f"{card.images} images", "", "share", "mean R, G, B"], rows)
+    print()
+    print(f"the same pixels again: {card.copies}")
+    print(f"near-identical to an earlier one, mirrored or not: {card.near_copies}")
+    if card.sources:
+        print(f"different sources: {card.sources}")
+    if card.unreadable:
+        print(f"files that cannot be read: {card.unreadable}")
+    if card.originals:
+        least, middle, most = (f"{width} × {height}" for width, height in card.originals)
+        print(f"originals: {least} the smallest, {middle} the median, {most} the largest")
+    if card.size is not None:
+        print(f"bytes: {card.size:,}")
+    if card.file_sha256:
+        print(f"sha256 of the file: {card.file_sha256}")
+    print(f"sha256 of images and labels: {card.sha256}")
+
+
+@app.command()
+def check(
+    train: Annotated[
+        str, typer.Argument(metavar="TRAIN", help="An HDF5 file, a folder of classes, or drawn.")
+    ],
+    test: Annotated[
+        str | None, typer.Argument(metavar="[TEST]", help="Likewise; must share no image with it.")
+    ] = None,
+    cat_class: output.CatClass = None,
+    as_json: Json = False,
+    quiet: output.Quiet = False,
+) -> None:
+    """Look for what spoils a data set or two.
+
+    If images of TEST are in TRAIN, exit with 1. Also told: labels that contradict, duplicates,
+    images of one colour, enlarged ones, files that cannot be read, rare classes. Copies are found
+    if resized, recompressed or mirrored, too.
+
+    \b
+    catclf data check photos/train
+    catclf data check photos/train photos/test
+    """
+    from dataclasses import asdict
+
+    from catclf import checks
+
+    first = output.read(train, "train", cat_class, quiet)
+    second = None if test is None else output.read(test, "test", cat_class, quiet)
+    report = checks.check(first, second)
+    with output.reader_may_leave():
+        if as_json:
+            sizes = {"train": first.counts, **({"test": second.counts} if second else {})}
+            print(json.dumps({"counts": sizes, **asdict(report)}))
+        else:
+            _show_counts("train", first)
+            if second is not None:
+                _show_counts("test", second)
+            for finding in report.findings:
+                _show_finding(finding)
+            if not report.findings:
+                print("nothing found")
+    if report.leaked and second is not None:
+        output.error(f"images of TEST that are in TRAIN too: {report.leaked} of {len(second)}")
+        raise typer.Exit(1)
+
+
+def _show_counts(role: str, data: Dataset) -> None:
+    counts = ", ".join(
+        f"{output.printable(name)} {count} ({count / len(data):.1%})"
+        for name, count in data.counts.items()
+    )
+    print(f"{role}: {len(data)} images: {counts}")
+
+
+def _show_finding(finding: Finding) -> None:
+    print(f"\n{finding.title}: {len(finding.cases)}")
+    for case in finding.cases[:CASES_SHOWN]:
+        names = [output.printable(name) for name in case.images[:NAMES_SHOWN]]
+        if len(case.images) > NAMES_SHOWN:
+            names.append(f"{len(case.images) - NAMES_SHOWN} more")
+        print("  " + (" = " if case.exact else " ~ ").join(names))
+    if len(finding.cases) > CASES_SHOWN:
+        print(f"  and {len(finding.cases) - CASES_SHOWN} more; --json lists them all")
+
+
+@app.command()
+def convert(
+    source: Annotated[
+        str, typer.Argument(metavar="FROM", help="A folder of classes, or an HDF5 file.")
+    ],
+    out: Annotated[
+        str, typer.Argument(metavar="TO", help="The HDF5 file, or the folder, to write.")
+    ],
+    split: Part = "train",
+    cat_class: output.CatClass = None,
+    quiet: output.Quiet = False,
+) -> None:
+    """Turn a folder into an HDF5 file, or one into a folder.
+
+    The folder has a sub-folder per class; written, it holds PNG files named by row. Every image becomes 64 × 64. The HDF5 file has the course's layout, compressed; the keys begin
+    with train, or as --split says.
+
+    \b
+    catclf data convert photos/train train.h5
+    catclf data convert train.h5 photos/again
+    """
+    import os
+
+    from catclf import convert as converter
+
+    if os.path.isdir(source):
+        with output.progress_bar("converting", None, quiet) as advance:
+            moved = None if advance is None else lambda done, n: advance(done, "photos", n)
+            count, notes = converter.to_hdf5(
+                source, out, split=split, cat_class=cat_class, progress=moved
+            )
+        for line in notes:
+            output.note(line, quiet)
+    else:
+        if out.lower().endswith((".h5", ".hdf5")):
+            raise typer.BadParameter(f"{source} is no folder; so TO is a folder to write")
+        converter.check_folder(out)
+        dataset = output.read(source, split, cat_class, quiet)
+        if dataset.groups:
+            output.note("what the images belong with (source) is not kept in a folder", quiet)
+        count = len(dataset)
+        with output.progress_bar("writing", count, quiet) as advance:
+            moved = None if advance is None else lambda done, n: advance(done, "photos", n)
+            converter.to_folder(dataset, out, moved)
+    print(f"wrote {count} images to {output.printable(out)}")
+
+
+@app.command()
+def draw(
+    n: Annotated[int, typer.Argument(metavar="N", min=2, help="How many.")],
+    out: Annotated[str, typer.Argument(metavar="TO", help="The HDF5 file to write.")],
+    seed: Annotated[
+        int, typer.Option(help="Other seeds, other drawings; drawn trains on 0 and tests on 1.")
+    ] = 0,
+    quiet: output.Quiet = False,
+) -> None:
+    """Write drawings to an HDF5 file, half of them of cats.
+
+    \b
+    catclf data draw 2000 drawings.h5 --seed 2
+    """
+    from catclf import convert as converter
+
+    with output.progress_bar("drawing", n, quiet) as advance:
+        moved = None if advance is None else lambda done, n: advance(done, "drawings", n)
+        converter.draw_to_hdf5(n, out, seed, moved)
+    print(f"wrote {n} drawings to {output.printable(out)}")
+
+
+@app.command()
+def fetch(
+    what: Annotated[
+        Literal["course"], typer.Argument(metavar="course", help="The course's two files.")
+    ],
+    folder: Annotated[str, typer.Option(help="Where they go.")] = "datasets",
+    quiet: output.Quiet = False,
+) -> None:
+    """Download the course's images, 3.2 MB, and verify them.
+
+    The training and test files come by HTTPS from fixed addresses, the second if the first fails, and must have the
+    sha256 that is known. Run it again to go on with a download that broke off.
+
+    \b
+    catclf data fetch course
+    """
+    import os
+
+    from catclf import fetch as fetcher
+
+    for known in fetcher.COURSE:
+        with output.progress_bar(known.name, known.size, quiet, counted=False) as advance:
+
+            def moved(done: int, size: int) -> None:
+                if advance is not None:
+                    advance(done, f"{done / 1e6:.1f} of {size / 1e6:.1f} MB")
+
+            fetched = fetcher.fetch(
+                known, folder, progress=moved, tell=lambda line: output.note(line, quiet)
+            )
+        done = "fetched and verified" if fetched else "already there"
+        print(f"{output.printable(os.path.join(folder, known.name))}: {done}")
