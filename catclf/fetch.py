@@ -185,15 +185,12 @@ def https_opener(context: ssl.SSLContext | None = None) -> urllib.request.Opener
 
 def _check_present(known: Known, path: Path) -> None:
     """Raise DataError unless what is at `path` is the file already."""
-    if path.is_file():
-        with open(path, "rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == known.sha256:
-                return
-            file.seek(0)
-            pointer = file.read(len(POINTER)) == POINTER
-        found = "a Git LFS pointer" if pointer else "another file"
-    else:
-        found = "no file"
+    with open(path, "rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() == known.sha256:
+            return
+        file.seek(0)
+        pointer = file.read(len(POINTER)) == POINTER
+    found = "a Git LFS pointer" if pointer else "another file"
     raise DataError(f"{path}: {found} is there under this name; move it away, and fetch again")
 
 
@@ -207,19 +204,19 @@ def _from_mirror(
 ) -> bytes:
     """Download to `part`, from where an earlier attempt ended; give the bytes, verified."""
     here = part.stat().st_size if part.exists() else 0
-    for start in (here, 0):
-        try:
-            if start != known.size:
-                _download(url, known, part, start, opener, patience, progress)
-            data = part.read_bytes()
-            if hashlib.sha256(data).hexdigest() == known.sha256:
-                return data
+    start = here if here <= known.size else 0
+    try:
+        if start != known.size:
+            _download(url, known, part, start, opener, patience, progress)
+        data = part.read_bytes()
+        if hashlib.sha256(data).hexdigest() != known.sha256:
             raise _SpoiltError("it sent other bytes than expected (their sha256 is wrong)")
-        except _SpoiltError:
-            part.unlink(missing_ok=True)
-            if not start:
-                raise
-    raise AssertionError  # the loop ends by one of the above
+        return data
+    except _SpoiltError:
+        part.unlink(missing_ok=True)
+        if not start:
+            raise
+    return _from_mirror(url, known, part, opener, patience, progress)  # now from the first byte
 
 
 def _download(
@@ -274,7 +271,7 @@ def _answer(
     def work() -> None:
         with suppress(queue.Full):  # nobody listens any more
             try:
-                for item in _exchange(url, start, opener, patience.silence):
+                for item in _exchange(url, start, opener, 2 * patience.silence):
                     box.put(item, timeout=patience.silence)
                 box.put(None, timeout=patience.silence)
             except queue.Full:

@@ -178,8 +178,9 @@ def convert(
 ) -> None:
     """Turn a folder into an HDF5 file, or one into a folder.
 
-    The folder has a sub-folder per class; written, it holds PNG files named by row. Every image becomes 64 × 64. The HDF5 file has the course's layout, compressed; the keys begin
-    with train, or as --split says.
+    The folder has a sub-folder per class; written, it holds PNG files named by row. Every image
+    becomes 64 × 64. The HDF5 file has the course's layout, compressed; the keys begin with train,
+    or as --split says.
 
     \b
     catclf data convert photos/train train.h5
@@ -243,8 +244,8 @@ def fetch(
 ) -> None:
     """Download the course's images, 3.2 MB, and verify them.
 
-    The training and test files come by HTTPS from fixed addresses, the second if the first fails, and must have the
-    sha256 that is known. Run it again to go on with a download that broke off.
+    The training and test files come by HTTPS from fixed addresses, the second if the first fails,
+    and must have the sha256 that is known. Run it again to go on with a download that broke off.
 
     \b
     catclf data fetch course
