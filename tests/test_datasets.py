@@ -178,7 +178,7 @@ def test_the_drawn_set_is_the_default_and_its_splits_differ(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     train, test = load_dataset(), load_dataset(split="test")
     assert train.name == test.name == "drawn"
-    assert "curl" in train.notes[0]
+    assert "catclf data fetch course" in train.notes[0]
     assert COURSE_FILE["test"] in test.notes[0]
     assert load_dataset("drawn").notes == ()
     assert load_dataset("drawn").sha256 == train.sha256 != test.sha256

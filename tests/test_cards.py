@@ -1,0 +1,170 @@
+"""The data card's figures, and the contact sheet."""
+
+import hashlib
+import json
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from catclf import cards, load_dataset
+from catclf.cards import card, mean_pictures, picture, sample
+from catclf.dataset import CLASSES, Dataset
+from catclf.drawings import draw
+from catclf.sheets import COLUMNS, GAP, HEADING, LINES, MARGIN, ROW, SIDE, SIZE, Section, sheet
+
+
+def test_the_card_of_a_folder(class_folder):
+    paths = sorted(class_folder.rglob("*.png"))
+    for path, size in zip(paths, [(10, 20), (300, 200), (100, 65)], strict=False):
+        with Image.open(path) as image:
+            changed = image.resize(size)
+        changed.save(path)
+    copied = class_folder / "dogs" / "copy.png"
+    copied.write_bytes(paths[-1].read_bytes())
+    with Image.open(paths[-2]) as image:
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(class_folder / "dogs" / "turned.png")
+    (class_folder / "dogs" / "bad.png").write_bytes(b"\x89PNG")
+    data = load_dataset(class_folder)
+    found = card(data, class_folder)
+    assert (found.name, found.images, found.counts) == ("photos", 14, {"non-cat": 8, "cat": 6})
+    assert (found.copies, found.near_copies, found.unreadable) == (1, 1, 1)
+    assert found.originals == ((10, 20), (64, 64), (300, 200))
+    assert found.size == sum(p.stat().st_size for p in class_folder.rglob("*.png")) - 4
+    assert (found.file_sha256, found.sources) == (None, 0)
+    assert found.sha256 == data.sha256
+
+
+def test_the_card_of_a_file(tmp_path):
+    path = tmp_path / "a.h5"
+    images, labels = draw(6, 2)
+    with h5py.File(path, "w") as file:
+        file["train_set_x"], file["train_set_y"] = images, labels
+        file["source"] = np.array([b"a", b"b", b"a", b"a", b"c", b"c"])
+    found = card(load_dataset(path), path)
+    assert found.file_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (found.size, found.sources, found.originals) == (path.stat().st_size, 3, None)
+    for y, name in enumerate(CLASSES):
+        mean = images[labels == y].astype(float).mean(axis=(0, 1, 2))
+        np.testing.assert_allclose(found.colours[name], mean, atol=0.051)
+
+
+def test_the_card_of_drawings(drawn):
+    found = card(drawn, "drawn")
+    assert (found.size, found.file_sha256, found.originals, found.sources) == (None, None, None, 0)
+
+
+def test_mean_pictures_are_means(drawn, monkeypatch):
+    means = mean_pictures(drawn)
+    for y, name in enumerate(CLASSES):
+        expected = drawn.images[drawn.Y[0] == y].astype(float).mean(axis=0)
+        np.testing.assert_allclose(means[name], expected, atol=1e-9)
+    none = Dataset(drawn.images[:2], np.ones((1, 2), int), CLASSES, "d")
+    assert list(mean_pictures(none)) == ["cat"]
+
+
+def test_a_sample_is_spread_evenly_and_the_same_each_time():
+    y = np.random.default_rng(3).integers(0, 2, 1000)
+    data = Dataset(np.zeros((1000, 64, 64, 3), np.uint8), y[None], CLASSES, "d")
+    rows = sample(data, 1, 31)
+    cats = np.flatnonzero(y == 1)
+    where = np.searchsorted(cats, rows)
+    np.testing.assert_array_equal(cats[where], rows)
+    edges = np.linspace(0, len(cats), 32)
+    assert ((np.floor(edges[:-1]) <= where) & (where < edges[1:])).all()
+    assert len(set(where)) == 31
+    np.testing.assert_array_equal(sample(data, 1, 31), rows)
+    assert (sample(data, 1, 31, seed=1) != rows).any()
+    np.testing.assert_array_equal(sample(data, 1, 1000), cats)
+
+
+def tile(image, section_top, k):
+    """The pixels of the k-th tile of a section, at their own size."""
+    x = MARGIN + k % COLUMNS * (SIDE + GAP)
+    y = section_top + HEADING + k // COLUMNS * ROW
+    return np.asarray(image)[y : y + SIDE : 2, x : x + SIDE : 2]
+
+
+def test_the_sheet_shows_the_pixels_where_they_belong(drawn):
+    image = picture(drawn)
+    per_class = 30  # all of them; and their mean comes first
+    tops = {1: HEADING, 0: HEADING + HEADING + 4 * ROW}
+    for y, top in tops.items():
+        rows = np.flatnonzero(drawn.Y[0] == y)
+        assert len(rows) == per_class
+        mean = np.rint(drawn.images[rows].mean(axis=0))
+        np.testing.assert_array_equal(tile(image, top, 0), mean)
+        for k, row in enumerate(rows):
+            np.testing.assert_array_equal(tile(image, top, k + 1), drawn.images[row])
+
+
+@pytest.mark.parametrize(
+    "caption",
+    ["", "a.png", "W" * 5000, "a_long_name of-several.words.png", "猫\x1b[31m", "a" * 128],
+)
+def test_captions_stay_below_their_image(caption):
+    image = np.zeros((64, 64, 3), np.uint8)
+    drawing = np.asarray(sheet("t", [Section("h", [image, image], [caption, ""])]))
+    top = HEADING + HEADING + SIDE
+    ink = np.argwhere((drawing < 200).any(axis=2)[top:])
+    if caption:
+        assert ink[:, 1].min() >= MARGIN - 1
+        assert ink[:, 1].max() <= MARGIN + SIDE
+        assert ink[:, 0].max() <= LINES * (SIZE + 5)
+    else:
+        assert len(ink) == 0
+
+
+def test_long_titles_are_shortened():
+    drawing = np.asarray(sheet("W" * 100_000, [Section("i" * 100_000, [], [])]))
+    ink = np.argwhere((drawing < 200).any(axis=2))
+    assert ink[:, 1].max() <= drawing.shape[1] - MARGIN
+
+
+def test_a_class_without_images_is_left_out(drawn):
+    cats = Dataset(drawn.images[:2], np.ones((1, 2), int), CLASSES, "d")
+    assert picture(cats).height < picture(drawn).height / 2
+
+
+# The command
+
+
+def test_info_prints_the_card_of_the_course(catclf, shared):
+    path = shared / "datasets" / "course" / "train_catvnoncat.h5"
+    out = catclf("data", "info", path).stdout
+    for line in (
+        " non-cat      137   65.6%   109, 108, 88",
+        " cat           72   34.4%   116, 106, 95",
+        "the same pixels again: 0",
+        "near-identical to an earlier one, mirrored or not: 0",
+        "bytes: 2,572,022",
+        "sha256 of the file: fbe56ab67c3ae28d564e3a644189117976d6b31af0a3ce9bb17dbf22908af242",
+    ):
+        assert line in out
+    found = json.loads(catclf("data", "info", path, "--json").stdout)
+    assert found["counts"] == {"non-cat": 137, "cat": 72}
+    assert found["size"] == 2_572_022
+    assert set(found) == set(cards.Card.__dataclass_fields__)
+
+
+def test_info_writes_a_picture_and_replaces_nothing_else(catclf, class_folder, tmp_path):
+    (class_folder / "dogs" / "bad.png").write_bytes(b"\x89PNG")
+    done = catclf("data", "info", class_folder, "--picture", "sheet.png")
+    assert done.stderr.endswith("wrote sheet.png\n")
+    assert "originals: 64 × 64 the smallest" in done.stdout
+    assert "files that cannot be read: 1\n" in done.stdout
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert (image.format, image.width) == ("PNG", 1156)
+    (tmp_path / "mine").write_text("x")
+    done = catclf("data", "info", class_folder, "--picture", "mine", code=3)
+    assert (done.stdout, (tmp_path / "mine").read_text()) == ("", "x")
+
+
+def test_info_of_a_file_with_sources_and_one_class(catclf, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["test_set_x"], file["test_set_y"] = draw(2, 2)[0], [1, 1]
+        file["source"] = np.array([b"a", b"b"])
+    out = catclf("data", "info", "a.h5", env={"COLUMNS": "40"}).stdout
+    assert "different sources: 2\n" in out
+    assert " -" in out

@@ -1,0 +1,319 @@
+"""Leaks, duplicates, contradicting labels and poor images are found, and nothing else."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catclf import checks, duplicates, load_dataset, load_model, train
+from catclf.checks import check, pictures, warnings
+from catclf.dataset import CLASSES, Dataset, join
+from catclf.drawings import draw
+from catclf.duplicates import fingerprints, known
+from catclf.features.conv import shipped
+from catclf.pipeline import trained_on
+
+
+def dataset(images, labels=None, **fields):
+    labels = np.arange(len(images)) % 2 if labels is None else np.array(labels)
+    return Dataset(np.asarray(images), labels.astype(np.int64)[None], CLASSES, "d", **fields)
+
+
+def recompressed(image, quality=75):
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
+
+
+def resized(image, side):
+    there = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
+    return np.asarray(there.resize((64, 64), Image.Resampling.BICUBIC))
+
+
+COPIES = {
+    "exact": lambda image: image,
+    "mirrored": lambda image: image[:, ::-1],
+    "recompressed": recompressed,
+    "enlarged and shrunk": lambda image: resized(image, 150),
+    "mirrored and recompressed": lambda image: recompressed(image[:, ::-1]),
+}
+
+
+@pytest.fixture(scope="module")
+def drawings():
+    return draw(40, seed=21)
+
+
+def found(report):
+    return {f.kind: [(c.images, c.exact) for c in f.cases] for f in report.findings}
+
+
+def test_nothing_is_found_in_good_data(drawings):
+    images, labels = drawings
+    report = check(dataset(images[:20], labels[:20]), dataset(images[20:], labels[20:]))
+    assert report.findings == []
+    assert report.leaked == 0
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_copy_in_the_test_set_is_a_leak(drawings, copy):
+    images, labels = drawings
+    test = images[20:].copy()
+    test[3] = COPIES[copy](images[7])
+    test_labels = labels[20:].copy()
+    test_labels[3] = labels[7]
+    report = check(dataset(images[:20], labels[:20]), dataset(test, test_labels))
+    assert found(report) == {"leak": [(("train[7]", "test[3]"), copy == "exact")]}
+    assert report.leaked == 1
+
+
+def test_copies_inside_a_set_are_told_apart_from_leaks(drawings):
+    images, labels = drawings
+    rows = [0, 1, 2, 0, 0, 3, 3, 5]
+    more = images[rows].copy()
+    more[6] = recompressed(more[6])
+    report = check(dataset(more, labels[rows]))
+    assert found(report) == {
+        "exact": [(("train[0]", "train[3]", "train[4]"), True)],
+        "near": [(("train[5]", "train[6]"), False)],
+    }
+    both = check(dataset(images[10:30], labels[10:30]), dataset(more, labels[rows]))
+    assert set(found(both)) == {"exact", "near"}
+    assert both.leaked == 0
+    assert found(both)["exact"] == [(("test[0]", "test[3]", "test[4]"), True)]
+    twice = check(dataset(images[:3], labels[:3]), dataset(more, labels[rows]))
+    assert twice.leaked == 5
+    assert len(found(twice)["leak"]) == 3
+
+
+def test_labels_that_contradict_are_told_inside_and_across(drawings):
+    images, labels = drawings
+    wrong = labels.copy()
+    wrong[4] = 1 - wrong[4]
+    rows = [4, 8, 9, 8]
+    report = check(dataset(images, wrong), dataset(images[rows], [labels[4], 0, labels[9], 1]))
+    words = [name for names, _ in found(report)["conflict"] for name in names]
+    kinds = {"train[4]": wrong[4], "test[0]": labels[4], "train[8]": wrong[8]}
+    assert words == [
+        *(f"{name} ({CLASSES[kinds[name]]})" for name in ("train[4]", "test[0]")),
+        f"train[8] ({CLASSES[wrong[8]]})",
+        "test[1] (non-cat)",
+        "test[3] (cat)",
+    ]
+
+
+def test_images_of_one_colour_are_told_and_copies_of_them_found(drawings):
+    images, labels = drawings
+    images = images[:8].copy()
+    images[2] = images[5] = (10, 200, 30)
+    images[3] = np.random.default_rng(0).integers(100, 100 + checks.PLAIN, (64, 64, 3))
+    images[4, 0, 0] = images[4, 0, 1] ^ 128  # one pixel differs: not of one colour
+    report = check(dataset(images, labels[:8] * 0 + [0, 1, 0, 1, 0, 0, 1, 1]))
+    assert found(report) == {
+        "exact": [(("train[2]", "train[5]"), True)],
+        "plain": [((f"train[{i}]",), True) for i in (2, 3, 5)],
+    }
+
+
+def test_small_originals_and_unreadable_files_are_told(class_folder):
+    small = sorted((class_folder / "dogs").iterdir())[:2]
+    for path, size in zip(small, [(63, 200), (64, 64)], strict=True):
+        with Image.open(path) as image:
+            large = image.resize(size)
+        large.save(path)
+    bad = class_folder / "dogs" / "bad.jpg"
+    bad.write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    report = found(check(load_dataset(class_folder)))
+    assert report["tiny"] == [((f"{small[0]} (63 × 200)",), True)]
+    assert len(report["unreadable"]) == 1
+    assert report["unreadable"][0][0][0].startswith(f"{bad}: ")
+
+
+def test_rare_classes_are_told(drawings):
+    images, _ = drawings
+    none = check(dataset(images[:20], [0] * 20))
+    assert found(none) == {"rare": [(("train: cat, 0 of 20 images",), True)]}
+    few = check(dataset(images[:20], [0] + [1] * 19))
+    assert found(few) == {"rare": [(("train: non-cat, 1 of 20 images",), True)]}
+    assert check(dataset(images[:20], [0] * 2 + [1] * 18)).findings == []
+
+
+def test_exact_copies_are_numbered_as_by_comparing_all(drawings):
+    rng = np.random.default_rng(5)
+    images = drawings[0][rng.integers(0, 6, 30)].copy()
+    images[::4, 3, 5, 1] ^= 1  # as good as the same, but not to the pixel
+    exact, near = pictures(images[:11], images[11:])
+    equal = [[bool((a == b).all()) for a in images] for b in images]
+    np.testing.assert_array_equal(exact, [row.index(True) for row in equal])
+    assert (near <= exact).all()
+    assert len(set(near)) == len({image.tobytes() for image in images & 0xFE})
+
+
+def test_many_copies_of_one_picture_are_one_cluster(drawings, monkeypatch):
+    monkeypatch.setattr(duplicates, "BLOCK", 7)
+    images = drawings[0]
+    rows = np.random.default_rng(1).integers(0, 9, 60)
+    first = [int(np.flatnonzero(rows == row)[0]) for row in rows]
+    np.testing.assert_array_equal(duplicates.clusters(images[rows][:31], images[rows][31:]), first)
+
+
+# Fingerprints
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_model_knows_its_images_again(drawings, copy):
+    images = drawings[0]
+    copies = np.stack([COPIES[copy](image) for image in images])
+    recall = known(fingerprints(copies), fingerprints(images)).mean()
+    assert recall == 1 if copy in ("exact", "mirrored") else recall > 0.9
+
+
+def test_other_drawings_are_not_known():
+    seen = fingerprints(draw(600, 0)[0])
+    others = fingerprints(draw(600, 1)[0])
+    assert len(set(seen)) == 600
+    assert not known(others, seen).any()
+
+
+def test_distance_is_counted_in_bits():
+    seen = np.array([0xF0F0_0000_1234_0001], np.uint64)
+    for bits, near in ((0, True), (0b111, True), (1 << 63 | 0b11, True), (0b1111, False)):
+        assert known(seen ^ np.uint64(bits), seen).tolist() == [near]
+
+
+def test_no_image_of_one_colour_is_known():
+    plain = np.full((2, 64, 64, 3), 77, np.uint8)
+    assert fingerprints(plain).tolist() == [0, 0]
+    assert not known(fingerprints(plain), fingerprints(plain)).any()
+    assert fingerprints(plain[:0]).shape == (0,)
+    assert known(fingerprints(plain[:0]), fingerprints(plain)).shape == (0,)
+
+
+def test_a_symmetric_picture_gives_no_bit_by_chance(drawings):
+    half = drawings[0][:, :, :32]
+    images = np.concatenate([half, half[:, :, ::-1]], axis=2)
+    np.testing.assert_array_equal(fingerprints(images), fingerprints(images[:, :, ::-1]))
+
+
+def test_blocks_make_no_difference(drawings, monkeypatch):
+    images = drawings[0]
+    whole = fingerprints(images)
+    monkeypatch.setattr(duplicates, "BLOCK", 7)
+    np.testing.assert_array_equal(fingerprints(images), whole)
+    assert known(whole, whole[::-1]).all()
+    assert known(whole[:20], whole[15:]).tolist() == [False] * 15 + [True] * 5
+
+
+def test_no_photo_of_the_course_is_taken_for_one_of_30_000_others(shared):
+    model = load_model(shipped("photos.npz"))
+    assert len(model.seen) == 30_305  # 30,331 photos, of which 26 are near-copies of others
+    for name, m in (("train", 209), ("test", 50)):
+        course = load_dataset(shared / "datasets" / "course" / f"{name}_catvnoncat.h5")
+        assert (trained_on(model, course), len(course)) == (0, m)
+    photos = load_dataset(shared / "photos")
+    assert trained_on(model, photos) == len(photos) == 213
+    again = np.stack([recompressed(image) for image in photos.images])
+    assert known(fingerprints(again), model.seen).mean() > 0.97
+    assert known(fingerprints(again[:, :, ::-1]), model.seen).mean() > 0.97
+
+
+def test_training_remembers_the_images(drawings):
+    images, labels = drawings
+    model = train(dataset(images[:30], labels[:30]), iterations=5, cv=0)
+    assert (model.seen[:-1] < model.seen[1:]).all()
+    assert trained_on(model, dataset(images[20:], labels[20:])) == 10
+
+
+# What train says
+
+
+def test_train_is_told_of_contradictions_and_overlaps(drawings):
+    images, labels = drawings
+    one, two = dataset(images[:20], labels[:20]), dataset(images[15:], labels[15:])
+    whole = join([one, two])
+    assert list(warnings([one, two], whole)) == [
+        "several DATA overlap: images that an earlier one has already: 5"
+    ]
+    assert list(warnings([one], one)) == []
+    other = dataset(images[:3], 1 - labels[:3])
+    lines = list(warnings([one, other], join([one, other])))
+    assert lines[0] == (
+        "one picture with both labels: d[0] and d[0], and 2 more such; catclf data check lists them"
+    )
+
+
+# The command
+
+
+@pytest.fixture
+def course(shared):
+    folder = shared / "datasets" / "course"
+    return folder / "train_catvnoncat.h5", folder / "test_catvnoncat.h5"
+
+
+def test_the_photo_that_both_course_files_hold_comes_up(catclf, course):
+    done = catclf("data", "check", *course, code=1)
+    assert done.stdout.splitlines() == [
+        "train: 209 images: non-cat 137 (65.6%), cat 72 (34.4%)",
+        "test: 50 images: non-cat 17 (34.0%), cat 33 (66.0%)",
+        "",
+        "images of TEST that are in TRAIN too: 1",
+        "  train[146] = test[17]",
+    ]
+    assert done.stderr == "error: images of TEST that are in TRAIN too: 1 of 50\n"
+    assert catclf("data", "check", course[0]).stdout.splitlines()[1:] == ["nothing found"]
+
+
+def test_eval_says_how_many_it_was_trained_on(catclf, course):
+    catclf("train", course[0], "--iterations", 5, "--cv", 0)
+    done = catclf("eval", course[1])
+    told = "the model was trained on {} of these {} images, or on near-identical ones\n"
+    assert told.format(1, 50) in done.stderr
+    assert told.format(209, 209) in catclf("eval", course[0]).stderr
+    assert "trained on" not in catclf("eval", "drawn").stderr
+    assert catclf("eval", course[1], "--quiet").stderr == ""
+
+
+def test_check_as_json(catclf, course):
+    found = json.loads(catclf("data", "check", *course, "--json", code=1).stdout)
+    assert found == {
+        "counts": {"train": {"non-cat": 137, "cat": 72}, "test": {"non-cat": 17, "cat": 33}},
+        "findings": [
+            {
+                "kind": "leak",
+                "title": "images of TEST that are in TRAIN too",
+                "cases": [{"images": ["train[146]", "test[17]"], "exact": True}],
+            }
+        ],
+        "leaked": 1,
+    }
+
+
+def test_long_lists_are_cut_and_hostile_names_escaped(catclf, class_folder):
+    first = next((class_folder / "Cats").iterdir()).read_bytes()
+    for i in range(30):
+        (class_folder / "Cats" / f"\x1b[31m\n{i:02}.png").write_bytes(first)
+    out = catclf("data", "check", class_folder).stdout
+    assert "\x1b" not in out
+    assert "= 27 more" in out
+    assert "\\x1b[31m\\n00.png = " in out
+    names = json.loads(catclf("data", "check", class_folder, "--json").stdout)["findings"]
+    assert len(names[0]["cases"][0]["images"]) == 31
+    for i in range(30):
+        (class_folder / "dogs" / f"bad{i}.jpg").write_bytes(b"\xff\xd8\xff")
+    out = catclf("data", "check", class_folder, code=0).stdout
+    assert "files that cannot be read: 30\n" in out
+    assert out.endswith("  and 20 more; --json lists them all\n")
+
+
+def test_train_warns_in_a_line(catclf, class_folder, course):
+    first = next((class_folder / "Cats").iterdir()).read_bytes()
+    (class_folder / "dogs" / "cat.png").write_bytes(first)
+    quick = ("--iterations", 5, "--cv", 0)
+    done = catclf("train", class_folder, class_folder, *quick)
+    assert "one picture with both labels: " in done.stderr
+    assert "several DATA overlap: images that an earlier one has already: 13\n" in done.stderr
+    assert catclf("train", class_folder, *quick, "--quiet").stderr == ""
+    assert catclf("train", course[0], *quick, "--out", "m").stderr == ""
