@@ -3,8 +3,10 @@
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -243,3 +245,73 @@ def test_of_a_file_with_both_sets_the_one_named_is_written(catclf, tmp_path):
     assert "wrote 3" in catclf("data", "convert", "both.h5", "a").stdout
     assert "wrote 2" in catclf("data", "convert", "both.h5", "b", "--split", "test").stdout
     assert convert.SPLIT_NAMES
+
+
+# What HDF5 itself must not be exposed to
+
+
+def test_ctrl_c_while_drawing_leaves_nothing(tmp_path):
+    command = [sys.executable, "-m", "catclf", "data", "draw", "100000", "out.h5"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not any(path.stat().st_size > 2**20 for path in tmp_path.iterdir()):
+        time.sleep(0.05)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == "error: interrupted\n"
+    assert process.returncode == 130
+    assert os.listdir(tmp_path) == []
+
+
+class FullDisk(hdf5._Disk):
+    """A disk that is full after so many bytes."""
+
+    left = 20_000
+
+    def write(self, data):
+        self.left -= len(data)
+        if self.left < 0:
+            self.problem = OSError(28, "No space left on device")
+        return super().write(data)
+
+
+def test_a_disk_that_fills_up_ends_the_work_early(tmp_path, monkeypatch):
+    monkeypatch.setattr(hdf5, "_Disk", FullDisk)
+    monkeypatch.setattr(hdf5, "BLOCK", 4)
+    taken = []
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    examples = ((image, len(taken) % 2) for i in range(10_000) if not taken.append(i))
+    with pytest.raises(OutputError, match="No space left"):
+        hdf5.write_hdf5(tmp_path / "a.h5", examples)
+    assert len(taken) < 10_000
+    assert os.listdir(tmp_path) == []
+
+
+def test_whatever_goes_wrong_in_the_thread_is_raised(tmp_path, monkeypatch):
+    def write_blocks(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(hdf5, "_write_blocks", write_blocks)
+    with pytest.raises(MemoryError):
+        draw_to_hdf5(600, tmp_path / "a.h5")
+    assert os.listdir(tmp_path) == []
+
+
+def test_ctrl_c_in_the_last_moment_waits_for_it(tmp_path, monkeypatch):
+    take, interrupts = hdf5._Writer.take, [KeyboardInterrupt, KeyboardInterrupt]
+
+    def interrupted(self, block):
+        if not block and interrupts:
+            raise interrupts.pop()
+        take(self, block)
+
+    monkeypatch.setattr(hdf5._Writer, "take", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        draw_to_hdf5(4, tmp_path / "a.h5")
+    assert interrupts == []
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_system_without_sync_will_do(drawn, tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "sync")
+    to_folder(drawn, tmp_path / "f")
+    assert len(load_dataset(tmp_path / "f")) == 60
