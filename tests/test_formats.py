@@ -127,3 +127,15 @@ def test_json_of_eval_and_report(catclf: Run, tmp_path: Path) -> None:
     assert set(found) == curves
     for points in found.values():
         assert set(points) <= cells
+
+
+def test_json_of_data(catclf: Run) -> None:
+    found = json.loads(catclf("data", "info", "drawn", "--json").stdout)
+    assert set(found) == tables(section("### `data info --json`"))[0]
+    text = section("### `data check --json`")
+    catclf("data", "draw", 9, "a.h5")
+    found = json.loads(catclf("data", "check", "a.h5", "a.h5", "--json", code=1).stdout)
+    assert set(found) == tables(text)[0]
+    cells = set(re.findall(r"`(\w+)`", text))
+    assert set(found["findings"][0]) | set(found["findings"][0]["cases"][0]) <= cells
+    assert set(found["counts"]) <= cells
