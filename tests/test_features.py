@@ -402,7 +402,7 @@ def test_a_model_saves_no_network_and_refuses_another(data, tmp_path, small, mon
     path = tmp_path / "m.npz"
     catclf.train(data, features="conv", iterations=3, cv=0).save(path)
     with np.load(path) as npz:
-        assert set(npz) == {"w", "b", "costs", "meta"}
+        assert set(npz) == {"w", "b", "costs", "seen", "meta"}
         assert npz["w"].shape == (3, 1)
     load_model(path)
     shipped = conv.shipped("")

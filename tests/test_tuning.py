@@ -160,7 +160,7 @@ def test_groups_that_share_a_picture_are_joined(given_lists):
     images = np.zeros((len(groups), 64, 64, 3), dtype=np.uint8)
     data = dataset(images, np.zeros(len(groups), int), groups=tuple(f"g{g}" for g in groups))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning, "clusters", lambda images: first)
+        patch.setattr(Dataset, "clusters", property(lambda data: first))
         found = tuning._groups(data)
     expected = connected(cluster, groups)
     np.testing.assert_array_equal(found[:, None] == found, expected[:, None] == expected)
