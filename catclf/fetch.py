@@ -143,10 +143,10 @@ def fetch(
     part = path.with_name(path.name + ".part")
     reasons = []
     try:
-        files.check_writable(path)
-        if path.exists():
+        if path.is_file():
             _check_present(known, path)
             return False
+        files.check_writable(path)
         for k, mirror in enumerate(mirrors):
             try:
                 data = _from_mirror(

@@ -175,13 +175,13 @@ class _Writer(Thread):
                 return
 
     def finish(self) -> None:
-        """Wait for the last block, which takes a moment; Ctrl-C is raised after that."""
-        interrupted: KeyboardInterrupt | None = None
+        """Wait for the last block, which takes a moment; Ctrl-C and the like are raised then."""
+        interrupted: BaseException | None = None
         while not self.done.is_set():
             try:
                 self.take([])
                 self.done.wait()
-            except KeyboardInterrupt as error:
+            except BaseException as error:
                 interrupted = error
         if interrupted is not None:
             raise interrupted

@@ -250,15 +250,19 @@ def test_of_a_file_with_both_sets_the_one_named_is_written(catclf, tmp_path):
 # What HDF5 itself must not be exposed to
 
 
-def test_ctrl_c_while_drawing_leaves_nothing(tmp_path):
+@pytest.mark.parametrize(
+    ("sent", "told", "code"),
+    [(signal.SIGINT, "error: interrupted\n", 130), (signal.SIGTERM, "error: terminated\n", 143)],
+)
+def test_being_told_to_stop_while_drawing_leaves_nothing(tmp_path, sent, told, code):
     command = [sys.executable, "-m", "catclf", "data", "draw", "100000", "out.h5"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     while not any(path.stat().st_size > 2**20 for path in tmp_path.iterdir()):
         time.sleep(0.05)
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60)[1] == "error: interrupted\n"
-    assert process.returncode == 130
+    process.send_signal(sent)
+    assert process.communicate(timeout=60)[1] == told
+    assert process.returncode == code
     assert os.listdir(tmp_path) == []
 
 
