@@ -566,6 +566,7 @@ def test_a_closed_folder_is_one_line() -> None:
     above = [Path(sys.prefix), *Path(sys.prefix).parents]
     if os.geteuid() == 0 and not all(path.stat().st_mode & 0o001 for path in above):
         pytest.skip(f"{sys.prefix} is closed to the user that the command is to run as")
+
     def train(name: str) -> str:
         command = [sys.executable, "-c", NOBODY, *TRAIN, name]
         done = subprocess.run(
