@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from catclf import files, hdf5
+from catclf import files, hdf5_write
 from catclf.dataset import Dataset, Progress, Split
 from catclf.errors import DataError, OutputError
 from catclf.folders import SPLIT_NAMES, ClassFolders
@@ -45,9 +45,9 @@ def to_hdf5(
     OutputError
         If the file cannot be written, or what is there is no HDF5 file.
     """
-    hdf5.check_target(out)
+    hdf5_write.check_target(out)
     found = ClassFolders(Path(folder), split, cat_class)
-    count = hdf5.write_hdf5(out, ((p.image, p.y) for p in found.photos(progress)), split)
+    count = hdf5_write.write_hdf5(out, ((p.image, p.y) for p in found.photos(progress)), split)
     return count, found.notes()
 
 
@@ -63,7 +63,7 @@ def draw_to_hdf5(
     """
     from catclf.drawings import drawings
 
-    hdf5.write_hdf5(out, _counted(drawings(n, seed), n, progress))
+    hdf5_write.write_hdf5(out, _counted(drawings(n, seed), n, progress))
 
 
 def to_folder(

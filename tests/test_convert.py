@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catclf import convert, hdf5, load_dataset
+from catclf import convert, hdf5_write, load_dataset
 from catclf.convert import draw_to_hdf5, to_folder, to_hdf5
 from catclf.dataset import Dataset
 from catclf.drawings import draw
@@ -32,7 +32,7 @@ def mixed(class_folder):
 
 @pytest.mark.parametrize("block", [1, 5, 13, 256])
 def test_the_file_holds_what_the_folder_does(mixed, tmp_path, monkeypatch, block):
-    monkeypatch.setattr(hdf5, "BLOCK", block)
+    monkeypatch.setattr(hdf5_write, "BLOCK", block)
     seen = []
     out = tmp_path / "new" / "out.h5"
     count, notes = to_hdf5(mixed, out, progress=lambda i, n: seen.append((i, n)))
@@ -173,7 +173,7 @@ def test_a_folder_without_images_gives_no_file(tmp_path):
 
 @pytest.mark.parametrize("problem", [KeyboardInterrupt, OSError(28, "No space left on device")])
 def test_half_a_file_is_never_seen(mixed, tmp_path, monkeypatch, problem):
-    monkeypatch.setattr(hdf5, "BLOCK", 4)
+    monkeypatch.setattr(hdf5_write, "BLOCK", 4)
     out = tmp_path / "out.h5"
     draw_to_hdf5(4, out)
     old = out.read_bytes()
@@ -266,7 +266,7 @@ def test_being_told_to_stop_while_drawing_leaves_nothing(tmp_path, sent, told, c
     assert os.listdir(tmp_path) == []
 
 
-class FullDisk(hdf5._Disk):
+class FullDisk(hdf5_write._Disk):
     """A disk that is full after so many bytes."""
 
     left = 20_000
@@ -279,13 +279,13 @@ class FullDisk(hdf5._Disk):
 
 
 def test_a_disk_that_fills_up_ends_the_work_early(tmp_path, monkeypatch):
-    monkeypatch.setattr(hdf5, "_Disk", FullDisk)
-    monkeypatch.setattr(hdf5, "BLOCK", 4)
+    monkeypatch.setattr(hdf5_write, "_Disk", FullDisk)
+    monkeypatch.setattr(hdf5_write, "BLOCK", 4)
     taken = []
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     examples = ((image, len(taken) % 2) for i in range(10_000) if not taken.append(i))
     with pytest.raises(OutputError, match="No space left"):
-        hdf5.write_hdf5(tmp_path / "a.h5", examples)
+        hdf5_write.write_hdf5(tmp_path / "a.h5", examples)
     assert len(taken) < 10_000
     assert os.listdir(tmp_path) == []
 
@@ -294,21 +294,21 @@ def test_whatever_goes_wrong_in_the_thread_is_raised(tmp_path, monkeypatch):
     def write_blocks(*_):
         raise MemoryError
 
-    monkeypatch.setattr(hdf5, "_write_blocks", write_blocks)
+    monkeypatch.setattr(hdf5_write, "_write_blocks", write_blocks)
     with pytest.raises(MemoryError):
         draw_to_hdf5(600, tmp_path / "a.h5")
     assert os.listdir(tmp_path) == []
 
 
 def test_ctrl_c_in_the_last_moment_waits_for_it(tmp_path, monkeypatch):
-    take, interrupts = hdf5._Writer.take, [KeyboardInterrupt, KeyboardInterrupt]
+    take, interrupts = hdf5_write._Writer.take, [KeyboardInterrupt, KeyboardInterrupt]
 
     def interrupted(self, block):
         if not block and interrupts:
             raise interrupts.pop()
         take(self, block)
 
-    monkeypatch.setattr(hdf5._Writer, "take", interrupted)
+    monkeypatch.setattr(hdf5_write._Writer, "take", interrupted)
     with pytest.raises(KeyboardInterrupt):
         draw_to_hdf5(4, tmp_path / "a.h5")
     assert interrupts == []

@@ -1,0 +1,192 @@
+"""Images → HDF5 files of the course's layout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from io import FileIO
+from itertools import chain, islice
+from queue import Full, Queue
+from threading import Event, Thread
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf import files
+from catclf.dataset import CLASSES, IMAGE_SIZE, Split
+from catclf.errors import OutputError
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+CHUNK = 16
+"""Images that are compressed together."""
+BLOCK = 256
+"""Images that are written at a time; three such blocks are in memory at most."""
+
+Example = tuple[NDArray[np.uint8], int]
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Raise OutputError if an HDF5 file could not, or should not, be written to `path`.
+
+    What is there already is replaced only if it is an HDF5 file, or empty.
+    """
+    try:
+        files.check_writable(path)
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                head = file.read(len(SIGNATURE))
+            if head not in (b"", SIGNATURE):
+                raise OSError("what is there is no HDF5 file; name another file")
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def write_hdf5(
+    path: str | os.PathLike[str],
+    examples: Iterable[Example],
+    split: Split = "train",
+) -> int:
+    """Write images uint8 (64, 64, 3), one at least, with their labels, 1 for a cat, as they come.
+
+    The file appears whole or not at all, and little of it is in memory at any time.
+
+    Returns
+    -------
+    int
+        How many there were.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written, or what is there is no HDF5 file.
+    """
+    check_target(path)
+    rest = iter(examples)
+    count = 0
+    try:
+        with (
+            files.replacing(path) as temporary,
+            open(temporary.name, "r+b", buffering=0) as file,
+        ):
+            writer = _Writer(file, split)
+            writer.start()
+            try:
+                while writer.problem is None and (block := list(islice(rest, BLOCK))):
+                    writer.take(block)
+                    count += len(block)
+            finally:
+                writer.finish()
+            if writer.problem is not None:
+                raise writer.problem
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    return count
+
+
+class _Writer(Thread):
+    """A thread that writes blocks of examples as they come, until one is empty.
+
+    In the main thread Ctrl-C would be raised within HDF5, which crashes the process.
+    """
+
+    def __init__(self, file: FileIO, split: Split) -> None:
+        super().__init__(daemon=True)
+        self.problem: Exception | None = None
+        self.done = Event()  # join() cannot be relied on once Ctrl-C has interrupted it
+        self._file, self._split = file, split
+        self._blocks: Queue[list[Example]] = Queue(maxsize=1)
+
+    def take(self, block: list[Example]) -> None:
+        """Wait until the block can be taken, or the thread has ended."""
+        while not self.done.is_set():
+            with suppress(Full):
+                self._blocks.put(block, timeout=0.5)
+                return
+
+    def finish(self) -> None:
+        """Wait for the last block, which takes a moment; Ctrl-C and the like are raised then."""
+        interrupted: BaseException | None = None
+        while not self.done.is_set():
+            try:
+                self.take([])
+                self.done.wait()
+            except BaseException as error:
+                interrupted = error
+        if interrupted is not None:
+            raise interrupted
+
+    def run(self) -> None:
+        blocks = iter(self._blocks.get, [])
+        disk = _Disk(self._file)
+        try:
+            for first in blocks:  # nothing is open before there is something to write
+                _write_blocks(disk, chain([first], blocks), self._split)
+        except Exception as error:
+            self.problem = error
+        self.problem = disk.problem or self.problem
+        self.done.set()
+
+
+def _write_blocks(disk: _Disk, blocks: Iterable[list[Example]], split: Split) -> None:
+    import h5py
+
+    side = IMAGE_SIZE
+    labels: list[int] = []
+    with h5py.File(disk, "w") as file:
+        x = file.create_dataset(
+            f"{split}_set_x",
+            shape=(0, side, side, 3),
+            maxshape=(None, side, side, 3),
+            dtype=np.uint8,
+            chunks=(CHUNK, side, side, 3),
+            compression="gzip",  # a shuffle before it does nothing to single bytes
+            compression_opts=4,
+        )
+        for block in blocks:
+            if disk.problem is not None:
+                return
+            start = len(labels)
+            labels += [y for _, y in block]
+            x.resize(len(labels), axis=0)
+            x[start:] = np.stack([image for image, _ in block])
+        file[f"{split}_set_y"] = np.array(labels, dtype=np.int64)
+        file["list_classes"] = np.array([name.encode() for name in CLASSES])
+
+
+class _Disk:
+    """A file that takes whatever HDF5 writes, and keeps to itself that it could not be written.
+
+    HDF5 crashes at exit after a write that failed, on a full disk say; whoever uses this asks for
+    the `problem` afterwards.
+    """
+
+    def __init__(self, file: FileIO) -> None:
+        self.problem: OSError | None = None
+        self.seek, self.tell = file.seek, file.tell
+        self.read, self.readinto = file.read, file.readinto
+        self._file = file
+
+    def write(self, data: memoryview) -> int:
+        left = data
+        try:
+            while len(left) and self.problem is None:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self.problem = error
+        return len(data)
+
+    def truncate(self, size: int) -> int:
+        try:
+            return self._file.truncate(size)
+        except OSError as error:
+            self.problem = self.problem or error
+            return size
+
+    def flush(self) -> None:
+        """Do nothing: there is no buffer."""
+
+
+def _cannot_write(path: str | os.PathLike[str], error: OSError) -> OutputError:
+    reason = error.strerror or error
+    return OutputError(f"{os.fspath(path)}: the data cannot be written ({reason})")
