@@ -19,6 +19,10 @@ Progress = Callable[[int, int], None]
 
 IMAGE_SIZE = 64
 """Width and height of every image, in pixels."""
+MAX_FILE_BYTES = 64 * 2**20
+"""The largest image file that is read, unless another size is asked for."""
+LONGEST_NAME = 1000
+"""Of a class, in characters."""
 CLASSES = ("non-cat", "cat")
 CAT_NAMES = ("cat", "cats")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -135,3 +136,32 @@ def _remove_if_stale(path: str) -> None:
             os.unlink(path)
     finally:
         os.close(descriptor)
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file to read it; a link to one is followed, and nothing is waited for.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is a pipe, a device or the like; IsADirectoryError if a folder.
+    ValueError
+        If there is a null character in the name.
+    """
+    _check_regular(os.stat(path))
+    # What was a file may be a pipe by now, and opening one waits for a writer.
+    flags = getattr(os, "O_NONBLOCK", 0)
+    file = open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags))  # noqa: SIM115
+    try:
+        _check_regular(os.fstat(file.fileno()))
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")

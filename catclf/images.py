@@ -7,7 +7,6 @@ is what it learned from. `load_photo` reads the same files, to be looked at by a
 from __future__ import annotations
 
 import os
-import stat
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,12 +27,17 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from catclf.dataset import IMAGE_SIZE
+from catclf.dataset import IMAGE_SIZE, MAX_FILE_BYTES
 from catclf.errors import ImageError, NotAnImageError
+from catclf.files import open_regular
+from catclf.image_limits import trimmed
 
-MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 20_000
+MAX_PIXELS_OF = {"WEBP": 16_000_000, "AVIF": 16_000_000}
+"""Of formats that are decoded as a whole, in several times the memory of their pixels."""
+BAND_PIXELS = 1_000_000
+"""From here on an image that is not a JPEG's is shrunk a band of rows at a time."""
 
 FORMATS = tuple(
     str(reader.format)
@@ -50,7 +54,9 @@ SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
-def load_image(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
+def load_image(
+    source: str | os.PathLike[str] | bytes, *, max_bytes: int = MAX_FILE_BYTES
+) -> NDArray[np.uint8]:
     """Read one image and squash its whole frame to 64 × 64.
 
     EXIF orientation is applied; transparency is laid on white; 16 bits are scaled to 8; of an
@@ -60,6 +66,8 @@ def load_image(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
     ----------
     source : path or bytes
         A regular file, or the content of one.
+    max_bytes : int
+        The largest size that is read.
 
     Returns
     -------
@@ -73,51 +81,58 @@ def load_image(source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
     ImageError
         If the file cannot be read, is truncated or damaged, or is too large.
     """
-    return _decode(source, _squash)
+
+    return load_sized(source, max_bytes=max_bytes)[0]
 
 
-def load_sized(source: str | os.PathLike[str] | bytes) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+def load_sized(
+    source: str | os.PathLike[str] | bytes, *, max_bytes: int = MAX_FILE_BYTES
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Do as `load_image`, and give the width and height that the image had, in pixels."""
-    sizes = []
 
-    def squash(image: Image.Image) -> Image.Image:
-        sizes.append(image.size)  # before a JPEG is decoded at a smaller scale
-        return _squash(image)
+    def size(width: int, height: int) -> tuple[int, int]:
+        return IMAGE_SIZE, IMAGE_SIZE
 
-    return _decode(source, squash), sizes[0]
+    return _decode(source, 2 * IMAGE_SIZE, size, Image.Resampling.BILINEAR, max_bytes)
 
 
-def load_photo(source: str | os.PathLike[str] | bytes, longest: int) -> NDArray[np.uint8]:
+def load_photo(
+    source: str | os.PathLike[str] | bytes, longest: int, *, max_bytes: int = MAX_FILE_BYTES
+) -> NDArray[np.uint8]:
     """Read one image in its own proportions: uint8 (height, width, 3), the longer side `longest`.
 
     What is read, how, and what is raised is as with `load_image`.
     """
 
-    def fit(image: Image.Image) -> Image.Image:
-        rgb = _upright(image, 2 * longest)
-        scale = longest / max(rgb.size)
-        size = max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale))
-        return rgb.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    def size(width: int, height: int) -> tuple[int, int]:
+        scale = longest / max(width, height)
+        return max(1, round(width * scale)), max(1, round(height * scale))
 
-    return _decode(source, fit)
+    return _decode(source, 2 * longest, size, Image.Resampling.BICUBIC, max_bytes)[0]
 
 
 def _decode(
-    source: str | os.PathLike[str] | bytes, scaled: Callable[[Image.Image], Image.Image]
-) -> NDArray[np.uint8]:
-    """Open an image, whatever it may be, and give what `scaled` makes of it."""
-    data = source if isinstance(source, bytes) else _read(source)
-    if len(data) > MAX_FILE_BYTES:
-        raise ImageError(f"more than {MAX_FILE_BYTES // 2**20} MiB in size")
+    source: str | os.PathLike[str] | bytes,
+    enough: int,
+    size: Callable[[int, int], tuple[int, int]],
+    smooth: Image.Resampling,
+    max_bytes: int,
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Open an image, whatever it may be, scale it to a size that depends on its own; give both."""
+    data = source if isinstance(source, bytes) else _read(source, max_bytes)
+    if len(data) > max_bytes:
+        raise ImageError(f"more than {max_bytes / 2**20:.4g} MiB; see --max-file-size")
     if data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS and b"avif" not in data[12:64]:
         raise ImageError("a HEIC photo, which is not read; convert it to JPEG first")
     with warnings.catch_warnings():
         # Pillow warns of sizes that are refused below, and of damaged EXIF that does no harm.
         warnings.simplefilter("ignore")
         try:
-            with Image.open(BytesIO(data), formats=FORMATS) as image:
+            with Image.open(BytesIO(trimmed(data)), formats=FORMATS) as image:
                 _check_size(image)
-                return np.asarray(scaled(image), dtype=np.uint8)
+                original = image.size  # before a JPEG is decoded at a smaller scale
+                scaled = _scaled(image, enough, size, smooth)
+                return np.asarray(scaled, dtype=np.uint8), original
         except UnidentifiedImageError:
             if data.startswith(SIGNATURES) or data[4:12] == b"ftypavif" or data[8:12] == b"WEBP":
                 raise ImageError("a damaged or truncated image") from None
@@ -135,18 +150,12 @@ def _decode(
             raise ImageError(f"a damaged or unusable image ({reason})") from error
 
 
-def _read(path: str | os.PathLike[str]) -> bytes:
+def _read(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     try:
-        status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            raise ImageError("a folder, where an image file was expected")
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError("not a regular file")
-        if status.st_size > MAX_FILE_BYTES:
-            mib, most = status.st_size / 2**20, MAX_FILE_BYTES // 2**20
-            raise ImageError(f"{mib:.0f} MiB in size; at most {most} are read")
-        with open(path, "rb") as file:
-            return file.read(MAX_FILE_BYTES)
+        with open_regular(path) as file:
+            return file.read(max_bytes + 1)
+    except IsADirectoryError:
+        raise ImageError("a folder, where an image file was expected") from None
     except FileNotFoundError:
         raise ImageError("no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
@@ -155,27 +164,53 @@ def _read(path: str | os.PathLike[str]) -> bytes:
 
 def _check_size(image: Image.Image) -> None:
     width, height = image.size
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+    most = MAX_PIXELS_OF.get(str(image.format), MAX_PIXELS)
+    if width * height > most or max(width, height) > MAX_SIDE:
         raise ImageError(
-            f"{width} × {height} pixels; at most {MAX_PIXELS // 10**6} million, "
-            f"and {MAX_SIDE} on a side, are read"
+            f"{width} × {height} pixels; at most {most // 10**6} million, "
+            f"and {MAX_SIDE} on a side, are read of {image.format}"
         )
 
 
-def _squash(image: Image.Image) -> Image.Image:
-    size = IMAGE_SIZE, IMAGE_SIZE
-    rgb = _upright(image, 2 * IMAGE_SIZE)
-    return rgb.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-
-
-def _upright(image: Image.Image, enough: int) -> Image.Image:
+def _scaled(
+    image: Image.Image,
+    enough: int,
+    size: Callable[[int, int], tuple[int, int]],
+    smooth: Image.Resampling,
+) -> Image.Image:
     # A JPEG is decoded at the smallest scale that leaves `enough` pixels, twice the target: sharper
     # than that need, and several times faster than the whole. Other formats ignore this.
     image.draft("RGB", (enough, enough))
     image.load()
+    if image.width * image.height > BAND_PIXELS:
+        small = _scaled_in_bands(image, size(*image.size), smooth)
+        small.info = {key: value for key, value in image.info.items() if key != "transparency"}
+        _turn_upright(small)
+        return small
+    _turn_upright(image)
+    rgb = _on_white(_eight_bits(image))
+    return rgb.resize(size(*rgb.size), smooth, reducing_gap=2.0)
+
+
+def _turn_upright(image: Image.Image) -> None:
     with suppress(Exception):  # an unreadable EXIF block: the picture is good all the same
         ImageOps.exif_transpose(image, in_place=True)
-    return _on_white(_eight_bits(image))
+
+
+def _scaled_in_bands(
+    image: Image.Image, size: tuple[int, int], smooth: Image.Resampling
+) -> Image.Image:
+    """Do what `resize` with a reducing gap of 2 does, without ever converting the whole."""
+    width, height = image.size
+    across, down = (
+        max(1, int(side / target / 2)) for side, target in zip(image.size, size, strict=True)
+    )
+    rows = max(1, BAND_PIXELS // (width * down)) * down
+    reduced = Image.new("RGB", (-(-width // across), -(-height // down)))
+    for top in range(0, height, rows):
+        band = image.crop((0, top, width, min(top + rows, height)))
+        reduced.paste(_on_white(_eight_bits(band)).reduce((across, down)), (0, top // down))
+    return reduced.resize(size, smooth, box=(0, 0, width / across, height / down))
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

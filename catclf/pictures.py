@@ -11,6 +11,7 @@ from PIL import Image
 
 from catclf.canvas import Canvas, drawable, width_of, wrapped
 from catclf.charts import Line, chart
+from catclf.dataset import MAX_FILE_BYTES
 from catclf.explanation import Explanation, explain
 from catclf.features.conv import Conv
 from catclf.features.patches import SIDE, Patches
@@ -73,7 +74,12 @@ def cost_curves(
 
 
 def explained(
-    model: Model, source: str | os.PathLike[str] | bytes, *, label: str, file: str
+    model: Model,
+    source: str | os.PathLike[str] | bytes,
+    *,
+    label: str,
+    file: str,
+    max_bytes: int = MAX_FILE_BYTES,
 ) -> tuple[Explanation, Image.Image]:
     """Explain what a model says of an image, and draw it.
 
@@ -84,14 +90,16 @@ def explained(
         An image file, or the content of one.
     label, file : str
         What the model calls it, and what it is called: for the title.
+    max_bytes : int
+        The largest image file that is read.
 
     Raises
     ------
     ImageError
         If it cannot be read.
     """
-    explanation = explain(model, load_image(source))
-    photo = load_photo(source, PHOTO)
+    explanation = explain(model, load_image(source, max_bytes=max_bytes))
+    photo = load_photo(source, PHOTO, max_bytes=max_bytes)
     return explanation, heat_map(photo, explanation, label, model.classes[1], file)
 
 

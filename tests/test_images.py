@@ -449,7 +449,7 @@ def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
     os.truncate(path, MAX_FILE_BYTES)
     np.testing.assert_array_equal(load_image(path), noise())
     os.truncate(path, MAX_FILE_BYTES + 1)
-    with pytest.raises(ImageError, match="64 MiB in size; at most 64 are read"):
+    with pytest.raises(ImageError, match="more than 64 MiB"):
         load_image(path)
 
 

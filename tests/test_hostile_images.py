@@ -1,0 +1,309 @@
+"""Images made to cost time and memory, and what any of them costs."""
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from catclf import images
+from catclf.errors import ImageError
+from catclf.images import load_image
+
+
+def png(width, height, depth, colour, rows, *chunks, interlaced=0):
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    for kind, body in ((b"IHDR", header), *chunks, (b"IDAT", rows), (b"IEND", b"")):
+        crc = zlib.crc32(body, zlib.crc32(kind))
+        parts += [struct.pack(">I", len(body)), kind, body, struct.pack(">I", crc)]
+    return b"".join(parts)
+
+
+def zeros(n):
+    packer = zlib.compressobj(1)
+    block = b"\0" * 2**20
+    return (
+        b"".join([packer.compress(block[: n - at]) for at in range(0, n, 2**20)]) + packer.flush()
+    )
+
+
+def encoded(kind, image=None, **options):
+    buffer = io.BytesIO()
+    (image or Image.new("RGB", (64, 64), "red")).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def segment(marker, body):
+    return bytes([255, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def jpeg(*segments, image=None, **options):
+    """A JPEG with these segments in front."""
+    data = encoded("JPEG", image, **options)
+    return data[:2] + b"".join(segments) + data[2:]
+
+
+def gif(*blocks):
+    data = encoded("GIF", Image.new("P", (64, 64)))
+    at = data.index(b",")
+    return data[:at] + b"".join(blocks) + data[at:]
+
+
+def progressive(scans, side):
+    """A progressive JPEG whose last scan comes again and again."""
+    data = encoded("JPEG", Image.new("L", (side, side), 128), progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * scans + b"\xff\xd9"
+
+
+SMALL = zlib.compress(b"\0" * 64 * 193)
+SIDE = 7071
+CHEAP = {
+    "a million segments": lambda: jpeg(segment(0xFE, b"") * 10**6),
+    "EXIF of 62 MiB in a thousand parts": lambda: jpeg(
+        segment(0xE1, b"Exif\0\0" + b"a" * 65000) * 1000
+    ),
+    "fill bytes": lambda: jpeg(b"\xff" * 50_000_000),
+    "a thousand scans": lambda: progressive(1000, 64),
+    "scans of many pixels": lambda: progressive(100, 5000),
+    "a million chunks": lambda: png(64, 64, 8, 2, SMALL, *[(b"abCd", b"")] * 10**6),
+    "a profile of 900 MiB": lambda: png(
+        64, 64, 8, 2, SMALL, (b"iCCP", b"x\0\0" + zeros(900 * 2**20))
+    ),
+    "texts": lambda: png(64, 64, 8, 2, SMALL, *[(b"zTXt", b"k\0\0" + zeros(2**20))] * 60),
+    "comments": lambda: gif(b"!\xfe\1a\0" * 10**7),
+    "parts of a comment": lambda: gif(b"!\xfe" + b"\1a" * 10**7 + b"\0"),
+    "runs": lambda: (
+        b"BM"
+        + struct.pack("<IIIIiiHHII", 0, 0, 1078, 40, SIDE, SIDE, 1, 8, 1, 0)
+        + b"\0" * 1040
+        + b"\0\2\1\0" * 10**7
+    ),
+    "a stream longer than its image": lambda: png(64, 64, 8, 2, zeros(2**30)),
+    "50 megapixels of 16 bits": lambda: png(SIDE, SIDE, 16, 6, zeros((SIDE * 8 + 1) * SIDE)),
+    "interlaced": lambda: png(SIDE, SIDE, 16, 6, zeros((SIDE * 8 + 9) * SIDE), interlaced=1),
+    "grey of 16 bits": lambda: png(
+        SIDE, SIDE, 16, 0, zeros((SIDE * 2 + 1) * SIDE), (b"tRNS", b"\0\0")
+    ),
+    "palette": lambda: png(
+        SIDE, SIDE, 8, 3, zeros((SIDE + 1) * SIDE), (b"PLTE", b"abc"), (b"tRNS", b"\1")
+    ),
+    "progressive, 50 megapixels": lambda: encoded(
+        "JPEG", photo(SIDE, SIDE), progressive=True, quality=90
+    ),
+    "WebP of 16 megapixels": lambda: encoded(
+        "WEBP", photo(4000, 4000, "RGBA"), lossless=True, method=0, quality=0
+    ),
+    "AVIF of 16 megapixels": lambda: encoded("AVIF", photo(4000, 4000, "RGBA"), speed=10),
+    "21 million by one": lambda: png(1, 21_000_000, 1, 0, zeros(42_000_000)),
+}
+
+MEASURE = """
+import sys, time
+from catclf.errors import ImageError
+from catclf.images import load_image
+start = time.process_time()
+try:
+    load_image(sys.argv[1])
+    found = "read"
+except ImageError as error:
+    found = str(error)
+spent = time.process_time() - start
+status = open("/proc/self/status").read()
+print(spent, status.split("VmHWM:")[1].split()[0], found)
+"""
+
+
+def cost(path):
+    """Read an image in a process of its own: seconds of processor time, MB at most, and outcome."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, path],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stderr == ""
+    seconds, kibibytes, found = done.stdout.split(maxsplit=2)
+    return float(seconds), int(kibibytes) * 1024 / 1e6, found.strip()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="no figures of memory here")
+@pytest.mark.parametrize("name", CHEAP)
+def test_no_image_costs_much(tmp_path, name):
+    """Memory is measured; of time, a bound so wide that it tells seconds from hours."""
+    (tmp_path / "x").write_bytes(CHEAP[name]())
+    seconds, megabytes, found = cost(tmp_path / "x")
+    assert megabytes < 500, found
+    assert seconds < 20, found
+
+
+# What is left out of a file does not show
+
+
+def photo(width=300, height=200, mode="RGB"):
+    rng = np.random.default_rng(3)
+    small = Image.fromarray(rng.integers(0, 256, (9, 13, 4), dtype=np.uint8))
+    return small.resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+
+
+@pytest.mark.parametrize("place", ["exif", "xmp"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_orientation_is_kept_wherever_it_stands(kind, place):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    xmp = b'<x xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"></x>'
+    if place == "exif":
+        turned = encoded(kind, photo(), exif=exif)
+    elif kind == "JPEG":
+        turned = encoded(kind, photo(), xmp=xmp)
+    else:
+        info = b"XML:com.adobe.xmp\0\0\0\0\0" + xmp
+        data = encoded(kind, photo())
+        chunk = struct.pack(">I", len(info)) + b"iTXt" + info
+        turned = data[:33] + chunk + struct.pack(">I", zlib.crc32(chunk[4:])) + data[33:]
+    with Image.open(io.BytesIO(turned)) as image:
+        assert ImageOps.exif_transpose(image).size == (200, 300)
+    expected = encoded("PNG", photo().transpose(Image.Transpose.ROTATE_270))
+    distance = np.abs(load_image(turned).astype(int) - load_image(expected))
+    assert distance.mean() < 2
+    plain = np.abs(load_image(encoded(kind, photo())).astype(int) - load_image(expected))
+    assert plain.mean() > 10
+
+
+def test_segments_chunks_and_blocks_play_no_part():
+    noise = photo(64, 64)
+    data = encoded("JPEG", noise)
+    more = [segment(0xE2, b"ICC_PROFILE\0\1\1" + b"a" * 99), segment(0xFE, b"hello"), b"\xff\xff"]
+    dense = data[:2] + b"".join(more) + data[2:] + b"after the end"
+    np.testing.assert_array_equal(load_image(dense), load_image(data))
+    np.testing.assert_array_equal(load_image(gif(b"!\xfe\5hello\0")), load_image(gif()))
+    notes = [(b"tEXt", b"a\0b"), (b"iCCP", b"not a profile"), (b"acTL", b"\0" * 8)]
+    black = png(64, 64, 8, 2, SMALL, *notes)
+    assert not load_image(black).any()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "LA", "I;16", "1"])
+@pytest.mark.parametrize(
+    "size", [(1500, 1100), (641, 3001), (129, 9999), (20_000, 51), (1000, 1001)]
+)
+def test_bands_give_what_the_whole_gives(monkeypatch, mode, size):
+    if mode == "I;16":
+        grey = np.asarray(photo(*size, mode="L"), dtype=np.uint16) * 257
+        data = encoded("PNG", Image.fromarray(grey))
+    else:
+        data = encoded("PNG", photo(*size, mode=mode))
+    in_bands = load_image(data)
+    monkeypatch.setattr(images, "BAND_PIXELS", 10**9)
+    whole = load_image(data)
+    np.testing.assert_array_equal(in_bands, whole)
+    assert whole.std() > 5
+
+
+def test_a_large_image_is_turned_too():
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    turned = load_image(encoded("PNG", photo(1500, 1000), exif=exif))
+    upright = load_image(encoded("PNG", photo(1500, 1000).transpose(Image.Transpose.ROTATE_90)))
+    assert np.abs(turned.astype(int) - upright).mean() < 1
+
+
+def test_webp_and_avif_have_a_limit_of_their_own():
+    for kind in ("WEBP", "AVIF"):
+        data = encoded(
+            kind, Image.new("RGB", (4100, 4000)), **({"speed": 10} if kind == "AVIF" else {})
+        )
+        with pytest.raises(ImageError, match=f"at most 16 million.*of {kind}"):
+            load_image(data)
+
+
+REFUSED = {
+    "segments": (jpeg(segment(0xFE, b"") * 20_000), "more than 20000 segments"),
+    "no end": (b"\xff\xd8\xff\xe0\0\4ab", "damaged"),
+    "an end before the picture": (b"\xff\xd8\xff\xd9", "damaged"),
+    "chunks": (png(64, 64, 8, 2, SMALL, *[(b"abCd", b"")] * 20_000), "more than 20000 chunks"),
+    "blocks": (gif(b"!\xfe\1a\0" * 10_001), "more than 20000 blocks"),
+    "scans": (progressive(600, 64), "too many scans"),
+    "a GIF of a header": (gif()[:20], "damaged"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_would_take_too_long_is_refused(name):
+    data, pattern = REFUSED[name]
+    with pytest.raises(ImageError, match=pattern):
+        load_image(data)
+
+
+def test_what_is_just_within_the_limits_is_read(monkeypatch):
+    load_image(jpeg(segment(0xFE, b"") * 19_000))
+    load_image(png(64, 64, 8, 2, SMALL, *[(b"abCd", b"")] * 19_900))
+    load_image(gif(b"!\xfe\1a\0" * 9_990))
+    load_image(jpeg(b"\xff\xd0", segment(0xE0, b"x")))  # a marker without a length
+    load_image(progressive(400, 64))
+    monkeypatch.setattr("catclf.image_limits.MAX_PROGRESSIVE_BYTES", 100)
+    with pytest.raises(ImageError, match="progressive JPEG of more than"):
+        load_image(progressive(1, 64))
+
+
+def test_a_run_length_coded_bmp_is_read_while_small():
+    pixels = b"\x40\1\0\0" * 64 + b"\0\1"
+    head = struct.pack("<IiiHHIIiiII", 40, 64, 64, 1, 8, 1, len(pixels), 0, 0, 256, 0)
+    palette = bytes(range(256)) * 4
+    data = b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + 40 + 1024) + head + palette + pixels
+    assert load_image(data).shape == (64, 64, 3)
+    with pytest.raises(ImageError, match="run-length"):
+        load_image(data + b"\0" * 2**21)
+
+
+def test_the_largest_file_can_be_set(tmp_path):
+    data = encoded("PNG", photo())
+    (tmp_path / "a").write_bytes(data)
+    for source in (data, tmp_path / "a"):
+        load_image(source, max_bytes=len(data))
+        with pytest.raises(ImageError, match=r"more than .* MiB; see --max-file-size"):
+            load_image(source, max_bytes=len(data) - 1)
+
+
+def test_markers_within_a_scan_and_no_end_at_all():
+    data = encoded("JPEG", photo())
+    assert data.endswith(b"\xff\xd9")
+    np.testing.assert_array_equal(load_image(data[:-2] + b"\xff\x01\xff\xd9"), load_image(data))
+    with pytest.raises(ImageError, match="truncated"):
+        load_image(data[:-2])
+
+
+def test_an_avif_of_many_bytes_is_refused():
+    data = encoded("AVIF", photo())
+    assert load_image(data + b"\0" * 2**20).std() > 5
+    with pytest.raises(ImageError, match="AVIF of more than 12 MiB"):
+        load_image(data + b"\0" * 12 * 2**20)
+
+
+def test_a_file_that_becomes_a_pipe_is_not_waited_for(tmp_path, monkeypatch):
+    from catclf import files
+
+    (tmp_path / "file").write_bytes(b"x")
+    os.mkfifo(tmp_path / "pipe")
+    sound = os.stat(tmp_path / "file")
+    monkeypatch.setattr(files.os, "stat", lambda path: sound)  # it was a file when looked at
+    with pytest.raises(ImageError, match="not a regular file"):
+        load_image(tmp_path / "pipe")
+
+
+if __name__ == "__main__":  # the figures of SECURITY.md
+    with TemporaryDirectory() as folder:
+        print(f"{'image':36} {'MiB':>6} {'seconds':>8} {'MB':>5}  outcome")
+        for title, make in CHEAP.items():
+            file = Path(folder, "x")
+            file.write_bytes(make())
+            size, (spent, peak, outcome) = file.stat().st_size / 2**20, cost(file)
+            print(f"{title:36} {size:6.1f} {spent:8.2f} {peak:5.0f}  {outcome}")
