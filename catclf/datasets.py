@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from catclf.dataset import CLASSES, Dataset, Progress, Split
+from catclf.dataset import CLASSES, MAX_FILE_BYTES, Dataset, Progress, Split
 from catclf.errors import DataError
 
 DRAWN = "drawn"
@@ -22,6 +22,8 @@ def load_dataset(
     *,
     split: Split = "train",
     cat_class: str | None = None,
+    max_bytes: int = MAX_FILE_BYTES,
+    trust: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """Load labelled images from wherever they are.
@@ -35,6 +37,10 @@ def load_dataset(
         Which of the two it is wanted for: which keys of an HDF5 file that has both, which default.
     cat_class : str, optional
         The class that counts as cat, where none is called cat or cats.
+    max_bytes : int
+        The largest image file of a folder that is read.
+    trust : bool
+        Whether to read an HDF5 file whose arrays are much larger than itself.
     progress : callable, optional
         Called as progress(done, total) while a folder's images are read.
 
@@ -64,11 +70,11 @@ def load_dataset(
     if is_folder:
         from catclf.folders import load_folder
 
-        return load_folder(path, split, cat_class, progress)
+        return load_folder(path, split, cat_class, max_bytes, progress)
     if is_file:
         from catclf.hdf5 import load_hdf5
 
-        return load_hdf5(path, split, cat_class)
+        return load_hdf5(path, split, cat_class, trust)
     found = "not a regular file" if is_there else "no such file or folder"
     raise DataError(f"{path}: {found}; expected an HDF5 file, a folder of classes, or 'drawn'")
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.dataset import CAT_NAMES, CLASSES, Dataset, Progress, Split
+from catclf.dataset import CAT_NAMES, CLASSES, MAX_FILE_BYTES, Dataset, Progress, Split
 from catclf.errors import DataError, NotAnImageError
 
 IMAGE_SUFFIXES = frozenset([
@@ -23,11 +23,11 @@ SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testi
 
 
 def load_folder(
-    folder: Path, split: Split, cat_class: str | None, progress: Progress | None
+    folder: Path, split: Split, cat_class: str | None, max_bytes: int, progress: Progress | None
 ) -> Dataset:
     """Read a folder of classes; parameters as in `catclf.datasets.load_dataset`."""
     found = ClassFolders(folder, split, cat_class)
-    photos = list(found.photos(progress))
+    photos = list(found.photos(progress, max_bytes))
     images, labels, paths, sizes = zip(*photos, strict=True)
     return Dataset(
         np.stack(images),
@@ -75,13 +75,15 @@ class ClassFolders:
                 else:
                     self._skipped["nested folder" if kind == "folder" else kind] += 1
 
-    def photos(self, progress: Progress | None = None) -> Iterator[Photo]:
+    def photos(
+        self, progress: Progress | None = None, max_bytes: int = MAX_FILE_BYTES
+    ) -> Iterator[Photo]:
         """Read the images; raise DataError at the end if there was none."""
         from catclf.images import load_sized
 
         for i, (path, y) in enumerate(self.files):
             try:
-                image, size = load_sized(path)
+                image, size = load_sized(path, max_bytes=max_bytes)
             except DataError as error:
                 if isinstance(error, NotAnImageError) and not meant_as_image(path):
                     self._skipped["not an image"] += 1
@@ -150,12 +152,17 @@ def _entries(folder: Path) -> Iterator[tuple[Path, str]]:
         path = Path(entry.path)
         if entry.name.startswith("."):
             yield path, "hidden"
-        elif entry.is_dir():
-            yield path, "link to a folder" if entry.is_symlink() else "folder"
-        elif entry.is_file():
-            yield path, "file"
         else:
-            yield path, "not a regular file"
+            yield path, _kind(entry)
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    try:
+        if entry.is_dir():
+            return "link to a folder" if entry.is_symlink() else "folder"
+        return "file" if entry.is_file() else "not a regular file"
+    except OSError:  # links that lead round in a circle
+        return "not a regular file"
 
 
 def meant_as_image(path: str | os.PathLike[str]) -> bool:
@@ -171,7 +178,7 @@ def walk_files(folder: Path) -> Iterator[Path | DataError]:
     waiting = [folder]
     while waiting:
         path = waiting.pop()
-        if not path.is_dir():
+        if not os.path.isdir(path):  # unlike the method, never raises
             yield path
             continue
         try:

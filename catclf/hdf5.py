@@ -1,50 +1,40 @@
-"""HDF5 files of the course's layout → `Dataset`."""
+"""HDF5 files of the course's layout → `Dataset`.
+
+The file comes from strangers: its structure is checked by `hdf5_structure` and `hdf5_storage`
+before h5py, and so HDF5's library, opens it, and its sizes before memory is taken.
+"""
 
 from __future__ import annotations
 
+import os
+import platform
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.dataset import CAT_NAMES, CLASSES, Dataset, Split
+from catclf.dataset import CAT_NAMES, CLASSES, LONGEST_NAME, Dataset, Split
 from catclf.errors import DataError
+from catclf.files import open_regular
+from catclf.hdf5_storage import VARIABLE, Array, check, describe
+from catclf.hdf5_structure import Structure, StructureError
+
+MAX_RATIO = 200
+"""How much larger than its file an array may be."""
+LARGE, MAX_RATIO_OF_LARGE = 256 * 2**20, 20
+"""An array of more bytes than this may not be as much larger."""
+SAMPLE = 50
+"""Images from which the range of numbers of another type is told."""
 
 
-def load_hdf5(path: Path, split: Split, cat_class: str | None) -> Dataset:
+def load_hdf5(path: Path, split: Split, cat_class: str | None, trust: bool = False) -> Dataset:
+    """Read a file of the course's layout; parameters as in `catclf.datasets.load_dataset`."""
     try:
-        with open(path, "rb") as head:
-            if head.read(24) == b"version https://git-lfs.":
-                raise DataError(
-                    f"{path}: a Git LFS pointer, not the data itself; fetch it with: git lfs pull"
-                )
-    except OSError as error:
-        raise DataError(f"{path}: the file cannot be read ({error.strerror})") from error
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            other: Split = "test" if split == "train" else "train"
-            prefix = next((p for p in (split, other) if f"{p}_set_x" in file), None)
-            if prefix is None:
-                keys = ", ".join(sorted(file)[:8]) or "nothing"
-                raise DataError(f"{path}: holds {keys}; expected train_set_x or test_set_x")
-            x, y = file[f"{prefix}_set_x"], file.get(f"{prefix}_set_y")
-            if not isinstance(x, h5py.Dataset) or not isinstance(y, h5py.Dataset):
-                raise DataError(f"{path}: holds no arrays {prefix}_set_x and {prefix}_set_y")
-            if x.dtype != np.uint8 or x.ndim != 4 or x.shape[1:] != (64, 64, 3) or len(x) == 0:
-                raise DataError(
-                    f"{path}: {prefix}_set_x is {x.dtype} {x.shape}; "
-                    "expected uint8 (m, 64, 64, 3), pixels from 0 to 255"
-                )
-            images, labels = x[:], y[:]
-            sources = file["source"][:] if "source" in file else ()
-            names = file["list_classes"][:] if "list_classes" in file else CLASSES
-    except DataError:
-        raise
-    except Exception as error:  # h5py raises most of Python's kinds on damaged files
-        reason = " ".join(str(error).split())
+        with open_regular(path) as file:
+            images, labels, names, sources = _read(path, file, split, trust)
+    except (OSError, StructureError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise DataError(f"{path}: not an HDF5 file that can be read ({reason})") from error
     Y = _check_labels(path, labels, len(images))
     classes, flipped = _check_classes(path, names, cat_class)
@@ -52,11 +42,102 @@ def load_hdf5(path: Path, split: Split, cat_class: str | None) -> Dataset:
     return Dataset(images, 1 - Y if flipped else Y, classes, path.name, groups=groups)
 
 
-def _check_labels(path: Path, labels: NDArray[Any], m: int) -> NDArray[np.int64]:
-    if labels.dtype.kind not in "buif" or labels.shape not in ((m,), (1, m), (m, 1)):
+def import_h5py() -> Any:
+    """Import h5py so that it starts no process, and HDF5 loads no filter from a shared library."""
+    os.environ["HDF5_PLUGIN_PRELOAD"] = "::"
+    # h5py looks at the system's name, of which Python finds one part by running `uname -p`.
+    vars(platform.uname()).setdefault("processor", "")
+    import h5py
+
+    return h5py
+
+
+def _read(path: Path, file: BinaryIO, split: Split, trust: bool) -> tuple[Any, Any, Any, Any]:
+    if file.read(24) == b"version https://git-lfs.":
         raise DataError(
-            f"{path}: labels are {labels.dtype} {labels.shape}; expected {m} numbers, 0 or 1"
+            f"{path}: a Git LFS pointer, not the data itself; fetch it with: git lfs pull"
         )
+    structure = Structure(file)
+    held = structure.members
+    other: Split = "test" if split == "train" else "train"
+    prefix = next((p for p in (split, other) if f"{p}_set_x" in held), None)
+    if prefix is None:
+        keys = ", ".join(map(repr, sorted(held)[:8])) or "nothing"
+        raise DataError(f"{path}: holds {keys}; expected train_set_x or test_set_x")
+    x, y = f"{prefix}_set_x", f"{prefix}_set_y"
+    if y not in held:
+        raise DataError(f"{path}: holds no arrays {x} and {y}")
+    extras = [key for key in ("list_classes", "source") if key in held]
+    arrays = {key: describe(structure, key) for key in (x, y, *extras)}
+    _check_shapes(path, arrays, x, y)
+    if not trust:
+        _check_sizes(path, arrays, structure.size)
+    for key in arrays:
+        check(structure, key)
+
+    h5py = import_h5py()
+    file.seek(0)
+    try:
+        with h5py.File(file, "r") as opened:
+            if arrays[x].dtype != "uint8":
+                raise DataError(f"{path}: {x} is {arrays[x]}; {_remedy(opened[x][:SAMPLE])}")
+            names, sources = (
+                opened[key][...] if key in extras else default
+                for key, default in (("list_classes", CLASSES), ("source", ()))
+            )
+            return opened[x][...], opened[y][...], names, sources
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # h5py's, of damaged files
+        raise StructureError(str(error)) from error
+
+
+def _check_shapes(path: Path, arrays: dict[str, Array], x: str, y: str) -> None:
+    shape = arrays[x].shape
+    if len(shape) != 4 or shape[1:] != (64, 64, 3) or shape[0] == 0:
+        raise DataError(
+            f"{path}: {x} is {arrays[x]}; expected uint8 (m, 64, 64, 3), pixels from 0 to 255"
+        )
+    if arrays[x].dtype[0] not in "uif":
+        raise DataError(f"{path}: {x} is {arrays[x]}; expected uint8, pixels from 0 to 255")
+    m = shape[0]
+    if arrays[y].dtype[0] not in "uifb" or arrays[y].shape not in ((m,), (1, m), (m, 1)):
+        raise DataError(f"{path}: {y} is {arrays[y]}; expected {m} numbers, 0 or 1")
+    for key, n in (("list_classes", 2), ("source", m)):
+        array = arrays.get(key)
+        if array is None:
+            continue
+        if array.shape != (n,) or not (array.dtype[0] == "S" or array.dtype == VARIABLE):
+            raise DataError(f"{path}: {key} is {array}; expected {'two' if n == 2 else n} names")
+        if array.itemsize > LONGEST_NAME:
+            raise DataError(f"{path}: {key} has names of {array.itemsize} bytes")
+
+
+def _check_sizes(path: Path, arrays: dict[str, Array], size: int) -> None:
+    for key, array in arrays.items():
+        ratio = MAX_RATIO if array.nbytes <= LARGE else MAX_RATIO_OF_LARGE
+        if array.nbytes > ratio * size:
+            raise DataError(
+                f"{path}: {key} is {array}, {array.nbytes / size:.0f} times the size of the file; "
+                f"at most {ratio} times is read; --trust reads it all the same"
+            )
+
+
+def _remedy(pixels: NDArray[Any]) -> str:
+    """Say what to do with pixels of another type."""
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return "some are not finite; expected uint8 from 0 to 255"
+    if pixels.dtype.kind == "f" and low >= 0 and high <= 1:
+        return "they go from 0 to 1: store them as uint8, (255 * x).round().astype('uint8')"
+    if pixels.dtype.kind == "f" and low >= -1 and high <= 1:
+        return (
+            "they go from -1 to 1: store them as uint8, (127.5 * (x + 1)).round().astype('uint8')"
+        )
+    if low >= 0 and high <= 255:
+        return "they go from 0 to 255: store them as uint8, x.round().astype('uint8')"
+    return f"they go from {low:g} to {high:g}; expected uint8 from 0 to 255"
+
+
+def _check_labels(path: Path, labels: NDArray[Any], m: int) -> NDArray[np.int64]:
     if not np.isin(labels, (0, 1)).all():
         found = ", ".join(f"{value:g}" for value in np.unique(labels)[:5])
         raise DataError(f"{path}: labels are {found}; expected 0 and 1 only")
@@ -66,12 +147,14 @@ def _check_labels(path: Path, labels: NDArray[Any], m: int) -> NDArray[np.int64]
 def _check_classes(path: Path, names: Any, cat_class: str | None) -> tuple[tuple[str, str], bool]:
     """Name the two classes, cat second, and tell whether the labels must be swapped for that."""
     text = [_text(name) for name in names]
-    if len(text) != 2 or text[0] == text[1]:
-        raise DataError(f"{path}: list_classes is {text}; expected two names")
+    if text[0] == text[1] or max(map(len, text)) > LONGEST_NAME:
+        raise DataError(f"{path}: list_classes is {str(text)[:100]}; expected two names")
     wanted = CAT_NAMES if cat_class is None else (cat_class.casefold(),)
     cats = [i for i, name in enumerate(text) if name.casefold() in wanted]
     if cat_class is not None and not cats:
-        raise DataError(f"{path}: no class is called {cat_class!r}; there are {', '.join(text)}")
+        raise DataError(
+            f"{path}: no class is called {cat_class!r}; there are {', '.join(map(repr, text))}"
+        )
     flipped = cats == [0]
     return (text[1], text[0]) if flipped else (text[0], text[1]), flipped
 

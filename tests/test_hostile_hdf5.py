@@ -1,0 +1,404 @@
+"""HDF5 files made to do harm: each is refused in a line, and what is merely unusual is read."""
+
+import os
+import subprocess
+import sys
+import zlib
+
+import h5py
+import numpy as np
+import pytest
+
+from catclf import hdf5
+from catclf.datasets import load_dataset
+from catclf.drawings import draw
+from catclf.errors import DataError
+
+SHAPE = (6, 64, 64, 3)
+
+
+def write(path, x=None, *, labels=(0, 1, 0, 1, 0, 1), names=(b"non-cat", b"cat"), **options):
+    """An HDF5 file; `x` is an array, or a function that puts train_set_x into the file."""
+    version = options.pop("libver", None)
+    with h5py.File(path, "w", libver=version, **options.pop("file", {})) as file:
+        if callable(x):
+            x(file)
+        else:
+            pixels = draw(6, seed=5)[0] if x is None else x
+            file.create_dataset("train_set_x", data=pixels, **options)
+        file["train_set_y"] = np.array(labels)
+        fixed = isinstance(names[0], bytes)
+        file["list_classes"] = np.array(names) if fixed else names
+    return path
+
+
+def refused(path, pattern, **how):
+    with pytest.raises(DataError, match=pattern) as caught:
+        load_dataset(path, **how)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# HDF5: what other files, code or memory could be reached by
+
+
+def low_level(make):
+    """Put train_set_x into a file with a creation property list of h5py's low level."""
+
+    def put(file):
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        shape = make(plist) or SHAPE
+        space = h5py.h5s.create_simple(shape)
+        h5py.h5d.create(file.id, b"train_set_x", h5py.h5t.NATIVE_UINT8, space, dcpl=plist)
+
+    return put
+
+
+def test_external_storage_is_refused(tmp_path):
+    """The file says that its pixels are in another one: /etc/passwd, say."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(range(256)) * 300)
+
+    def external(plist):
+        plist.set_external(os.fsencode(secret), 0, int(np.prod(SHAPE)))
+
+    path = write(tmp_path / "a.h5", low_level(external))
+    with h5py.File(path) as file:  # the library does read it
+        assert file["train_set_x"][0, 0, 0].tolist() == [0, 1, 2]
+    refused(path, "external storage")
+
+
+def test_virtual_storage_is_refused(tmp_path):
+    """What is missing of its sources would be read as zeros: black images with labels."""
+
+    def virtual(file):
+        layout = h5py.VirtualLayout(SHAPE, np.uint8)
+        layout[:] = h5py.VirtualSource("missing.h5", "x", SHAPE)
+        file.create_virtual_dataset("train_set_x", layout)
+
+    path = write(tmp_path / "a.h5", virtual)
+    with h5py.File(path) as file:
+        assert not file["train_set_x"][:].any()
+    refused(path, "virtual|version")
+
+
+@pytest.mark.parametrize("version", ["earliest", "v108"])
+@pytest.mark.parametrize(
+    "link", [h5py.SoftLink("/other"), h5py.ExternalLink("/etc/passwd", "/x")], ids=type
+)
+def test_links_are_refused(tmp_path, version, link):
+    def put(file):
+        file["other"] = draw(6, seed=5)[0]
+        file["train_set_x"] = link
+
+    path = write(tmp_path / "a.h5", put, libver=(version, "latest"))
+    refused(path, "not a hard one")
+
+
+def test_object_references_are_refused(tmp_path):
+    def put(file):
+        file["train_set_x"] = draw(6, seed=5)[0]
+        file.create_dataset("source", (6,), dtype=h5py.ref_dtype)
+
+    refused(write(tmp_path / "a.h5", put), "reference")
+
+
+def test_filters_other_than_three_are_refused(tmp_path):
+    pixels = draw(6, seed=5)[0]
+    for i, options in enumerate([{"compression": "lzf"}, {"scaleoffset": 8}]):
+        refused(write(tmp_path / f"{i}.h5", pixels, chunks=SHAPE, **options), "filter .*not run")
+    for options in ({}, {"shuffle": True}, {"fletcher32": True, "shuffle": True}):
+        path = write(tmp_path / "a.h5", pixels, chunks=(4, 40, 64, 2), compression=9, **options)
+        np.testing.assert_array_equal(load_dataset(path).images, pixels)
+
+
+def test_an_unknown_filter_loads_no_library(tmp_path):
+    """An id that a plugin could have: the folder of plugins is not even looked into."""
+
+    def put(plist):
+        plist.set_chunk(SHAPE)
+        plist.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (1,))
+
+    path = write(tmp_path / "a.h5", low_level(put))
+    refused(path, "filter 32015")
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    os.mkfifo(plugins / "libwaits.so")
+    good = write(tmp_path / "good.h5")
+    code = (
+        f"import os; from catclf import load_dataset; load_dataset({os.fspath(good)!r}); "
+        "print(os.environ['HDF5_PLUGIN_PRELOAD'])"
+    )
+    environment = {**os.environ, "HDF5_PLUGIN_PATH": os.fspath(plugins)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == "::\n"
+
+
+def test_a_shared_datatype_is_refused(tmp_path):
+    def put(file):
+        file["kind"] = np.dtype(np.uint8)
+        file.create_dataset("train_set_x", data=draw(6, seed=5)[0], dtype=file["kind"])
+
+    refused(write(tmp_path / "a.h5", put), "shared")
+
+
+def test_names_in_messages_keep_to_one_line(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["in\nset_x"] = 1
+    refused(tmp_path / "a.h5", r"holds 'in\\nset_x'; expected train_set_x")
+
+
+def test_a_folder_instead_of_an_array_is_refused(tmp_path):
+    refused(write(tmp_path / "a.h5", lambda file: file.create_group("train_set_x")), "no array")
+
+
+def test_a_pointer_in_place_of_the_data_is_named(tmp_path):
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 2572022\n"
+    (tmp_path / "a.h5").write_text(text)
+    refused(tmp_path / "a.h5", "Git LFS pointer.*git lfs pull")
+
+
+# HDF5: sizes
+
+
+def test_what_is_much_larger_than_its_file_is_refused_unless_trusted(tmp_path):
+    zeros = np.zeros((400, 64, 64, 3), np.uint8)
+    labels = np.arange(400, dtype=np.uint8) % 2
+    path = write(tmp_path / "a.h5", zeros, labels=labels, compression=9, chunks=zeros.shape)
+    assert 200 < zeros.nbytes / path.stat().st_size
+    refused(path, "times the size of the file; at most 200 times is read; --trust")
+    assert len(load_dataset(path, trust=True)) == 400
+    # A little less, in a file a little larger, is read.
+    with open(path, "ab") as file:
+        file.truncate(-(-zeros.nbytes // 200))
+    assert len(load_dataset(path)) == 400
+
+
+def test_a_large_array_may_not_be_as_much_larger(tmp_path, monkeypatch):
+    pixels = np.repeat(draw(6, seed=5)[0][:, :, :1], 64, axis=2)
+    path = write(tmp_path / "a.h5", pixels, compression=9, chunks=SHAPE)
+    assert len(load_dataset(path)) == 6
+    monkeypatch.setattr(hdf5, "LARGE", 1000)
+    monkeypatch.setattr(hdf5, "MAX_RATIO_OF_LARGE", 2)
+    refused(path, "at most 2 times")
+
+
+def test_four_gibibytes_in_a_small_file_are_refused_at_once(tmp_path):
+    def put(file):
+        shape = (2**32 // 12288, 64, 64, 3)
+        file.create_dataset("train_set_x", shape, np.uint8, chunks=(64, 64, 64, 3))
+
+    path = write(tmp_path / "a.h5", put, labels=np.zeros(349525, np.uint8))
+    assert path.stat().st_size < 400_000
+    refused(path, "349525, 64, 64, 3.*times the size")
+
+
+@pytest.mark.parametrize("trust", [False, True])
+@pytest.mark.parametrize("chunks", [None, (1, 64, 64, 3)])
+def test_pixels_that_were_never_written_are_refused(tmp_path, chunks, trust):
+    """The library would make them up: zeros."""
+
+    def put(file):
+        x = file.create_dataset("train_set_x", SHAPE, np.uint8, chunks=chunks)
+        if chunks:
+            x[:3] = 1
+
+    path = write(tmp_path / "a.h5", put)
+    with open(path, "ab") as file:
+        file.write(b"\0" * 2000)
+    refused(path, "never written|chunks of 6", trust=trust)
+
+
+def test_large_chunks_are_refused_even_if_trusted(tmp_path):
+    def put(file):
+        chunk = (10_000, 64, 64, 3)
+        shape, most = (6, 64, 64, 3), (None, 64, 64, 3)
+        x = file.create_dataset(
+            "train_set_x", shape, np.uint8, chunks=chunk, maxshape=most, compression=1
+        )
+        x[:] = 1
+
+    refused(write(tmp_path / "a.h5", put), "chunks of 117 MiB", trust=True)
+
+
+def raw_chunk(path, data, filters=("deflate",), mask=0):
+    """A file of one chunk, of which the stored bytes are these."""
+
+    def put(file):
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_chunk(SHAPE)
+        if "deflate" in filters:
+            plist.set_deflate(4)
+        if "fletcher32" in filters:
+            plist.set_fletcher32()
+        space = h5py.h5s.create_simple(SHAPE)
+        x = h5py.h5d.create(file.id, b"train_set_x", h5py.h5t.NATIVE_UINT8, space, dcpl=plist)
+        x.write_direct_chunk((0, 0, 0, 0), data, mask)
+
+    return write(path, put)
+
+
+def test_a_chunk_is_never_inflated_beyond_its_size(tmp_path):
+    size = int(np.prod(SHAPE))
+    good = np.arange(size, dtype=np.uint8).tobytes()
+    np.testing.assert_array_equal(
+        load_dataset(raw_chunk(tmp_path / "a.h5", zlib.compress(good))).images.ravel(),
+        np.frombuffer(good, np.uint8),
+    )
+    packer = zlib.compressobj()
+    bomb = b"".join(packer.compress(b"\0" * 2**20) for _ in range(300)) + packer.flush()
+    for data in (
+        bomb,
+        zlib.compress(good + b"\0"),
+        zlib.compress(good[:-1]),
+        b"no deflate",
+        zlib.compress(good)[:-9],
+    ):
+        refused(raw_chunk(tmp_path / "a.h5", data), "cannot be inflated")
+    refused(raw_chunk(tmp_path / "a.h5", good, mask=1), "leaves out filters")
+    refused(raw_chunk(tmp_path / "a.h5", b"abc", filters=("fletcher32",)), "without its checksum")
+    refused(raw_chunk(tmp_path / "a.h5", good, filters=("fletcher32",)), "of another size")
+    damaged = raw_chunk(tmp_path / "a.h5", good + b"abcd", filters=("fletcher32",))
+    refused(damaged, "not an HDF5 file that can be read")
+
+
+# HDF5: values
+
+
+@pytest.mark.parametrize(
+    ("pixels", "pattern"),
+    [
+        (np.linspace(0, 1, 73728), r"from 0 to 1: store them as uint8, \(255 \* x\)"),
+        (np.linspace(0, 255, 73728), "from 0 to 255: store them as uint8"),
+        (np.linspace(-1, 1, 73728), r"from -1 to 1: store them as uint8, \(127.5"),
+        (np.linspace(-3, 300, 73728), "from -3 to 300; expected uint8"),
+        (np.full(73728, np.nan), "not finite"),
+        (np.arange(73728) % 256, "from 0 to 255: store them as uint8"),
+        (np.arange(73728, dtype=np.int32), "from 0 to 73727; expected uint8"),
+    ],
+)
+def test_pixels_of_another_type_are_told_apart_by_their_range(tmp_path, pixels, pattern):
+    refused(write(tmp_path / "a.h5", pixels.reshape(SHAPE)), f"{pixels.dtype}.*{pattern}")
+
+
+def test_labels_and_names_are_checked(tmp_path):
+    for labels in ([0, 1, 2, 0, 1, 0], [0, 1], [0.5] * 6, [np.nan] * 6):
+        refused(write(tmp_path / "a.h5", labels=labels), "0 or 1|0 and 1 only")
+    assert load_dataset(write(tmp_path / "b.h5", labels=np.array([0, 1] * 3) == 1)).Y.sum() == 3
+    assert load_dataset(write(tmp_path / "b.h5", labels=np.array([0.0, 1.0] * 3))).Y.sum() == 3
+    for names in ([b"a"], [b"a", b"b", b"c"], [b"a" * 2000, b"b"], ["a" * 2000, "b"], [b"a", b"a"]):
+        refused(write(tmp_path / "c.h5", names=names), "list_classes")
+    refused(write(tmp_path / "d.h5", names=[1, 2]), "list_classes is int64")
+    # Names that a terminal would act on come as they are; where they are printed they are escaped.
+    path = write(tmp_path / "e.h5", names=["[/red]\x1b[31m", "cat"])
+    assert load_dataset(path).classes == ("[/red]\x1b[31m", "cat")
+    assert load_dataset(write(tmp_path / "f.h5", names=["", "cat"])).classes == ("", "cat")
+
+
+@pytest.mark.parametrize("version", ["earliest", "v108", "v110", "latest"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"chunks": (1, 64, 64, 3)},
+        {"chunks": (1, 1, 64, 3)},  # 384 chunks: a tree of two levels
+        {"chunks": (1, 1, 2, 3)},  # 12,288 chunks: three levels, a paged index
+        {"chunks": (4, 40, 64, 3), "compression": 1, "shuffle": True, "fletcher32": True},
+        {"chunks": SHAPE, "compression": 1},
+        {"file": {"userblock_size": 1024}},
+        {"file": {"track_order": True}},
+        {"names": ["non-cat", "cat"]},
+        {"names": ["猫" * 9, "cat"], "track_times": True},
+    ],
+    ids=str,
+)
+def test_every_way_to_store_the_same_is_read(tmp_path, version, options):
+    path = write(tmp_path / "a.h5", libver=(version, "latest"), **options)
+    np.testing.assert_array_equal(load_dataset(path).images, draw(6, seed=5)[0])
+
+
+def test_an_array_in_its_header_and_one_of_many_members_are_read(tmp_path):
+    def put(file):
+        for i in range(100):
+            file[f"k{i}"] = i
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_layout(h5py.h5d.COMPACT)
+        space, kind = h5py.h5s.create_simple((2, 64, 64, 3)), h5py.h5t.NATIVE_UINT8
+        x = h5py.h5d.create(file.id, b"train_set_x", kind, space, dcpl=plist)
+        x.write(h5py.h5s.ALL, h5py.h5s.ALL, np.full((2, 64, 64, 3), 9, np.uint8))
+
+    path = write(tmp_path / "a.h5", put, labels=[0, 1])
+    assert (load_dataset(path).images == 9).all()
+    refused(write(tmp_path / "b.h5", put, labels=[0, 1], libver="v108"), "more members than fit")
+
+
+def test_an_array_that_can_grow_is_read_in_the_older_versions_alone(tmp_path):
+    options = {"chunks": (1, 64, 64, 3), "maxshape": (None, 64, 64, 3)}
+    assert len(load_dataset(write(tmp_path / "a.h5", **options))) == 6
+    assert len(load_dataset(write(tmp_path / "b.h5", libver="v108", **options))) == 6
+    refused(write(tmp_path / "c.h5", libver="latest", **options), "can grow")
+    # Its index is laid out for the largest shape; the library, misled, reads beyond the index.
+    fixed = {"chunks": (1, 64, 64, 3), "maxshape": (900, 64, 64, 3), "compression": 1}
+    refused(write(tmp_path / "d.h5", libver="latest", **fixed), "can grow")
+
+
+def test_pixels_that_are_no_numbers_are_refused(tmp_path):
+    refused(write(tmp_path / "a.h5", np.full(SHAPE, b"abc")), "S3 .*expected uint8")
+    refused(write(tmp_path / "b.h5", np.zeros(SHAPE, [("r", "u1")])), "compound")
+    refused(write(tmp_path / "c.h5", np.zeros(SHAPE, np.complex64)), "unknown kind|enumeration")
+    rows = lambda file: file.create_dataset("train_set_x", (6,), h5py.vlen_dtype(np.int32))  # noqa: E731
+    refused(write(tmp_path / "d.h5", rows), "unknown kind")
+    colours = h5py.enum_dtype({"RED": 0, "BLUE": 1}, basetype="i1")
+    refused(write(tmp_path / "e.h5", np.zeros(SHAPE, colours)), "enumeration")
+    refused(write(tmp_path / "f.h5", np.zeros(SHAPE, ">f8")), "float64.*from 0 to 1")
+
+
+def test_chunks_laid_out_one_after_another_are_read(tmp_path):
+    """An implicit index: fixed shape, no filters, space taken at once."""
+    pixels = draw(6, seed=5)[0]
+
+    def put(file):
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_chunk((2, 32, 64, 3))
+        plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        space, kind = h5py.h5s.create_simple(SHAPE), h5py.h5t.NATIVE_UINT8
+        x = h5py.h5d.create(file.id, b"train_set_x", kind, space, dcpl=plist)
+        x.write(h5py.h5s.ALL, h5py.h5s.ALL, pixels)
+
+    path = write(tmp_path / "a.h5", put, libver="latest")
+    np.testing.assert_array_equal(load_dataset(path).images, pixels)
+
+
+@pytest.mark.parametrize("version", ["earliest", "latest"])
+def test_a_fill_value_does_no_harm(tmp_path, version):
+    path = write(tmp_path / "a.h5", libver=version, fillvalue=7)
+    np.testing.assert_array_equal(load_dataset(path).images, draw(6, seed=5)[0])
+
+
+def test_a_superblock_of_version_1_is_read(tmp_path):
+    path = write(tmp_path / "a.h5", chunks=(1, 64, 64, 3))
+    data = bytearray(path.read_bytes())
+    assert data[8] == 0
+    # Version 1 has four more bytes, with a size of its trees: it is made by hand, with a user
+    # block, so that everything else stays where it is.
+    with h5py.File(tmp_path / "b.h5", "w", userblock_size=512) as file:
+        file["train_set_x"], file["train_set_y"] = draw(6, seed=5)
+    assert len(load_dataset(tmp_path / "b.h5")) == 6
+    data[8] = 1
+    path.write_bytes(data)
+    refused(path, "not an HDF5 file that can be read")
+
+
+def test_a_heap_of_texts_that_is_full_to_the_end_is_read(tmp_path):
+    path = write(tmp_path / "a.h5")
+    texts = [letter * 800 for letter in "abcde"]
+    with h5py.File(path, "a") as file:
+        file["source"] = [*texts, ""]  # with 16 bytes each, they fill a heap of 4,096 bytes
+    assert load_dataset(path).groups == (*texts, "")
