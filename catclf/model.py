@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import stat
-import zipfile
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf import __version__, features, files, logistic
-from catclf.dataset import IMAGE_SIZE, check_images
+from catclf import __version__, features, files, logistic, npz
+from catclf.dataset import IMAGE_SIZE, LONGEST_NAME, check_images
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
 from catclf.logistic import Array
@@ -115,9 +112,10 @@ class Model:
             "b": np.array(self.b, dtype=np.float64),
             "costs": np.array(self.costs, dtype=np.float64).reshape(-1, 2),
             "seen": self.seen,
-            "meta": np.array(json.dumps(meta, sort_keys=True)),
             **{PREFIX + key: array for key, array in self.features.arrays().items()},
         }
+        meta["sha256"] = npz.digest(meta, arrays)
+        arrays["meta"] = np.array(json.dumps(meta, sort_keys=True, allow_nan=False))
         try:
             with files.replacing(path) as file:
                 np.savez(file, **arrays)
@@ -172,7 +170,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     if own != {"w", "b", "costs", "seen", "meta"} or arrays["meta"].dtype.kind != "U":
         raise ModelError(f"{name}: not a catclf model; make one with: catclf train")
     try:
-        meta = json.loads(str(arrays["meta"]), parse_float=_finite, parse_constant=_finite)
+        meta = json.loads(arrays.pop("meta").item(), parse_float=_finite, parse_constant=_finite)
         version = meta["format_version"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise ModelError(
@@ -188,10 +186,12 @@ def load_model(path: str | os.PathLike[str]) -> Model:
                 f"{name}: its features, {meta['features']['name']!r}, are not known to this catclf "
                 f"{__version__}; upgrade catclf"
             )
+        if meta.pop("sha256") != npz.digest(meta, arrays):
+            raise ValueError("its content does not match its SHA-256")
         return _build(arrays, meta)
     except ModelError:
         raise
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ModelError(f"{name}: a damaged catclf model ({error})") from error
 
 
@@ -217,8 +217,10 @@ def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
     if not all(np.isfinite(array).all() for array in (w, b, costs, *extra.values())):
         raise ValueError("weights that are not finite")
     classes = (meta["classes"]["negative"], meta["classes"]["positive"])
-    if not all(isinstance(name, str) for name in classes) or not 0 <= meta["threshold"] <= 1:
-        raise ValueError("class names or threshold")
+    if not all(isinstance(name, str) and len(name) <= LONGEST_NAME for name in classes):
+        raise ValueError("class names")
+    if not 0 <= meta["threshold"] <= 1:
+        raise ValueError("threshold")
     if not 0 < meta["temperature"] < np.inf:
         raise ValueError("temperature")
     return Model(
@@ -236,25 +238,18 @@ def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
 
 
 def _read_arrays(name: str) -> dict[str, NDArray[Any]]:
-    """Read a .npz whose arrays are stored as they are, so that they are no larger than the file."""
     try:
-        status = os.stat(name)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-            raise ModelError(f"{name}: not a model file")
-        with open(name, "rb") as file:
-            data = file.read(MAX_FILE_BYTES)
+        with files.open_regular(name) as file:
+            data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise ModelError(f"{name}: no such model; make one with: catclf train") from None
     except (OSError, ValueError) as error:
-        raise ModelError(f"{name}: the model cannot be read ({error})") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelError(f"{name}: the model cannot be read ({reason})") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise ModelError(f"{name}: not a catclf model (more than {MAX_FILE_BYTES // 2**20} MiB)")
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-                raise ModelError(f"{name}: not a catclf model (its members are compressed)")
-        with np.load(io.BytesIO(data), allow_pickle=False) as npz:
-            return dict(npz)
-    except ModelError:
-        raise
-    except Exception as error:  # zipfile and numpy raise a dozen kinds on damaged files
+        return npz.read(data)
+    except ValueError as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{name}: not a catclf model, or a damaged one ({reason})") from error

@@ -1,8 +1,12 @@
 """Model files: what is saved comes back, and nothing else is taken for a model."""
 
+import copy
+import hashlib
 import io
 import json
 import os
+import struct
+import warnings
 import zipfile
 
 import numpy as np
@@ -88,7 +92,16 @@ def test_scores_do_not_depend_on_the_blocks(model, drawn, monkeypatch):
     assert model.scores(drawn.images[:0]).shape == (1, 0)
 
 
-def npz_bytes(meta=None, compressed=False, **changes):
+def sign(meta, arrays):
+    """Add the SHA-256 of JSON and arrays, so that a change reaches the checks behind it."""
+    content = json.dumps(meta, sort_keys=True).encode()
+    for name in sorted(set(arrays) - {"meta"}):
+        array = np.asarray(arrays[name])
+        content += f"\n{name} {array.dtype.str} {array.shape}\n".encode() + array.tobytes()
+    return {**meta, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def npz_bytes(meta=None, compressed=False, sha256=None, **changes):
     """A model file, with changes."""
     good = {
         "format_version": 1,
@@ -104,10 +117,13 @@ def npz_bytes(meta=None, compressed=False, **changes):
         "b": np.float64(0),
         "costs": np.zeros((0, 2)),
         "seen": np.zeros(0, np.uint64),
-        "meta": np.array(json.dumps({**good, **(meta or {})})),
     }
-    buffer = io.BytesIO()
     arrays = {key: value for key, value in {**arrays, **changes}.items() if value is not None}
+    signed = (
+        sign({**good, **(meta or {})}, arrays) if sha256 is None else {**good, "sha256": sha256}
+    )
+    arrays["meta"] = np.array(json.dumps(signed))
+    buffer = io.BytesIO()
     (np.savez_compressed if compressed else np.savez)(buffer, **arrays)
     return buffer.getvalue()
 
@@ -129,7 +145,67 @@ def damaged():
     return bytes(data)
 
 
+def zipped(*members):
+    """A zip archive of these (name, content) pairs, whatever they are."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a name that comes twice
+        for name, content in members:
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def members(**changes):
+    """The members of a good model file, some of them replaced."""
+    with zipfile.ZipFile(io.BytesIO(npz_bytes())) as archive:
+        good = {name: archive.read(name) for name in archive.namelist()}
+    return list({**good, **{f"{name}.npy": data for name, data in changes.items()}}.items())
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def npy_header(text):
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
 BAD = {
+    "another digest": npz_bytes(sha256="0" * 64),
+    "no digest": npz_bytes(sha256=0),
+    "a member twice": zipped(*members(), members()[0]),
+    "a member that is no array": zipped(*members(), ("notes.txt", b"hello")),
+    "a folder": zipped(*members(), ("w.npy/", b"")),
+    "many members": zipped(*members(), *((f"features_{i}.npy", b"") for i in range(200))),
+    "an array with bytes behind it": zipped(*members(b=dict(members())["b.npy"] + b"\0" * 8)),
+    "an array of 2**60 numbers": zipped(
+        *members(
+            w=npy_header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (%d,), }" % 2**60)
+        )
+    ),
+    "an array of minus one": zipped(
+        *members(w=npy_header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }"))
+    ),
+    "text of no length": zipped(
+        *members(
+            w=npy_header(b"{'descr': '<U0', 'fortran_order': False, 'shape': (%d,), }" % 2**60)
+        )
+    ),
+    "a header that is code": zipped(*members(w=npy_header(b"__import__('os').getpid()"))),
+    "a header of Python 2": zipped(
+        *members(
+            b=npy_header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (1L,), }") + b"0" * 8
+        )
+    ),
+    "a temperature beyond all bounds": npz_bytes(meta={"temperature": 10**400}),
+    "version 3 of .npy": zipped(*members(w=b"\x93NUMPY\x03\x00" + b"\0" * 100)),
+    "meta of several": zipped(*members(meta=npy(np.array(["{}", "{}"])))),
+    "a number in JSON that is not finite": npz_bytes(meta={"note": float("nan")}),
+    "a class name without end": npz_bytes(
+        meta={"classes": {"negative": "x" * 10**6, "positive": "cat"}}
+    ),
     "empty": b"",
     "text": b"hello",
     "a zip of something else": npz_bytes(w=None),
@@ -206,3 +282,94 @@ def test_members_are_stored_as_they_are(model, tmp_path):
     model.save(tmp_path / "m.npz")
     with zipfile.ZipFile(tmp_path / "m.npz") as archive:
         assert {i.compress_type for i in archive.infolist()} == {zipfile.ZIP_STORED}
+
+
+def same(a, b):
+    return (
+        np.array_equal(a.w, b.w)
+        and (a.b, a.classes, a.threshold, a.temperature)
+        == (b.b, b.classes, b.threshold, b.temperature)
+        and (a.costs, a.provenance) == (b.costs, b.provenance)
+        and (a.features.name, a.features.settings()) == (b.features.name, b.features.settings())
+        and all(np.array_equal(x, b.features.arrays()[k]) for k, x in a.features.arrays().items())
+    )
+
+
+def flips(data, path, bits):
+    """How many flipped bits are refused, and how many are harmless; any other outcome fails."""
+    path.write_bytes(data)
+    model = load_model(path)
+    refused = 0
+    for bit in bits:
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        try:
+            found = load_model(path)
+        except ModelError:
+            refused += 1
+        else:
+            assert same(found, model), f"bit {bit} changes the model"
+    return refused, len(bits) - refused
+
+
+def test_any_flipped_bit_is_refused_or_harmless(tmp_path):
+    """Of all but the weights every third bit, so every byte, and of those a sample.
+
+    With CATCLF_EVERY_BIT set, every bit but the weights'.
+    """
+    data = npz_bytes()
+    start = data.index(b"\0" * 1000)
+    structure = [*range(8 * start), *range(8 * (start + 8 * 12288 - 64), 8 * len(data))]
+    weights = range(8 * start, 8 * (start + 8 * 12288 - 64), 9973)
+    step = 1 if "CATCLF_EVERY_BIT" in os.environ else 3
+    structure = structure[::step]
+    refused, harmless = flips(data, tmp_path / "m", [*structure, *weights])
+    assert refused > len(structure) / 2
+    assert harmless < len(structure) / 2
+    assert flips(data, tmp_path / "m", list(weights)) == (len(weights), 0)
+
+
+def test_the_digest_is_what_notices(tmp_path):
+    """A change with right checksums of the zip archive: only the digest can tell."""
+    (tmp_path / "m").write_bytes(zipped(*members()))
+    load_model(tmp_path / "m")
+    w = bytearray(dict(members())["w.npy"])
+    w[-1] ^= 64
+    (tmp_path / "m").write_bytes(zipped(*members(w=bytes(w))))
+    with pytest.raises(ModelError, match="SHA-256"):
+        load_model(tmp_path / "m")
+
+
+def test_members_that_overlap_are_refused(tmp_path):
+    """One place in the file, listed as two members: a small archive of any size."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members():
+            archive.writestr(name, content)
+        again = copy.copy(archive.getinfo("w.npy"))
+        again.filename = "features_w.npy"
+        archive.filelist.append(again)
+    (tmp_path / "m").write_bytes(buffer.getvalue())
+    with pytest.raises(ModelError, match="overlap"):
+        load_model(tmp_path / "m")
+
+
+def test_a_file_beyond_all_models_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "m").write_bytes(npz_bytes())
+    monkeypatch.setattr("catclf.model.MAX_FILE_BYTES", 1000)
+    with pytest.raises(ModelError, match="more than 0 MiB"):
+        load_model(tmp_path / "m")
+
+
+def test_a_model_that_is_not_finite_is_not_written(tmp_path):
+    for w, b in ((np.full((12288, 1), np.inf), 0.0), (np.zeros((12288, 1)), np.nan)):
+        with pytest.raises(ModelError, match="not finite"):
+            Model(w, b, ("a", "b"), Pixels()).save(tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_arrays_of_other_features_are_refused(tmp_path):
+    (tmp_path / "m").write_bytes(npz_bytes(features_dictionary=np.zeros(3)))
+    with pytest.raises(ModelError, match="do not belong"):
+        load_model(tmp_path / "m")
