@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from catclf.dataset import MAX_FILE_BYTES
 from catclf.errors import DataError, NotAnImageError
 from catclf.folders import meant_as_image, walk_files
 from catclf.images import load_image
@@ -43,6 +44,7 @@ def predict(
     *,
     threshold: float | None = None,
     unsure: float | None = None,
+    max_bytes: int = MAX_FILE_BYTES,
 ) -> Iterator[Prediction]:
     """Predict images, one after another, in order.
 
@@ -57,6 +59,8 @@ def predict(
         In place of the model's.
     unsure : float, optional
         Label what lies between 1 - unsure and unsure, ends included, "unsure".
+    max_bytes : int
+        The largest image file that is read.
 
     Yields
     ------
@@ -77,40 +81,38 @@ def predict(
             return "unsure"
         return model.classes[int(p > limit)]
 
-    return _predict(model, sources, label)
+    def one(name: str, source: str | bytes) -> Prediction:
+        try:
+            image = load_image(source, max_bytes=max_bytes)
+        except DataError as error:
+            return Prediction(name, error=str(error), kind=type(error))
+        p = float(model.probabilities(image[None])[0, 0])
+        return Prediction(name, label(p), p)
+
+    return _predict(sources, one)
 
 
 def _predict(
-    model: Model,
     sources: Iterable[str | os.PathLike[str] | tuple[str, bytes]],
-    label: Callable[[float], str],
+    one: Callable[[str, str | bytes], Prediction],
 ) -> Iterator[Prediction]:
     for source in sources:
         if isinstance(source, tuple):
-            yield _one(model, source[0], source[1], label)
+            yield one(*source)
             continue
         name = os.fspath(source)
         if not os.path.isdir(name):
-            yield _one(model, name, name, label)
+            yield one(name, name)
             continue
         empty = True
         for found in walk_files(Path(name)):
             if isinstance(found, DataError):
                 prediction = Prediction(name, error=str(found).removeprefix(f"{name}: "))
             else:
-                prediction = _one(model, str(found), str(found), label)
+                prediction = one(str(found), str(found))
                 if prediction.kind is NotAnImageError and not meant_as_image(found):
                     continue
             empty = False
             yield prediction
         if empty:
             yield Prediction(name, error="the folder holds no images")
-
-
-def _one(model: Model, name: str, source: str | bytes, label: Callable[[float], str]) -> Prediction:
-    try:
-        image = load_image(source)
-    except DataError as error:
-        return Prediction(name, error=str(error), kind=type(error))
-    p = float(model.probabilities(image[None])[0, 0])
-    return Prediction(name, label(p), p)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,6 +35,8 @@ def evaluate(
         ),
     ] = None,
     cat_class: output.CatClass = None,
+    max_file_size: output.MaxFileSize = 64,
+    trust: output.Trust = False,
     fail_under: Annotated[
         float | None,
         typer.Option(callback=output.share, help="Exit with 1 if an accuracy is below this."),
@@ -73,7 +74,7 @@ def evaluate(
     trained = [load_model(path) for path in paths]
     for path in paths:
         output.note(f"model: {path}", quiet)
-    dataset = output.read(data, "test", cat_class, quiet)
+    dataset = output.read(data, "test", cat_class, quiet, max_file_size=max_file_size, trust=trust)
     names = short_names([name or path for name, path in zip(given, paths, strict=True)])
     results = [
         measure(one, dataset, name=name, path=path, unsure=unsure)
@@ -86,7 +87,7 @@ def evaluate(
             output.note(f"{which} was trained on {found}", quiet)
     with output.reader_may_leave():
         if as_json:
-            print(json.dumps(_as_json(results, errors)))
+            print(output.to_json(_as_json(results, errors)))
         else:
             _show(results, errors)
     if report is not None:  # last, so that no figure is lost if it cannot be written

@@ -5,6 +5,8 @@ Results go to stdout, all else to stderr. Rich is imported where a table or a ba
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shlex
 import sys
@@ -12,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -48,6 +50,12 @@ CatClass = Annotated[
     str | None,
     typer.Option("--cat-class", metavar="NAME", help="The class that is the cat, by name."),
 ]
+
+MaxFileSize = Annotated[
+    float,
+    typer.Option("--max-file-size", metavar="MIB", help="Of an image. [64]", show_default=False),
+]
+Trust = Annotated[bool, typer.Option("--trust", help="Read HDF5 data however large.")]
 
 
 def share(value: float | None) -> float | None:
@@ -94,6 +102,13 @@ def reader_may_leave() -> Iterator[None]:
         abandon_stdout()
 
 
+def to_bytes(mebibytes: float) -> int:
+    """Turn what --max-file-size says into bytes."""
+    if not 0 < mebibytes <= 2**20:
+        raise typer.BadParameter(f"--max-file-size is a number of MiB above 0, not {mebibytes:g}")
+    return int(mebibytes * 2**20)
+
+
 def find_model(path: str | None) -> str | os.PathLike[str]:
     """Find the model that --model names, or the one to use without it."""
     if path is None:
@@ -103,6 +118,27 @@ def find_model(path: str | None) -> str | os.PathLike[str]:
 
         return shipped("photos.npz")
     return path
+
+
+def cell(text: str) -> str:
+    """Make text from outside safe to open as CSV: an apostrophe goes before what is like a formula.
+
+    What could act on a terminal is escaped, as in `printable`.
+    """
+    return ("'" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else "") + printable(text)
+
+
+def to_json(value: Any) -> str:
+    """Write JSON that any parser takes: a number that is not finite becomes null."""
+
+    def finite(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: finite(inner) for key, inner in part.items()}
+        if isinstance(part, list | tuple):
+            return [finite(inner) for inner in part]
+        return None if isinstance(part, float) and not math.isfinite(part) else part
+
+    return json.dumps(finite(value), allow_nan=False)
 
 
 def note(line: str, quiet: bool = False) -> None:
@@ -170,13 +206,28 @@ def panel(title: str, rows: Iterable[tuple[str, str]]) -> None:
     _print(Panel(grid, title=Text(printable(title)), expand=False))
 
 
-def read(source: str | None, split: Split, cat_class: str | None, quiet: bool) -> Dataset:
+def read(
+    source: str | None,
+    split: Split,
+    cat_class: str | None,
+    quiet: bool,
+    *,
+    max_file_size: float = 64,
+    trust: bool = False,
+) -> Dataset:
     """Load a data set, with a bar for a folder, and tell how it was read."""
     from catclf.datasets import load_dataset
 
     with progress_bar("reading", None, quiet) as advance:
         progress = None if advance is None else lambda done, n: advance(done, "photos", n)
-        dataset = load_dataset(source, split=split, cat_class=cat_class, progress=progress)
+        dataset = load_dataset(
+            source,
+            split=split,
+            cat_class=cat_class,
+            max_bytes=to_bytes(max_file_size),
+            trust=trust,
+            progress=progress,
+        )
     for line in dataset.notes:
         note(line, quiet)
     return dataset

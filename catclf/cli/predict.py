@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -41,7 +40,10 @@ def predict(
         typer.Option(metavar="PNG", help="Draw which regions of one image speak for a cat."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV; a cell like =1 gets a ' in front.")
+    ] = False,
+    max_file_size: output.MaxFileSize = 64,
     quiet: output.Quiet = False,
 ) -> None:
     """Say which images show a cat, and how sure the model is.
@@ -58,22 +60,25 @@ def predict(
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
+    most = output.to_bytes(max_file_size)
     if explain is not None:
         _check_explain(images, explain, as_csv)
     path = output.find_model(model)
     trained = load_model(path)
     output.note(f"model: {os.fspath(path)}", quiet)
-    sources = ((name, _stdin()) if name == "-" else name for name in images)
+    sources = ((name, _stdin(most)) if name == "-" else name for name in images)
     held = list(sources) if explain is not None else []  # one image, to be looked at again
     failed: list[str] = []
     table = sys.stdout.isatty() and not (as_json or as_csv)
     with output.progress_bar("predicting", None, quiet or not table) as advance:
         found: Iterable[Prediction]
-        found = prediction.predict(trained, held or sources, threshold=threshold, unsure=unsure)
+        found = prediction.predict(
+            trained, held or sources, threshold=threshold, unsure=unsure, max_bytes=most
+        )
         explanation = None
         if explain is not None:
             found = list(found)
-            explanation = _explain(trained, held[0], found[0], explain)
+            explanation = _explain(trained, held[0], found[0], explain, most)
         predictions = _readable(found, failed, advance)
         rows = [(p.path, p.label, f"{p.probability:.4f}") for p in predictions] if table else []
     with output.reader_may_leave():
@@ -96,13 +101,12 @@ def predict(
         raise typer.Exit(DataError.exit_code)
 
 
-def _stdin() -> bytes:
+def _stdin(most: int) -> bytes:
     from catclf.errors import DataError
-    from catclf.images import MAX_FILE_BYTES
 
     if sys.stdin is None:
         raise DataError("-: stdin is closed; expected an image")
-    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+    return sys.stdin.buffer.read(most + 1)
 
 
 def _check_explain(images: list[str], picture: str, as_csv: bool) -> None:
@@ -120,7 +124,7 @@ def _check_explain(images: list[str], picture: str, as_csv: bool) -> None:
 
 
 def _explain(
-    model: Model, source: str | tuple[str, bytes], prediction: Prediction, picture: str
+    model: Model, source: str | tuple[str, bytes], prediction: Prediction, picture: str, most: int
 ) -> Explanation | None:
     """Draw why the model says what it says of an image; None if that cannot be read."""
     from catclf.canvas import save
@@ -129,7 +133,9 @@ def _explain(
     if prediction.error:
         return None
     content = source if isinstance(source, str) else source[1]
-    explanation, drawn = explained(model, content, label=prediction.label, file=prediction.path)
+    explanation, drawn = explained(
+        model, content, label=prediction.label, file=prediction.path, max_bytes=most
+    )
     save(drawn, picture)
     return explanation
 
@@ -185,12 +191,11 @@ def _print_json(
                 "negative": explanation.negative,
                 "regions": explanation.regions.tolist(),
             }
-        print(json.dumps({"path": p.path, **found}))
+        print(output.to_json({"path": p.path, **found}))
 
 
 def _print_csv(predictions: Iterable[Prediction]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["path", "label", "probability"])
     for p in predictions:
-        path = output.printable(p.path) if sys.stdout.isatty() else p.path
-        writer.writerow([path, p.label, repr(p.probability)])
+        writer.writerow([output.cell(p.path), output.cell(p.label), repr(p.probability)])

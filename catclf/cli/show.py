@@ -58,7 +58,7 @@ def show(
         output.note(f"wrote {picture}", quiet)
     with output.reader_may_leave():
         if as_json:
-            print(json.dumps(found))
+            print(output.to_json(found))
         else:
             output.panel(f"{found['features']['name']} model", _rows(found))
 

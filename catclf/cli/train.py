@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -66,6 +65,8 @@ def train(
         typer.Option(help="What the threshold serves. [accuracy]", show_default=False),
     ] = "accuracy",
     cat_class: output.CatClass = None,
+    max_file_size: output.MaxFileSize = 64,
+    trust: output.Trust = False,
     out: Annotated[
         str, typer.Option("--out", "-o", help="The model file to write.")
     ] = output.DEFAULT_MODEL,
@@ -120,7 +121,14 @@ def train(
         _check_plot(plot, out)
     single = not auto and len(rates) == 1
     checkpoint = _checkpoint(out, checkpoint_every, resume, single, quiet)
-    dataset = _read(data or [None], cat_class, group_by == "folder", quiet)
+    dataset = _read(
+        data or [None],
+        group_by == "folder",
+        cat_class=cat_class,
+        quiet=quiet,
+        max_file_size=max_file_size,
+        trust=trust,
+    )
 
     tuning = None
     attempts: list[Attempt] = []
@@ -142,7 +150,7 @@ def train(
         output.note(f"replaced the model that was at {out}", quiet)
     with output.reader_may_leave():
         if as_json:
-            print(json.dumps(summary(model, tuning, attempts, out, seconds)))
+            print(output.to_json(summary(model, tuning, attempts, out, seconds)))
         else:
             if len(attempts) > 1:
                 show_rates(attempts)
@@ -190,13 +198,11 @@ def _draw(curves: dict[str, list[tuple[int, float]]], model: Model, path: str) -
     save(cost_curves(curves, data=model.provenance["data"]["name"], steps=steps), path)
 
 
-def _read(
-    sources: Sequence[str | None], cat_class: str | None, by_folder: bool, quiet: bool
-) -> Dataset:
+def _read(sources: Sequence[str | None], by_folder: bool, quiet: bool, **how: Any) -> Dataset:
     from catclf.checks import warnings
     from catclf.dataset import join
 
-    parts = [output.read(source, "train", cat_class, quiet) for source in sources]
+    parts = [output.read(source, "train", quiet=quiet, **how) for source in sources]
     dataset = join([part.grouped_by_folder() if by_folder else part for part in parts])
     for line in warnings(parts, dataset):
         output.note(line, quiet)
