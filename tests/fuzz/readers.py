@@ -206,7 +206,6 @@ def read_model(data: bytes, path: Path) -> None:
 @cache
 def checkpoints() -> list[bytes]:
     from catclf.checkpoint import Checkpoint
-
     from catclf.training.fit import State
 
     with TemporaryDirectory() as folder:
