@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from catclf import files
 from catclf.dataset import CLASSES, IMAGE_SIZE, Split
 from catclf.errors import OutputError
+from catclf.hdf5 import import_h5py
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CHUNK = 16
@@ -129,7 +130,7 @@ class _Writer(Thread):
 
 
 def _write_blocks(disk: _Disk, blocks: Iterable[list[Example]], split: Split) -> None:
-    import h5py
+    h5py = import_h5py()
 
     side = IMAGE_SIZE
     labels: list[int] = []
