@@ -15,6 +15,11 @@ from catclf.drawings import draw
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def unmeasured() -> dict[str, str]:
+    """The environment, but for what measures coverage, which could write its own files no more."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("COV")}
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data: $CATCLF_SHARED, else ../shared beside the project."""

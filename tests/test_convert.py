@@ -11,6 +11,7 @@ import time
 import h5py
 import numpy as np
 import pytest
+from conftest import unmeasured
 from PIL import Image
 
 from catclf import convert, hdf5_write, load_dataset
@@ -207,6 +208,7 @@ def test_a_full_disk_is_one_line(mixed, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "catclf", "data", "draw", "40", "out.h5"],
         cwd=tmp_path,
+        env=unmeasured(),
         preexec_fn=small_files,
         capture_output=True,
         text=True,

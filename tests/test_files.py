@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import unmeasured
 
 from catclf import files
 from catclf.files import check_writable, replacing
@@ -480,11 +481,6 @@ def test_two_writers_at_once_leave_one_of_their_files_whole(tmp_path: Path) -> N
 
 
 # Disks that are full, folders that are closed
-
-
-def unmeasured() -> dict[str, str]:
-    """The environment, but for what measures coverage, which could write its own files no more."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("COV")}
 
 
 def small_files_only() -> None:
