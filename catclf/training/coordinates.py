@@ -61,7 +61,7 @@ class Primal:
     name = "primal"
 
     def __init__(self, X: Array | Examples) -> None:
-        self.examples = X if isinstance(X, Examples) else Examples(X.T)
+        self.examples = Examples.of(X)
         self.size = self.examples.n_x
 
     def forward(self, v: Array, b: Array | float) -> Array:
@@ -133,21 +133,29 @@ where X does not, as where the choice is close.
 """
 
 
-def choose(X: Array, iterations: int, coordinates: str = "auto") -> Coordinates:
+def choose(X: Array | Examples, iterations: int, coordinates: str = "auto") -> Primal | Gram:
     """Pick the coordinates in which so many steps on X (n_x, m) are cheaper.
 
-    Gram costs n_x·m² products once, at GRAM_SPEEDUP, and m² a step; primal 2·n_x·m a step.
+    Gram costs n_x·m² products once, at GRAM_SPEEDUP, and m² a step; primal 2·n_x·m a step. Gram
+    needs X and XᵀX in memory.
 
     Raises
     ------
     ParameterError
-        If `coordinates` is none of auto, primal and gram.
+        If `coordinates` is none of auto, primal and gram, or gram does not fit into memory.
     """
     if coordinates not in ("auto", "primal", "gram"):
         raise ParameterError(f"coordinates are auto, primal or gram, not {coordinates!r}")
+    examples = Examples.of(X)
+    n_x, m = examples.n_x, examples.m
+    size = 8.0 * (n_x * m + 3 * m * m)
+    if coordinates == "gram" and size > examples.memory:
+        raise ParameterError(
+            f"gram coordinates of {m} examples take {size / 1e9:.1f} GB, more than the "
+            f"{examples.memory / 1e9:.1f} GB that may be used; leave them out, or raise --memory"
+        )
     if coordinates == "auto":
-        n_x, m = X.shape
         gram = n_x * m * m / GRAM_SPEEDUP + iterations * m * m
         primal = iterations * 2 * n_x * m
-        coordinates = "gram" if gram < primal else "primal"
-    return Gram(X) if coordinates == "gram" else Primal(X)
+        coordinates = "gram" if gram < primal and size <= examples.memory else "primal"
+    return Gram(X) if coordinates == "gram" else Primal(examples)
