@@ -89,13 +89,14 @@ class Stored:
         m = len(self)
         if isinstance(index, slice) and index.step in (None, 1):
             start, stop, _ = index.indices(m)
-            parts = [
-                self._block(first)[max(start - first, 0) : stop - first]
-                for first in range(start - start % self.rows, stop, self.rows)
-            ]
-            if not parts:
-                return np.empty((0, *self.shape[1:]), self.dtype)
-            return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            firsts = range(start - start % self.rows, stop, self.rows)
+            if len(firsts) == 1:
+                return self._block(firsts[0])[start - firsts[0] : stop - firsts[0]]
+            out = np.empty((max(stop - start, 0), *self.shape[1:]), self.dtype)
+            for first in firsts:
+                begin, end = max(start, first), min(stop, first + self.rows)
+                out[begin - start : end - start] = self._block(first)[begin - first : end - first]
+            return out
         if isinstance(index, int | np.integer):
             row = range(m)[int(index)]
             found: NDArray[Any] = self._block(row - row % self.rows)[row % self.rows]
