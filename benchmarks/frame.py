@@ -192,7 +192,8 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
     """Give the versions of Python, numpy, its BLAS, and these packages."""
     found = {"Python": platform.python_version(), "numpy": np.__version__}
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index, call-overload]
-    found["BLAS"] = f"{blas['name']} {blas['version']}"
+    threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS")
+    found["BLAS"] = f"{blas['name']} {blas['version']}" + (f", threads: {threads}" * bool(threads))
     for package in packages:
         try:
             found[package] = metadata.version(package)

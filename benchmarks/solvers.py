@@ -39,6 +39,11 @@ class Other:
     settings: Sequence[float]
     fit: Callable[[Problem, Any], Found]
 
+    @property
+    def growth(self) -> float:
+        """How many times longer the next setting is expected to take."""
+        return 10.0 if self.settings is EPOCHS else 2.0
+
 
 def _sklearn(solver: str, **fixed: Any) -> Callable[[Problem, float], Found]:
     def fit(problem: Problem, tolerance: float) -> Found:
