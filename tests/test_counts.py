@@ -66,8 +66,9 @@ def test_a_primal_step_is_two_products_with_x(problem, products, l2):
 def test_a_gram_step_is_one_product_with_g(problem, products):
     X, Y = problem
     descend(Gram(X), Y)
-    assert products.by_name == {"XᵀX": 1, "G": STEPS + 1, "X": 1}  # w = Xc, in the end
-    assert products.bytes == 2 * X.nbytes + (STEPS + 1) * 8 * M * M
+    # In the end the scores, the penalty, and w = Xc.
+    assert products.by_name == {"XᵀX": 1, "G": STEPS + 2, "X": 1}
+    assert products.bytes == 2 * X.nbytes + (STEPS + 2) * 8 * M * M
 
 
 def test_a_penalty_costs_gram_coordinates_a_product_only_where_the_cost_is_recorded(
@@ -106,29 +107,28 @@ def test_newton_in_gram_coordinates_reads_x_twice_in_all(problem, products):
     assert (products.by_name["XᵀX"], products.by_name["X"]) == (1, 1)
 
 
-def test_newton_by_conjugate_gradients_makes_two_passes_for_each_of_them(
+def test_newton_by_conjugate_gradients_makes_one_pass_for_each_product(
     problem, products, monkeypatch
 ):
     X, Y = problem
     monkeypatch.setattr(newton_module, "SMALL", 0)
     multiplied = []
-    passes = newton_module._Iterative.solve
+    solve = newton_module._Iterative.solve
 
-    def solve(self, *given):
+    def counted(self, *given):
         before = products.by_name["X"]
-        step = passes(self, *given)
+        step = solve(self, *given)
         multiplied.append(products.by_name["X"] - before)
         return step
 
-    monkeypatch.setattr(newton_module._Iterative, "solve", solve)
+    monkeypatch.setattr(newton_module._Iterative, "solve", counted)
     fit = newton(Primal(X), Y, sample_weights(M), l2=1e-3)
     steps = len(multiplied)
     assert steps == len(fit.costs) - 1 > 2
-    # In each solve, one pass for the gradient, and two for each product with H.
-    assert all(n % 2 == 1 and n >= 3 for n in multiplied)
-    # Around it, one for the gradient's norm, and two along the step; the norms at zero and at the
-    # end, and the first scores, stand alone.
-    assert products.by_name["X"] == sum(multiplied) + 3 * steps + 3
+    # A pass is two products, forward and backward, and so is one with H.
+    assert all(n % 2 == 0 and n >= 2 for n in multiplied)
+    # Around each solve a look at the cost and its gradient; one at zeros; the last scores.
+    assert products.by_name["X"] == sum(multiplied) + 2 * (steps + 1) + 1
 
 
 def test_a_path_of_penalties_reads_x_once_for_all_folds(problem, products):
@@ -142,4 +142,4 @@ def test_training_with_folds_builds_one_gram_matrix(problem, products):
     X, Y = problem
     Y = Y.astype(np.int64)
     Solver(iterations=STEPS).fit(X, Y, scaled=False, folds=stratified_folds(Y, 5))
-    assert products.by_name == {"XᵀX": 1, "G": STEPS + 1, "X": 1}
+    assert products.by_name == {"XᵀX": 1, "G": STEPS + 2, "X": 1}
