@@ -154,5 +154,6 @@ def choose(X: Array, iterations: int, coordinates: str = "auto") -> Coordinates:
     if coordinates not in ("auto", "primal", "gram"):
         raise ParameterError(f"coordinates are auto, primal or gram, not {coordinates!r}")
     if coordinates == "auto":
-        coordinates = cheaper(*X.shape, iterations)
+        n_x, m = X.shape
+        coordinates = cheaper(n_x, m, iterations)
     return Gram(X) if coordinates == "gram" else Primal(X)
