@@ -128,16 +128,25 @@ class Gram:
 GRAM_SPEEDUP = 16
 """How many times faster a product is inside XᵀX than inside wᵀX, which waits for memory.
 
-benchmarks/descent.py prints it: 3 to 5 on the course's 209 images, which stay in the cache; more
-where X does not, as where the choice is close.
+`python -m benchmarks gram` prints it: less where X stays in the cache, where Gram coordinates are
+far ahead all the same; this much where X does not, as where the choice is close.
 """
 
 
-def choose(X: Array | Examples, iterations: int, coordinates: str = "auto") -> Primal | Gram:
-    """Pick the coordinates in which so many steps on X (n_x, m) are cheaper.
+def cheaper(n_x: int, m: int, iterations: int) -> str:
+    """Say which coordinates, primal or gram, so many steps on X (n_x, m) take less work in.
 
-    Gram costs n_x·m² products once, at GRAM_SPEEDUP, and m² a step; primal 2·n_x·m a step. Gram
-    needs X and XᵀX in memory.
+    Gram costs n_x·m² products once, at GRAM_SPEEDUP, and m² a step; primal 2·n_x·m a step.
+    """
+    gram = n_x * m * m / GRAM_SPEEDUP + iterations * m * m
+    primal = iterations * 2 * n_x * m
+    return "gram" if gram < primal else "primal"
+
+
+def choose(X: Array | Examples, iterations: int, coordinates: str = "auto") -> Primal | Gram:
+    """Build the coordinates asked for; "auto" are the cheaper ones for so many steps on X.
+
+    Gram coordinates need X and XᵀX in memory, and are not chosen where they do not fit.
 
     Raises
     ------
@@ -155,7 +164,5 @@ def choose(X: Array | Examples, iterations: int, coordinates: str = "auto") -> P
             f"{examples.memory / 1e9:.1f} GB that may be used; leave them out, or raise --memory"
         )
     if coordinates == "auto":
-        gram = n_x * m * m / GRAM_SPEEDUP + iterations * m * m
-        primal = iterations * 2 * n_x * m
-        coordinates = "gram" if gram < primal and size <= examples.memory else "primal"
+        coordinates = cheaper(n_x, m, iterations) if size <= examples.memory else "primal"
     return Gram(X) if coordinates == "gram" else Primal(examples)
