@@ -23,8 +23,7 @@ def run() -> NoReturn:
     try:
         sys.stdout.flush()
     except OSError as error:
-        output.error(f"the output cannot be written ({error.strerror or error})")
-        code = 3
+        code = output.unwritten(error)
     interruption.leave(code if isinstance(code, int) else int(code is not None))
 
 
@@ -42,6 +41,10 @@ def main() -> None:
         app(prog_name="catclf")
     except KeyboardInterrupt:  # before or after the command itself, which has its own handler
         sys.exit(130)
+    except OSError as error:  # of --help, say; of the files that they use, the commands tell
+        from catclf.cli import output
+
+        sys.exit(output.unwritten(error))
     except Exception as error:
         if os.environ.get("CATCLF_DEBUG"):
             raise

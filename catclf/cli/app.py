@@ -72,9 +72,7 @@ class Commands(TyperGroup):
             output.abandon_stdout()
             raise typer.Exit(0) from None
         except OSError as error:  # of the files that are read and written, each command tells
-            output.error(f"the output cannot be written ({error.strerror or error})")
-            output.abandon_stdout()
-            raise typer.Exit(3) from None
+            raise typer.Exit(output.unwritten(error)) from None
 
 
 app = typer.Typer(

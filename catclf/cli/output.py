@@ -89,6 +89,13 @@ def flush() -> None:
         sys.stdout.flush()
 
 
+def unwritten(error: OSError) -> int:
+    """Tell that stdout cannot be written, and give the exit code."""
+    _tell(f"error: the output cannot be written ({printable(str(error.strerror or error))})")
+    abandon_stdout()
+    return 3
+
+
 def abandon_stdout() -> None:
     """Send what is still to come nowhere, so that Python does not complain of it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
