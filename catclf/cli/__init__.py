@@ -33,17 +33,16 @@ def main() -> None:
     With CATCLF_DEBUG set, a fault of catclf's own shows its traceback.
     """
     try:
-        from catclf.cli import interruption
+        from catclf.cli import interruption, output
 
         interruption.install()
+        output.prepare_streams()
         from catclf.cli.app import app
 
         app(prog_name="catclf")
     except KeyboardInterrupt:  # before or after the command itself, which has its own handler
         sys.exit(130)
     except OSError as error:  # of --help, say; of the files that they use, the commands tell
-        from catclf.cli import output
-
         sys.exit(output.unwritten(error))
     except Exception as error:
         if os.environ.get("CATCLF_DEBUG"):

@@ -90,9 +90,11 @@ def flush() -> None:
 
 
 def unwritten(error: OSError) -> int:
-    """Tell that stdout cannot be written, and give the exit code."""
-    _tell(f"error: the output cannot be written ({printable(str(error.strerror or error))})")
+    """Tell that stdout cannot be written, unless its reader just left, and give the exit code."""
     abandon_stdout()
+    if isinstance(error, BrokenPipeError):
+        return 0
+    _tell(f"error: the output cannot be written ({printable(str(error.strerror or error))})")
     return 3
 
 
