@@ -371,7 +371,7 @@ def test_one_that_is_refused_leaves_room_for_the_next(tmp_path):
     for _ in range(2):
         with pytest.raises(ImageError):
             load_image(tmp_path / "x")
-    assert list(threads.ordered(load_image, [LARGE["PNG"][0]] * 2, 2))[0].shape == (64, 64, 3)
+    assert len(list(threads.ordered(load_image, [LARGE["PNG"][0]] * 2, 2))) == 2
 
 
 def test_pillows_warnings_are_not_shown_in_any_thread():
