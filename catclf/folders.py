@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.dataset import CAT_NAMES, CLASSES, MAX_FILE_BYTES, Dataset, Progress, Split
+from catclf import threads
+from catclf.dataset import CAT_NAMES, CLASSES, IMAGE_SIZE, MAX_FILE_BYTES, Dataset, Progress, Split
 from catclf.errors import DataError, NotAnImageError
 
 IMAGE_SUFFIXES = frozenset([
@@ -27,16 +29,21 @@ def load_folder(
 ) -> Dataset:
     """Read a folder of classes; parameters as in `catclf.datasets.load_dataset`."""
     found = ClassFolders(folder, split, cat_class)
-    photos = list(found.photos(progress, max_bytes))
-    images, labels, paths, sizes = zip(*photos, strict=True)
+    images = np.empty((len(found.files), IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+    labels, paths, sizes = [], [], []
+    for i, photo in enumerate(found.photos(progress, max_bytes)):
+        images[i] = photo.image
+        labels.append(photo.y)
+        paths.append(str(photo.path))
+        sizes.append(photo.size)
     return Dataset(
-        np.stack(images),
+        images[: len(labels)],
         np.array(labels, dtype=np.int64).reshape(1, -1),
         CLASSES,
         folder.resolve().name,
-        tuple(map(str, paths)),
+        tuple(paths),
         notes=found.notes(),
-        sizes=sizes,
+        sizes=tuple(sizes),
         unreadable=tuple(found.unreadable),
     )
 
@@ -81,19 +88,27 @@ class ClassFolders:
         """Read the images; raise DataError at the end if there was none."""
         from catclf.images import load_sized
 
-        for i, (path, y) in enumerate(self.files):
-            try:
-                image, size = load_sized(path, max_bytes=max_bytes)
-            except DataError as error:
-                if isinstance(error, NotAnImageError) and not meant_as_image(path):
-                    self._skipped["not an image"] += 1
-                else:
-                    self.unreadable.append(f"{path}: {error}")
-            else:
+        def read(batch: list[tuple[Path, int]]) -> list[Photo | DataError]:
+            found: list[Photo | DataError] = []
+            for path, y in batch:
+                try:
+                    image, size = load_sized(path, max_bytes=max_bytes)
+                    found.append(Photo(image, y, path, size))
+                except DataError as error:
+                    found.append(error)
+            return found
+
+        results = chain.from_iterable(threads.ordered(read, threads.batches(self.files)))
+        for done, ((path, _), found) in enumerate(zip(self.files, results, strict=True), 1):
+            if isinstance(found, Photo):
                 self._per_folder[path.parent] += 1
-                yield Photo(image, y, path, size)
+                yield found
+            elif isinstance(found, NotAnImageError) and not meant_as_image(path):
+                self._skipped["not an image"] += 1
+            else:
+                self.unreadable.append(f"{path}: {found}")
             if progress is not None:
-                progress(i + 1, len(self.files))
+                progress(done, len(self.files))
         if not self._per_folder:
             raise DataError(f"{self.folder}: its class folders hold no image that can be read")
 
@@ -175,15 +190,17 @@ def walk_files(folder: Path) -> Iterator[Path | DataError]:
 
     A folder that cannot be listed comes as the error that tells of it.
     """
-    waiting = [folder]
-    while waiting:
-        path = waiting.pop()
-        if not os.path.isdir(path):  # unlike the method, never raises
-            yield path
-            continue
+    levels = [iter([(folder, "folder")])]
+    while levels:
         try:
-            entries = list(_entries(path))
+            path, kind = next(levels[-1])
+        except StopIteration:
+            levels.pop()
         except DataError as error:
+            levels.pop()
             yield error
-            continue
-        waiting += [sub for sub, kind in reversed(entries) if kind in ("folder", "file")]
+        else:
+            if kind == "folder":
+                levels.append(_entries(path))
+            elif kind == "file":
+                yield path

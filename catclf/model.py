@@ -64,6 +64,8 @@ class Model:
     def scores(self, images: Rows) -> Array:
         """Score images uint8 (m, 64, 64, 3): Z float64 (1, m), log-odds of class 1.
 
+        The score of an image is the same, to the last bit, whatever images come with it.
+
         Raises
         ------
         DataError
@@ -72,13 +74,14 @@ class Model:
             If a score is not finite.
         """
         check_images(images)
-        blocks = []
+        Z = np.empty((1, len(images)))
         with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of is told
-            for _, stored in in_blocks(images):
-                for i in range(0, len(stored), BLOCK):
-                    X = self.features.transform(stored[i : i + BLOCK])
-                    blocks.append(logistic.forward(self.w, self.b, X))
-        Z = np.concatenate(blocks, axis=1) if blocks else np.zeros((1, 0))
+            for part, block in in_blocks(images):
+                for i in range(0, len(block), BLOCK):
+                    X = self.features.transform(block[i : i + BLOCK])
+                    for j, x in enumerate(X.T, part.start + i):
+                        # In one product, the last digits can be others.
+                        Z[0, j] = logistic.forward(self.w, self.b, x)[0]
         if not np.isfinite(Z).all():
             raise ModelError("the model gives scores that are not finite; train it again")
         return Z

@@ -392,13 +392,13 @@ def test_the_shipped_network_sees_a_mirror_image_as_the_image(images):
     assert np.abs(X - mirrored).max() > 1e-2 * X.max()
 
 
-@pytest.mark.parametrize("block", [1, 3, 100])
-def test_the_networks_blocks_do_not_matter(images, monkeypatch, block):
-    expected = Conv().transform(images[:10])
-    monkeypatch.setattr(conv, "BLOCK", block)
-    np.testing.assert_allclose(
-        Conv().transform(images[:10]), expected, rtol=1e-4, atol=1e-5 * expected.max()
-    )
+@pytest.mark.parametrize("kind", ["pixels", "patches", "conv"])
+def test_an_images_features_are_the_same_to_the_bit_alone_and_among_others(images, kind):
+    made = features.fit(kind, images[:10])
+    X = made.transform(images[:10])
+    for i in range(10):
+        np.testing.assert_array_equal(made.transform(images[i : i + 1])[:, 0], X[:, i])
+    np.testing.assert_array_equal(made.transform(images[3:8]), X[:, 3:8])
 
 
 def test_a_model_saves_no_network_and_refuses_another(data, tmp_path, small, monkeypatch):
