@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from catclf.features import FeatureMap
 from catclf.stored import Rows, Stored, in_blocks, store
+from catclf.threads import for_products, ordered
 from catclf.training.examples import Examples
 
-BLOCK = 1024
+BATCH = 64
 """Images whose features are made at a time."""
 
 
@@ -49,6 +50,9 @@ def _held(images: Rows) -> int:
 
 
 def _extracted(feature_map: FeatureMap, images: Rows) -> Iterator[NDArray[np.float32]]:
-    for _, block in in_blocks(images):
-        for start in range(0, len(block), BLOCK):
-            yield feature_map.transform(block[start : start + BLOCK]).T
+    batches = (
+        block[start : start + BATCH]
+        for _, block in in_blocks(images)
+        for start in range(0, len(block), BATCH)
+    )
+    yield from ordered(lambda batch: feature_map.transform(batch).T, batches, for_products())

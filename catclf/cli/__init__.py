@@ -32,6 +32,9 @@ def main() -> None:
 
     With CATCLF_DEBUG set, a fault of catclf's own shows its traceback.
     """
+    # Photos, and blocks of examples, are shared out to threads: a product needs one thread, and
+    # several would wait for one another. To be said before NumPy is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from catclf.cli import interruption, output
 

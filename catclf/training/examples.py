@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from catclf.logistic import Array, backward, forward, loss, sigmoid
 from catclf.stored import Rows, in_blocks
+from catclf.threads import for_products, ordered
 
 SLICE_BYTES = 3 * 2**20
 """X is made float64 in slices of this size, which stay in the processor's cache for both products.
@@ -26,6 +27,7 @@ matrix in memory, for which the products wait.
 FLOOR = 1e-10
 """Of a curvature A (1 − A): the Hessian would be singular in b where all scores saturate."""
 
+Block = tuple[slice, NDArray[Any]]
 Sums = tuple[Array, ...]
 Work = Callable[..., Sums]
 """work(X, Y, weight, *parameters) → what a slice X (n_x, s) adds to each sum."""
@@ -62,20 +64,26 @@ class Examples:
 
     def add_up(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
         """Add up what `work` gives for each slice: Y (1, m) and weight (K, m) are sliced with X."""
+
+        def one(block: Block) -> Sums:
+            part, rows = block
+            chosen = Y[:, part], weight[:, part]
+            return add_up(work, rows, self.mean, self.scale, *chosen, *parameters)
+
         totals: Sums = ()
-        for part, rows in in_blocks(self.rows):
-            found = add_up(
-                work, rows, self.mean, self.scale, Y[:, part], weight[:, part], *parameters
-            )
+        # In the order of the blocks, so that the sums do not depend on the number of threads.
+        for found in ordered(one, in_blocks(self.rows), for_products()):
             totals = plus(totals, found)
         return totals
 
     def scores(self, w: Array, b: Array | float) -> Array:
         """Score all examples: Z = wᵀX + b float64 (K, m)."""
-        Z = np.empty((w.shape[1], self.m))
-        for part, rows in in_blocks(self.rows):
-            Z[:, part] = scores(rows, self.mean, self.scale, w, b)
-        return Z
+
+        def one(block: Block) -> Array:
+            return scores(block[1], self.mean, self.scale, w, b)
+
+        found = ordered(one, in_blocks(self.rows), for_products())
+        return np.concatenate(list(found), axis=1)
 
     def matrix(self) -> Array:
         """Give X whole: float64 (n_x, m)."""
