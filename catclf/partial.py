@@ -92,9 +92,10 @@ class Partial:
                 raise CheckpointError(
                     f"{self.path}: no unfinished conversion; move it away, or name another TO"
                 )
-            begun = there == MAGIC  # else it is empty, or was cut short in its first line
+            line = self._file.readline(LONGEST_LINE)
+            begun = line.endswith(b"\n")  # else there is nothing, or it was cut short right there
             if begun and resume:
-                self._check_first(there + self._file.readline(LONGEST_LINE))
+                self._check_first(there + line)
                 for outcomes, _ in self._read(os.fstat(self._file.fileno()).st_size):
                     self.outcomes += outcomes
                     self._end = self._file.tell()
