@@ -137,7 +137,7 @@ class Partial:
         self._file.seek(len(self._first))
         while len(head := self._file.read(HEAD.size)) == HEAD.size:
             told, size, crc = HEAD.unpack(head)
-            if self._file.tell() + told + size > end:
+            if not told or self._file.tell() + told + size > end:  # zeros, after a power cut
                 return
             body = self._file.read(told + size)
             if zlib.crc32(body) != crc:

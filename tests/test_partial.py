@@ -280,13 +280,13 @@ def test_images_are_read_by_blocks_on_the_way_back(drawn, tmp_path, monkeypatch)
 # Real processes
 
 
-def many(tmp_path, n=400):
+def many(tmp_path, n=2000):
     chance = np.random.default_rng(0)
     for name in ("cat", "dog"):
         (tmp_path / "many" / name).mkdir(parents=True)
         for i in range(n // 2):
             image = chance.integers(0, 256, (64, 64, 3), dtype=np.uint8)
-            Image.fromarray(image).save(tmp_path / "many" / name / f"{i:03}.bmp")
+            Image.fromarray(image).save(tmp_path / "many" / name / f"{i:04}.bmp")
 
 
 @pytest.mark.parametrize(
