@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,17 @@ from catclf.partial import Partial
 BLOCK = 256
 """Images that are taken from a data set at a time."""
 T = TypeVar("T")
+
+
+def is_folder(source: str | os.PathLike[str]) -> bool:
+    """Tell which way to go: from a folder, or else from a file; raise DataError if unknown."""
+    try:
+        return stat.S_ISDIR(os.stat(source).st_mode)
+    except (FileNotFoundError, ValueError):  # ValueError: a null character in the name
+        return False
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{os.fspath(source)}: it cannot be read ({reason})") from error
 
 
 def to_hdf5(

@@ -191,11 +191,10 @@ def convert(
     catclf data convert photos/train train.h5
     catclf data convert train.h5 photos/again
     """
-    import os
 
     from catclf import convert as converter
 
-    if os.path.isdir(source):
+    if converter.is_folder(source):
         with (
             partial_kept(converter.partial_path(out)),
             output.progress_bar("converting", None, quiet) as advance,
