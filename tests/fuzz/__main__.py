@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -130,6 +131,8 @@ def _guided(reader: str, count: int, keep: Path) -> int:
             check=False,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
+    with suppress(OSError):  # unless something is kept there
+        keep.rmdir()
     lines = done.stderr.splitlines()
     ran = next((line.split()[-1] for line in lines if "number_of_executed_units" in line), "?")
     ends = [line for line in lines if "cov: " in line]
