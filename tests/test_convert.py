@@ -300,6 +300,38 @@ def test_whatever_goes_wrong_in_the_thread_is_raised(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_source_that_fails_at_once_is_no_file(tmp_path):
+    def chunks():
+        raise KeyboardInterrupt
+        yield
+
+    with pytest.raises(KeyboardInterrupt):
+        hdf5_write.write_hdf5(tmp_path / "a.h5", chunks())
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_comes_after_a_failure_is_not_waited_for(tmp_path, monkeypatch):
+    """The queue is full and nobody takes anything out of it any more."""
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(hdf5_write, "_write_chunks", fail)
+    with open(tmp_path / "a", "w+b", buffering=0) as file:
+        writer = hdf5_write._Writer(file, "train")
+        writer.start()
+        for _ in range(40):
+            writer.take(hdf5_write.Chunk(b"", []))
+        writer.finish()
+    assert writer.problem.strerror == "No space left on device"
+
+
+def test_what_is_neither_folder_nor_file_is_a_line(tmp_path):
+    with pytest.raises(DataError, match="it cannot be read"):
+        convert.is_folder(tmp_path / ("a" * 300))
+    assert not convert.is_folder(tmp_path / "nul\0")
+
+
 def test_ctrl_c_in_the_last_moment_waits_for_it(tmp_path, monkeypatch):
     take, interrupts = hdf5_write._Writer.take, [KeyboardInterrupt, KeyboardInterrupt]
 

@@ -470,6 +470,8 @@ def test_where_nothing_can_be_locked_files_are_written_and_nothing_is_swept(
         raise OSError("no locks available")
 
     monkeypatch.setattr(fcntl, "flock", fail)
+    with files.open_locked(tmp_path / "open") as file:
+        files.remove_open(file)
     (tmp_path / TEMPORARY).write_bytes(b"half")
     write(tmp_path / "model")
     assert (tmp_path / "model").read_bytes() == NEW
