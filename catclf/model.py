@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf import __version__, features, files, logistic, npz
+from catclf import __version__, features, files, logistic, npz, text
 from catclf.dataset import IMAGE_SIZE, LONGEST_NAME, check_images
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
@@ -18,8 +18,6 @@ from catclf.logistic import Array
 
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 256 * 2**20
-MOST_LEVELS = 30
-"""Of nesting in what a file says of itself."""
 PREFIX = "features_"
 """Of the names of a feature map's own arrays in the file."""
 BLOCK = 1024
@@ -173,7 +171,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         raise ModelError(f"{name}: not a catclf model; make one with: catclf train")
     try:
         meta = json.loads(arrays.pop("meta").item(), parse_float=_finite, parse_constant=_finite)
-        _check_depth(meta)
+        text.check_depth(meta)
         version = meta["format_version"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise ModelError(
@@ -198,17 +196,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         raise ModelError(f"{name}: a damaged catclf model ({error})") from error
 
 
-def _check_depth(value: Any, left: int = MOST_LEVELS) -> None:
-    """Raise ValueError if JSON is nested deeper than whoever shows it could follow."""
-    if isinstance(value, dict | list):
-        if not left:
-            raise ValueError(f"nested more than {MOST_LEVELS} levels deep")
-        for part in value.values() if isinstance(value, dict) else value:
-            _check_depth(part, left - 1)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
+def _finite(number: str) -> float:
+    value = float(number)
     if not np.isfinite(value):
         raise ValueError("a number that is not finite")
     return value
