@@ -16,10 +16,18 @@ with atheris.instrument_imports(include=["catclf"]):
     import catclf.datasets
     import catclf.hdf5
     import catclf.images
-    import catclf.model  # noqa: F401
+    import catclf.model
+    import catclf.partial  # noqa: F401
 
 from .mutations import repair_png
-from .readers import make, model_that_says, outcome, signed_checkpoint, what_a_model_says
+from .readers import (
+    make,
+    model_that_says,
+    outcome,
+    repaired_partial,
+    signed_checkpoint,
+    what_a_model_says,
+)
 
 
 def _repaired_image(data: bytes) -> bytes:
@@ -30,6 +38,7 @@ REPAIRS: dict[str, Callable[[bytes], bytes]] = {
     "images": _repaired_image,
     "model": model_that_says,
     "checkpoint": signed_checkpoint,
+    "partial": repaired_partial,
 }
 
 
