@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +23,8 @@ IMAGE_SUFFIXES = frozenset([
     ".heic", ".heif", ".tif", ".tiff",
 ])  # fmt: skip
 """What a file is called that is meant to be an image."""
+Outcome = str | None
+"""Of reading a file; see `ClassFolders`."""
 SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
@@ -44,7 +48,7 @@ def load_folder(
         tuple(paths),
         notes=found.notes(),
         sizes=tuple(sizes),
-        unreadable=tuple(found.unreadable),
+        unreadable=found.unreadable,
     )
 
 
@@ -64,16 +68,17 @@ class ClassFolders:
     ----------
     files : list of (Path, int)
         Each file with its label, cats first.
-    unreadable : list of str
-        The files that turned out damaged so far, each with the reason.
+    outcomes : list of (str or None)
+        What became of the files that were read so far: None if it is an image, "" if it is none
+        and was not meant to be, else what is wrong with it. A list that an earlier reading left
+        may be put here, to go on after that.
     """
 
     def __init__(self, folder: Path, split: Split, cat_class: str | None) -> None:
         self.folder = folder
         self.files: list[tuple[Path, int]] = []
-        self.unreadable: list[str] = []
+        self.outcomes: list[Outcome] = []
         self._skipped: Counter[str] = Counter()
-        self._per_folder: Counter[Path] = Counter()
         self._subs = _class_folders(folder, split, cat_class, self._skipped)
         for sub, y in self._subs:
             for path, kind in _entries(sub):
@@ -85,7 +90,13 @@ class ClassFolders:
     def photos(
         self, progress: Progress | None = None, max_bytes: int = MAX_FILE_BYTES
     ) -> Iterator[Photo]:
-        """Read the images; raise DataError at the end if there was none."""
+        """Read the images of the files that have no outcome yet; give them one each in turn.
+
+        Raises
+        ------
+        DataError
+            At the end, if no file at all was an image.
+        """
         from catclf.images import load_sized
 
         def read(batch: list[tuple[Path, int]]) -> list[Photo | DataError]:
@@ -98,25 +109,46 @@ class ClassFolders:
                     found.append(error)
             return found
 
-        results = chain.from_iterable(threads.ordered(read, threads.batches(self.files)))
-        for done, ((path, _), found) in enumerate(zip(self.files, results, strict=True), 1):
+        left = self.files[len(self.outcomes) :]
+        results = chain.from_iterable(threads.ordered(read, threads.batches(left)))
+        for (path, _), found in zip(left, results, strict=True):
             if isinstance(found, Photo):
-                self._per_folder[path.parent] += 1
+                self.outcomes.append(None)
                 yield found
-            elif isinstance(found, NotAnImageError) and not meant_as_image(path):
-                self._skipped["not an image"] += 1
             else:
-                self.unreadable.append(f"{path}: {found}")
+                skipped = isinstance(found, NotAnImageError) and not meant_as_image(path)
+                self.outcomes.append("" if skipped else str(found))
             if progress is not None:
-                progress(done, len(self.files))
-        if not self._per_folder:
+                progress(len(self.outcomes), len(self.files))
+        if None not in self.outcomes:
             raise DataError(f"{self.folder}: its class folders hold no image that can be read")
+
+    def digest(self) -> str:
+        """Compute a SHA-256 of the files' names, sizes and times, by which a change is noticed."""
+        sha256 = hashlib.sha256()
+        for path, _ in self.files:
+            size = time = 0
+            with suppress(OSError):  # gone, or not to be looked at: so it will be when it is read
+                status = os.stat(path)
+                size, time = status.st_size, status.st_mtime_ns
+            name = os.fsencode(os.path.relpath(path, self.folder))
+            sha256.update(b"%d %d %d %s" % (size, time, len(name), name))
+        return sha256.hexdigest()
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """The files that turned out damaged so far, each with the reason."""
+        known = zip(self.files, self.outcomes, strict=False)
+        return tuple(f"{path}: {reason}" for (path, _), reason in known if reason)
 
     def notes(self) -> tuple[str, ...]:
         """Tell what was read and what was skipped, a line each."""
-        lines = [f"{CLASSES[y]}: {sub.name} ({self._per_folder[sub]})" for sub, y in self._subs]
-        if self._skipped:
-            kinds = ", ".join(f"{kind} ({n})" for kind, n in sorted(self._skipped.items()))
+        known = list(zip(self.files, self.outcomes, strict=False))
+        read = Counter(path.parent for (path, _), outcome in known if outcome is None)
+        skipped = self._skipped + Counter({"not an image": self.outcomes.count("")})
+        lines = [f"{CLASSES[y]}: {sub.name} ({read[sub]})" for sub, y in self._subs]
+        if skipped:
+            kinds = ", ".join(f"{kind} ({n})" for kind, n in sorted(skipped.items()))
             lines.append(f"skipped: {kinds}")
         return (*lines, *(f"skipped {line}" for line in self.unreadable))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf import __version__, features, files, logistic, npz
+from catclf import __version__, features, files, logistic, npz, text
 from catclf.dataset import IMAGE_SIZE, LONGEST_NAME, check_images
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
@@ -176,6 +176,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         raise ModelError(f"{name}: not a catclf model; make one with: catclf train")
     try:
         meta = json.loads(arrays.pop("meta").item(), parse_float=_finite, parse_constant=_finite)
+        text.check_depth(meta)
         version = meta["format_version"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise ModelError(
@@ -200,8 +201,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         raise ModelError(f"{name}: a damaged catclf model ({error})") from error
 
 
-def _finite(text: str) -> float:
-    value = float(text)
+def _finite(number: str) -> float:
+    value = float(number)
     if not np.isfinite(value):
         raise ValueError("a number that is not finite")
     return value

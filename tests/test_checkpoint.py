@@ -335,6 +335,16 @@ def with_entry(**change: object) -> dict[str, object]:
     return {"settings": {}, "states": [{**ENTRY, **change}]}
 
 
+def test_what_another_run_was_is_told_in_a_line_however_long_it_is(few, tmp_path):
+    path = tmp_path / "run"
+    long = "x" * 100_000
+    for settings in ({"solver": long}, {long: 1}, {"solver": [long] * 9}):
+        path.write_bytes(signed({"settings": settings, "states": [ENTRY]}, THREE))
+        with pytest.raises(CheckpointError, match="of another run") as told:
+            Checkpoint(path, resume=True).begin({"solver": "descent"} if len(settings) else {})
+        assert len(str(told.value)) < 500 + len(str(path))
+
+
 @pytest.mark.parametrize(
     ("meta", "numbers"),
     [
@@ -342,6 +352,7 @@ def with_entry(**change: object) -> dict[str, object]:
         (b"[" * 100_000, THREE),
         ([], THREE),
         (5, THREE),
+        (b'{"settings": {"data": %s1%s}, "states": []}' % (b"[" * 600, b"]" * 600), THREE),
         ({"states": [ENTRY]}, THREE),
         ({"settings": {}, "states": [ENTRY], "more": 1}, THREE),
         ({"settings": [], "states": [ENTRY]}, THREE),

@@ -259,3 +259,14 @@ def test_a_folder_that_cannot_be_listed_does_not_hide_the_others(tmp_path, monke
     found = list(walk_files(tmp_path))
     assert [isinstance(x, DataError) for x in found] == [False, True, False]
     assert "Permission denied" in str(found[1])
+
+
+def test_names_that_can_be_no_data_set_are_refused():
+    with pytest.raises(DataError, match="DATA is empty"):
+        load_dataset("")
+    with pytest.raises(DataError, match="it cannot be read"):
+        load_dataset("a" * 300)
+
+
+def test_images_without_files_are_grouped_as_they_were(drawn):
+    assert drawn.grouped_by_folder() is drawn
