@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from io import FileIO
 from itertools import chain
-from queue import Full, Queue
-from threading import Event, Thread
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -107,24 +107,31 @@ class _Writer(Thread):
     def __init__(self, file: FileIO, split: Split) -> None:
         super().__init__(daemon=True)
         self.problem: Exception | None = None
-        self.done = Event()  # join() cannot be relied on once Ctrl-C has interrupted it
+        self.ended = False
         self._file, self._split = file, split
-        self._chunks: Queue[Chunk | None] = Queue(maxsize=16)
+        # Of all that can be waited for, these alone stay sound when Ctrl-C is raised in them.
+        self._chunks: SimpleQueue[Chunk | None] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(16):
+            self._room.put(None)
 
-    def take(self, chunk: Chunk | None) -> None:
-        """Wait until the chunk can be taken, or the thread has ended."""
-        while not self.done.is_set():
-            with suppress(Full):
-                self._chunks.put(chunk, timeout=0.5)
+    def take(self, chunk: Chunk) -> None:
+        """Wait until there is room for the chunk, or the thread has ended."""
+        while not self.ended:
+            with suppress(Empty):
+                self._room.get(timeout=0.5)
+                self._chunks.put(chunk)
                 return
 
     def finish(self) -> None:
         """Wait for the last chunk, which takes a moment; Ctrl-C and the like are raised then."""
         interrupted: BaseException | None = None
-        while not self.done.is_set():
+        while not self.ended:
             try:
-                self.take(None)
-                self.done.wait()
+                self._chunks.put(None)
+                self._room.get(timeout=0.5)
+            except Empty:
+                pass
             except BaseException as error:
                 interrupted = error
         if interrupted is not None:
@@ -133,14 +140,20 @@ class _Writer(Thread):
     def run(self) -> None:
         disk = _Disk(self._file)
         try:
-            first = self._chunks.get()
+            chunks = self._taken()
+            first = next(chunks, None)
             if first is not None:  # nothing is open before there is something to write
-                rest = iter(self._chunks.get, None)
-                _write_chunks(disk, chain([first], rest), self._split)
+                _write_chunks(disk, chain([first], chunks), self._split)
         except Exception as error:
             self.problem = error
         self.problem = disk.problem or self.problem
-        self.done.set()
+        self.ended = True
+        self._room.put(None)
+
+    def _taken(self) -> Iterator[Chunk]:
+        for chunk in iter(self._chunks.get, None):
+            self._room.put(None)
+            yield chunk
 
 
 def _write_chunks(disk: _Disk, chunks: Iterable[Chunk], split: Split) -> None:

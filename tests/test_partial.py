@@ -16,7 +16,7 @@ import pytest
 from conftest import unmeasured
 from PIL import Image
 
-from catclf import convert, files, hdf5_write, images, load_dataset
+from catclf import convert, files, hdf5_write, load_dataset
 from catclf.convert import partial_path, to_hdf5
 from catclf.errors import CheckpointError, OutputError
 from catclf.partial import HEAD, MAGIC, Partial
@@ -346,4 +346,3 @@ def test_resume_is_for_one_direction(catclf, tmp_path):
         "data", "convert", "a.h5", "b", "--resume", code=2
     ).stderr.replace("\n", " ")
     assert struct.calcsize(HEAD.format) == 12
-    assert images.FORMATS
