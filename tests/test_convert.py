@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from queue import SimpleQueue
 
 import h5py
 import numpy as np
@@ -333,14 +334,23 @@ def test_what_is_neither_folder_nor_file_is_a_line(tmp_path):
 
 
 def test_ctrl_c_in_the_last_moment_waits_for_it(tmp_path, monkeypatch):
-    take, interrupts = hdf5_write._Writer.take, [KeyboardInterrupt, KeyboardInterrupt]
+    interrupts = [KeyboardInterrupt, KeyboardInterrupt]
 
-    def interrupted(self, chunk):
-        if chunk is None and interrupts:
-            raise interrupts.pop()
-        take(self, chunk)
+    class Interrupted:
+        def __init__(self):
+            self.queue = SimpleQueue()
+            self.of_chunks = False
 
-    monkeypatch.setattr(hdf5_write._Writer, "take", interrupted)
+        def put(self, chunk):
+            self.of_chunks |= chunk is not None
+            if chunk is None and self.of_chunks and interrupts:
+                raise interrupts.pop()
+            self.queue.put(chunk)
+
+        def get(self, **limits):
+            return self.queue.get(**limits)
+
+    monkeypatch.setattr(hdf5_write, "SimpleQueue", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         draw_to_hdf5(4, tmp_path / "a.h5")
     assert interrupts == []
