@@ -200,7 +200,7 @@ def plot(result: Result, figure: Any) -> None:
     axes.set_yticks(range(len(solvers)), solvers)
     axes.invert_yaxis()
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=9)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=9)
 
 
 def summary(result: Result) -> list[Line]:
