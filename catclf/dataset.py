@@ -1,4 +1,4 @@
-"""Labelled images in memory, wherever they came from."""
+"""Labelled images, wherever they came from."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.errors import DataError
+from catclf.stored import Rows, Stored, in_blocks, joined
 
 Split = Literal["train", "test"]
 Progress = Callable[[int, int], None]
@@ -34,7 +36,7 @@ class Dataset:
     Attributes
     ----------
     images : uint8 (m, 64, 64, 3)
-        RGB, 0 to 255.
+        RGB, 0 to 255; an array, or images that stay on disk and are read like one.
     Y : int64 (1, m)
         1 for the second class, 0 for the first.
     classes : (str, str)
@@ -51,9 +53,11 @@ class Dataset:
         Width and height of each image's original, in pixels; empty where nothing is known.
     unreadable : tuple of str
         The files that were left out because they are damaged, each with the reason.
+    memory : float
+        How many bytes images and features may take in memory.
     """
 
-    images: NDArray[np.uint8]
+    images: Rows
     Y: NDArray[np.int64]
     classes: tuple[str, str]
     name: str
@@ -62,6 +66,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
     unreadable: tuple[str, ...] = ()
+    memory: float = inf
 
     def __post_init__(self) -> None:
         check_images(self.images)
@@ -83,7 +88,9 @@ class Dataset:
     @cached_property
     def sha256(self) -> str:
         """The digest of the images' bytes followed by the labels, a byte each."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.images).data)
+        digest = hashlib.sha256()
+        for _, block in in_blocks(self.images):
+            digest.update(np.ascontiguousarray(block).data)
         digest.update(self.Y.astype(np.uint8).tobytes())
         return digest.hexdigest()
 
@@ -93,6 +100,23 @@ class Dataset:
         from catclf.duplicates import clusters
 
         return clusters(self.images)
+
+    @cached_property
+    def fingerprints(self) -> NDArray[np.uint64]:
+        """What near-identical images have in common, (m,); see `catclf.duplicates`."""
+        from catclf.duplicates import fingerprints
+
+        return fingerprints(self.images)
+
+    def within(self, memory: float) -> Dataset:
+        """Read the images into memory if they fit, in bytes; else keep what fits of them there."""
+        images = self.images
+        if isinstance(images, Stored):
+            if images.nbytes <= memory:
+                images = images[:]
+            else:
+                images.keep = int(memory)
+        return replace(self, images=images, memory=memory)
 
     def grouped_by_folder(self) -> Dataset:
         """Keep the images of each folder together, whatever else they belonged with."""
@@ -105,7 +129,7 @@ class Dataset:
         return self.paths[i] if self.paths else f"{self.name}[{i}]"
 
 
-def check_images(images: NDArray[np.uint8]) -> None:
+def check_images(images: Rows) -> None:
     """Raise DataError if these are not uint8 (m, 64, 64, 3)."""
     expected = (IMAGE_SIZE, IMAGE_SIZE, 3)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != expected:
@@ -133,7 +157,7 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
                 f"those of {first.name} {' and '.join(first.classes)}"
             )
     return Dataset(
-        images=np.concatenate([d.images for d in datasets]),
+        images=joined([d.images for d in datasets]),
         Y=np.concatenate([d.Y for d in datasets], axis=1),
         classes=first.classes,
         name=" + ".join(d.name for d in datasets),

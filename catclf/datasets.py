@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import inf
 from pathlib import Path
 
 from catclf.dataset import CLASSES, MAX_FILE_BYTES, Dataset, Progress, Split
@@ -24,6 +25,7 @@ def load_dataset(
     cat_class: str | None = None,
     max_bytes: int = MAX_FILE_BYTES,
     trust: bool = False,
+    memory: float = inf,
     progress: Progress | None = None,
 ) -> Dataset:
     """Load labelled images from wherever they are.
@@ -41,6 +43,9 @@ def load_dataset(
         The largest image file of a folder that is read.
     trust : bool
         Whether to read an HDF5 file whose arrays are much larger than itself.
+    memory : float
+        How many bytes images may take in memory. Those of a larger HDF5 file are read when they are
+        used, as often as they are.
     progress : callable, optional
         Called as progress(done, total) while a folder's images are read.
 
@@ -74,7 +79,7 @@ def load_dataset(
     if is_file:
         from catclf.hdf5 import load_hdf5
 
-        return load_hdf5(path, split, cat_class, trust)
+        return load_hdf5(path, split, cat_class, trust).within(memory)
     found = "not a regular file" if is_there else "no such file or folder"
     raise DataError(f"{path}: {found}; expected an HDF5 file, a folder of classes, or 'drawn'")
 

@@ -15,6 +15,7 @@ from catclf.dataset import IMAGE_SIZE, LONGEST_NAME, check_images
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
 from catclf.logistic import Array
+from catclf.stored import Rows, in_blocks
 
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 256 * 2**20
@@ -60,7 +61,7 @@ class Model:
     version: str = __version__
     seen: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
-    def scores(self, images: NDArray[np.uint8]) -> Array:
+    def scores(self, images: Rows) -> Array:
         """Score images uint8 (m, 64, 64, 3): Z float64 (1, m), log-odds of class 1.
 
         Raises
@@ -73,9 +74,10 @@ class Model:
         check_images(images)
         blocks = []
         with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of is told
-            for i in range(0, len(images), BLOCK):
-                X = self.features.transform(images[i : i + BLOCK])
-                blocks.append(logistic.forward(self.w, self.b, X))
+            for _, stored in in_blocks(images):
+                for i in range(0, len(stored), BLOCK):
+                    X = self.features.transform(stored[i : i + BLOCK])
+                    blocks.append(logistic.forward(self.w, self.b, X))
         Z = np.concatenate(blocks, axis=1) if blocks else np.zeros((1, 0))
         if not np.isfinite(Z).all():
             raise ModelError("the model gives scores that are not finite; train it again")

@@ -17,8 +17,9 @@ from catclf.calibration import calibrate
 from catclf.checkpoint import Checkpoint
 from catclf.dataset import Dataset
 from catclf.datasets import load_dataset
-from catclf.duplicates import fingerprints, known
+from catclf.duplicates import known
 from catclf.errors import DataError, ParameterError
+from catclf.extraction import examples
 from catclf.features import FeatureMap
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
@@ -234,13 +235,13 @@ def train_rates(
         )
     folds = _folds(dataset, settings.get("cv", 5))
     feature_map = feature_maps.fit(settings.get("features") or "pixels", dataset.images, **of_map)
-    X = feature_map.transform(dataset.images).astype(np.float64)
+    seen = examples(feature_map, dataset.images, dataset.memory)
     attempts, errors = [], {}
     for i, (how, _) in enumerate(checked):
         told = None if callback is None else _from(i * how.iterations, callback)
         try:
             fit, out_of_fold = how.fit(
-                X,
+                seen,
                 dataset.Y,
                 scaled=feature_map.standardised,
                 folds=folds,
@@ -304,7 +305,7 @@ def assemble(
             "cross_validation": cross_validation,
             **provenance,
         },
-        seen=np.unique(fingerprints(dataset.images)),
+        seen=np.unique(dataset.fingerprints),
     )
 
 
@@ -320,7 +321,7 @@ def _folds(dataset: Dataset, cv: int) -> NDArray[np.int64] | None:
 
 def trained_on(model: Model, dataset: Dataset) -> int:
     """Count the images that the model was trained on, near-identical ones included."""
-    return int(known(fingerprints(dataset.images), model.seen).sum())
+    return int(known(dataset.fingerprints, model.seen).sum())
 
 
 def evaluate(

@@ -37,6 +37,7 @@ def evaluate(
     cat_class: output.CatClass = None,
     max_file_size: output.MaxFileSize = 64,
     trust: output.Trust = False,
+    memory: output.Memory = None,
     fail_under: Annotated[
         float | None,
         typer.Option(callback=output.share, help="Exit with 1 if an accuracy is below this."),
@@ -60,6 +61,7 @@ def evaluate(
     catclf eval photos/test --model photos --model models/mine.npz
     catclf eval photos/test --fail-under 0.8
     """
+    from catclf.memory import budget
     from catclf.model import load_model
     from catclf.results import measure, short_names
 
@@ -74,7 +76,15 @@ def evaluate(
     trained = [load_model(path) for path in paths]
     for path in paths:
         output.note(f"model: {path}", quiet)
-    dataset = output.read(data, "test", cat_class, quiet, max_file_size=max_file_size, trust=trust)
+    dataset = output.read(
+        data,
+        "test",
+        cat_class,
+        quiet,
+        max_file_size=max_file_size,
+        trust=trust,
+        memory=budget(memory),
+    )
     names = short_names([name or path for name, path in zip(given, paths, strict=True)])
     results = [
         measure(one, dataset, name=name, path=path, unsure=unsure)

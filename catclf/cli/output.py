@@ -55,6 +55,10 @@ MaxFileSize = Annotated[
     float,
     typer.Option("--max-file-size", metavar="MIB", help="Of an image. [64]", show_default=False),
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option("--memory", metavar="SIZE", help="For data, as 2GB. [half of what is free]"),
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Read HDF5 data however large.")]
 
 
@@ -214,9 +218,14 @@ def read(
     *,
     max_file_size: float = 64,
     trust: bool = False,
+    memory: float | None = None,
 ) -> Dataset:
-    """Load a data set, with a bar for a folder, and tell how it was read."""
+    """Load a data set, with a bar for a folder, and tell how it was read.
+
+    Up to `memory` bytes of it are kept in memory; half of what is available without.
+    """
     from catclf.datasets import load_dataset
+    from catclf.memory import budget
 
     with progress_bar("reading", None, quiet) as advance:
         progress = None if advance is None else lambda done, n: advance(done, "photos", n)
@@ -226,6 +235,7 @@ def read(
             cat_class=cat_class,
             max_bytes=to_bytes(max_file_size),
             trust=trust,
+            memory=budget() if memory is None else memory,
             progress=progress,
         )
     for line in dataset.notes:

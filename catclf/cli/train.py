@@ -52,7 +52,10 @@ def train(
     l2: Annotated[float | None, typer.Option(help="Weight of l2/2 |w|^2. [default: 0]")] = None,
     tolerance: Annotated[float, typer.Option(help="End of newton.")] = 1e-8,
     coordinates: Annotated[
-        Literal["auto", "primal", "gram"], typer.Option(help="Of the solver; same result.")
+        Literal["auto", "primal", "gram"],
+        typer.Option(
+            metavar="NAME", help="auto, primal or gram; same result. [auto]", show_default=False
+        ),
     ] = "auto",
     cv: Annotated[
         int, typer.Option(help="Folds of cross-validation; 0: none. [5]", show_default=False)
@@ -67,8 +70,16 @@ def train(
     cat_class: output.CatClass = None,
     max_file_size: output.MaxFileSize = 64,
     trust: output.Trust = False,
+    memory: output.Memory = None,
     out: Annotated[
-        str, typer.Option("--out", "-o", help="The model file to write.")
+        str,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PATH",
+            help=f"Model to write. [{output.DEFAULT_MODEL}]",
+            show_default=False,
+        ),
     ] = output.DEFAULT_MODEL,
     plot: Annotated[
         str | None, typer.Option(metavar="PNG", help="Draw the cost by iteration.")
@@ -92,6 +103,7 @@ def train(
     """
     start = time.perf_counter()
     from catclf import pipeline
+    from catclf.memory import budget
     from catclf.model import check_target
 
     if group_by and not auto:
@@ -124,6 +136,7 @@ def train(
     dataset = _read(
         data or [None],
         group_by == "folder",
+        budget(memory),
         cat_class=cat_class,
         quiet=quiet,
         max_file_size=max_file_size,
@@ -198,12 +211,16 @@ def _draw(curves: dict[str, list[tuple[int, float]]], model: Model, path: str) -
     save(cost_curves(curves, data=model.provenance["data"]["name"], steps=steps), path)
 
 
-def _read(sources: Sequence[str | None], by_folder: bool, quiet: bool, **how: Any) -> Dataset:
+def _read(
+    sources: Sequence[str | None], by_folder: bool, memory: int, quiet: bool, **how: Any
+) -> Dataset:
     from catclf.checks import warnings
     from catclf.dataset import join
 
-    parts = [output.read(source, "train", quiet=quiet, **how) for source in sources]
+    # HDF5 files stay where they are until it is known whether all fit together.
+    parts = [output.read(source, "train", quiet=quiet, memory=0, **how) for source in sources]
     dataset = join([part.grouped_by_folder() if by_folder else part for part in parts])
+    dataset = dataset.within(memory)
     for line in warnings(parts, dataset):
         output.note(line, quiet)
     return dataset

@@ -11,6 +11,7 @@ from catclf.features.conv import Conv
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
 from catclf.logistic import Array
+from catclf.stored import Rows, Stored
 
 
 class FeatureMap(Protocol):
@@ -24,6 +25,9 @@ class FeatureMap(Protocol):
 
     symmetric: bool
     """Whether an image and its mirror image have the same features."""
+
+    divisor: float | None
+    """What bytes are divided by, where they themselves are the features; None for other maps."""
 
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn images uint8 (m, 64, 64, 3) into X (n_x, m), columns being examples."""
@@ -48,7 +52,11 @@ class FeatureMap(Protocol):
 MAPS: dict[str, Any] = {"pixels": Pixels, "patches": Patches, "conv": Conv}
 
 
-def fit(name: str, images: NDArray[np.uint8], **settings: int) -> FeatureMap:
+MOST_LEARNED_FROM = 10_000
+"""Images that a map learns from; of more, so many are drawn."""
+
+
+def fit(name: str, images: Rows, **settings: int) -> FeatureMap:
     """Make a feature map by name, learning from images where there is something to learn.
 
     Raises
@@ -56,6 +64,10 @@ def fit(name: str, images: NDArray[np.uint8], **settings: int) -> FeatureMap:
     KeyError
         If there is no such map.
     """
+    if isinstance(images, Stored) or len(images) > MOST_LEARNED_FROM:
+        n = min(len(images), MOST_LEARNED_FROM) if MAPS[name].learns else 0
+        drawn = np.random.default_rng(0).choice(len(images), n, replace=False)
+        images = images[np.sort(drawn)]
     fitted: FeatureMap = MAPS[name].fit(images, **settings)
     return fitted
 

@@ -49,6 +49,8 @@ class Conv:
 
     name = "conv"
     standardised = True
+    learns = False
+    divisor = None
 
     def __init__(self, mirror: bool = True) -> None:
         self.mirror = self.symmetric = mirror

@@ -61,7 +61,7 @@ class Primal:
     name = "primal"
 
     def __init__(self, X: Array | Examples) -> None:
-        self.examples = X if isinstance(X, Examples) else Examples(X.T)
+        self.examples = Examples.of(X)
         self.size = self.examples.n_x
 
     def forward(self, v: Array, b: Array | float) -> Array:
@@ -143,17 +143,26 @@ def cheaper(n_x: int, m: int, iterations: int) -> str:
     return "gram" if gram < primal else "primal"
 
 
-def choose(X: Array, iterations: int, coordinates: str = "auto") -> Coordinates:
+def choose(X: Array | Examples, iterations: int, coordinates: str = "auto") -> Primal | Gram:
     """Build the coordinates asked for; "auto" are the cheaper ones for so many steps on X.
+
+    Gram coordinates need X and XᵀX in memory, and are not chosen where they do not fit.
 
     Raises
     ------
     ParameterError
-        If `coordinates` is none of auto, primal and gram.
+        If `coordinates` is none of auto, primal and gram, or gram does not fit into memory.
     """
     if coordinates not in ("auto", "primal", "gram"):
         raise ParameterError(f"coordinates are auto, primal or gram, not {coordinates!r}")
+    examples = Examples.of(X)
+    n_x, m = examples.n_x, examples.m
+    size = 8.0 * (n_x * m + 3 * m * m)
+    if coordinates == "gram" and size > examples.memory:
+        raise ParameterError(
+            f"gram coordinates of {m} examples take {size / 1e9:.1f} GB, more than the "
+            f"{examples.memory / 1e9:.1f} GB that may be used; leave them out, or raise --memory"
+        )
     if coordinates == "auto":
-        n_x, m = X.shape
-        coordinates = cheaper(n_x, m, iterations)
-    return Gram(X) if coordinates == "gram" else Primal(X)
+        coordinates = cheaper(n_x, m, iterations) if size <= examples.memory else "primal"
+    return Gram(X) if coordinates == "gram" else Primal(examples)
