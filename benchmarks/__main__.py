@@ -67,14 +67,18 @@ def main() -> None:
         "--out", type=Path, help="where results go: docs/benchmarks, or nowhere if --quick"
     )
     parser.add_argument(
-        "--readme", action="store_true", help="only write the README's table, from what is stored"
+        "--readme",
+        action="store_true",
+        help="measure nothing: write plots, page and README from what is stored",
     )
     given = parser.parse_args()
     if unknown := set(given.names) - set(MODULES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(MODULES)}")
     if given.readme:
-        path = PROJECT / "README.md"
-        path.write_text(readme(path.read_text(), given.out or STORED))
+        path, folder = PROJECT / "README.md", given.out or STORED
+        for result in pages.stored(folder, MODULES):
+            store(result, folder)
+        path.write_text(readme(path.read_text(), folder))
         return
     folder = given.out or (None if given.quick else STORED)
     print(frame.machine(), flush=True)

@@ -125,7 +125,7 @@ def written(value: Any, form: str) -> str:
 
 def seconds(value: float) -> str:
     """Write a time for people: three digits, and a unit that suits it."""
-    if value >= 120:
+    if value >= 600:
         return f"{value / 60:,.0f} min"
     unit, factor = next(
         (unit, factor)

@@ -22,6 +22,7 @@ from catclf.features.conv import Conv
 from catclf.logistic import Array, cost, forward
 from catclf.training.coordinates import choose
 from catclf.training.descent import gradient_descent
+from catclf.training.examples import Examples
 from catclf.training.folds import sample_weights
 from catclf.training.newton import newton
 from catclf.training.solver import NEWTON_STEPS
@@ -63,7 +64,8 @@ class Problem:
 
 def run(settings: Settings) -> Result:
     named, X, Y = settings.pixels()
-    features = standardise(Conv().transform(settings.load().images).astype(np.float64))[0]
+    extracted = Examples(Conv().transform(settings.load().images).T)
+    features = standardise(extracted, sample_weights(extracted.m))[0].matrix()
     penalties = PENALTIES[1:2] if settings.quick else PENALTIES
     problems = [
         *(Problem.of(f"pixels, λ = {l2:g}", X, Y, l2) for l2 in penalties),
@@ -200,7 +202,7 @@ def plot(result: Result, figure: Any) -> None:
     axes.set_yticks(range(len(solvers)), solvers)
     axes.invert_yaxis()
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=9)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=9)
 
 
 def summary(result: Result) -> list[Line]:
