@@ -11,13 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
 from catclf.dataset import Dataset
 from catclf.hdf5 import load_hdf5
-from catclf.hdf5_write import write_hdf5
+from catclf.hdf5_write import CHUNK, Chunk, compress, write_hdf5
 from catclf.stored import in_blocks
 from catclf.training.coordinates import Primal
 from catclf.training.examples import Examples
@@ -103,15 +102,16 @@ def _measure(source: Dataset, m: int, folder: Path, settings: Settings) -> dict[
     return row
 
 
-def _in_other_light(source: Dataset, m: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
+def _in_other_light(source: Dataset, m: int) -> Iterator[Chunk]:
     """Repeat the images, brighter or darker each time."""
     rng = np.random.default_rng(0)
-    for i in range(m):
-        image = source.images[i % len(source)]
-        if i >= len(source):
-            lit = image * rng.uniform(0.7, 1.2) + rng.integers(-20, 20, 3)
-            image = lit.clip(0, 255).astype(np.uint8)
-        yield image, int(source.Y[0, i % len(source)])
+    for start in range(0, m, CHUNK):
+        rows = np.arange(start, min(start + CHUNK, m)) % len(source)
+        images = source.images[rows]
+        if start >= len(source):
+            lit = images * rng.uniform(0.7, 1.2) + rng.integers(-20, 20, 3)
+            images = lit.clip(0, 255).astype(np.uint8)
+        yield Chunk(compress(images), source.Y[0, rows].tolist())
 
 
 def _peak(path: Path) -> float:
