@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.errors import DataError, OutputError
+from catclf.threads import ordered
 
 BLOCK_BYTES = 12 * 2**20
-"""About how much is read at a time; two such blocks are in memory besides those that are kept."""
+"""About how much is read at a time."""
+READERS = 2
+"""Threads that read ahead; with twice as many blocks at most."""
 
 
 class Stored:
@@ -51,12 +54,13 @@ class Stored:
         self.rows = max(1, BLOCK_BYTES // (self.row_bytes * multiple)) * multiple
         self.keep = self.bytes_read = 0
         self._kept: dict[int, NDArray[Any]] = {}
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        for _, block in self.blocks():
+        for _, block in in_blocks(self):
             yield from block
 
     @property
@@ -71,19 +75,6 @@ class Stored:
         """Keep nothing in memory, from now on."""
         self.keep = 0
         self._kept.clear()
-
-    def blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Go through all rows in order; the next block is read while one is in use."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        starts = range(0, len(self), self.rows)
-        with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(self._block, 0)
-            for start in starts:
-                block = coming.result()
-                if start + self.rows < len(self):
-                    coming = reader.submit(self._block, start + self.rows)
-                yield slice(start, start + len(block)), block
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         m = len(self)
@@ -115,7 +106,8 @@ class Stored:
         if kept is not None:
             return kept
         block = self._read(start, min(start + self.rows, len(self)))
-        self.bytes_read += block.nbytes
+        with self._lock:
+            self.bytes_read += block.nbytes
         if (start + len(block)) * self.row_bytes <= self.keep:
             self._kept[start] = block
         return block
@@ -148,15 +140,21 @@ def mirrored(images: Rows) -> Rows:
     return Stored(lambda start, stop: images[start:stop][:, :, ::-1], images.shape, images.dtype)
 
 
-def in_blocks(rows: Rows) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """Go through the rows of an array, stored or not, in blocks."""
-    if isinstance(rows, Stored):
-        yield from rows.blocks()
-        return
-    size = max(1, BLOCK_BYTES // max(1, rows[:1].nbytes))
+def pieces(rows: Rows) -> Iterator[slice]:
+    """Divide the rows into blocks; each is read by itself, by whatever thread."""
+    size = (
+        max(1, BLOCK_BYTES // max(1, rows[:1].nbytes))
+        if isinstance(rows, np.ndarray)
+        else rows.rows
+    )
     for start in range(0, len(rows), size):
-        part = slice(start, min(start + size, len(rows)))
-        yield part, rows[part]
+        yield slice(start, min(start + size, len(rows)))
+
+
+def in_blocks(rows: Rows) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Go through the rows in blocks; of what is stored, the next are read while one is in use."""
+    threads = READERS if isinstance(rows, Stored) else 1
+    yield from ordered(lambda part: (part, rows[part]), pieces(rows), threads)
 
 
 def store(blocks: Iterator[NDArray[Any]], shape: tuple[int, ...], dtype: Any) -> Stored:

@@ -270,3 +270,32 @@ def test_names_that_can_be_no_data_set_are_refused():
 
 def test_images_without_files_are_grouped_as_they_were(drawn):
     assert drawn.grouped_by_folder() is drawn
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {},
+        {"chunks": (7, 64, 64, 3)},
+        {"chunks": (7, 64, 64, 3), "compression": "gzip"},
+        {"chunks": (100, 64, 64, 3), "maxshape": (100, 64, 64, 3), "compression": "gzip"},
+        {"chunks": (7, 64, 64, 3), "compression": "gzip", "shuffle": True},
+        {"chunks": (7, 64, 64, 3), "compression": "gzip", "fletcher32": True},
+        {"chunks": (7, 64, 32, 3), "compression": "gzip"},
+    ],
+    ids=str,
+)
+def test_images_are_read_from_wherever_they_lie_in_the_file(tmp_path, monkeypatch, stored):
+    import h5py
+
+    monkeypatch.setattr("catclf.stored.BLOCK_BYTES", 3 * 7 * 64 * 64 * 3)
+    images = np.random.default_rng(0).integers(0, 256, (100, 64, 64, 3), dtype=np.uint8)
+    images[20:40] = 0  # compresses to next to nothing
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("train_set_x", data=images, **stored)
+        file["train_set_y"] = np.arange(100) % 2
+    rest = load_dataset(tmp_path / "a.h5", memory=0).images
+    assert not isinstance(rest, np.ndarray)
+    for part in (slice(0, 100), slice(3, 4), slice(20, 23), slice(13, 64), slice(98, 100)):
+        np.testing.assert_array_equal(rest[part], images[part])
+    np.testing.assert_array_equal(load_dataset(tmp_path / "a.h5").images, images)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.logistic import Array, backward, forward, loss, sigmoid
-from catclf.stored import Rows, in_blocks
+from catclf.stored import Rows, in_blocks, pieces
 from catclf.threads import for_products, ordered
 
 SLICE_BYTES = 3 * 2**20
@@ -27,7 +27,6 @@ matrix in memory, for which the products wait.
 FLOOR = 1e-10
 """Of a curvature A (1 − A): the Hessian would be singular in b where all scores saturate."""
 
-Block = tuple[slice, NDArray[Any]]
 Sums = tuple[Array, ...]
 Work = Callable[..., Sums]
 """work(X, Y, weight, *parameters) → what a slice X (n_x, s) adds to each sum."""
@@ -65,24 +64,23 @@ class Examples:
     def add_up(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
         """Add up what `work` gives for each slice: Y (1, m) and weight (K, m) are sliced with X."""
 
-        def one(block: Block) -> Sums:
-            part, rows = block
+        def one(part: slice) -> Sums:
             chosen = Y[:, part], weight[:, part]
-            return add_up(work, rows, self.mean, self.scale, *chosen, *parameters)
+            return add_up(work, self.rows[part], self.mean, self.scale, *chosen, *parameters)
 
         totals: Sums = ()
         # In the order of the blocks, so that the sums do not depend on the number of threads.
-        for found in ordered(one, in_blocks(self.rows), for_products()):
+        for found in ordered(one, pieces(self.rows), for_products()):
             totals = plus(totals, found)
         return totals
 
     def scores(self, w: Array, b: Array | float) -> Array:
         """Score all examples: Z = wᵀX + b float64 (K, m)."""
 
-        def one(block: Block) -> Array:
-            return scores(block[1], self.mean, self.scale, w, b)
+        def one(part: slice) -> Array:
+            return scores(self.rows[part], self.mean, self.scale, w, b)
 
-        found = ordered(one, in_blocks(self.rows), for_products())
+        found = ordered(one, pieces(self.rows), for_products())
         return np.concatenate(list(found), axis=1)
 
     def matrix(self) -> Array:
