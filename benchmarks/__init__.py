@@ -11,3 +11,9 @@ Each module that `__main__.MODULES` names is one benchmark, and has
 
 Nothing but the function that uses it imports a package that catclf itself does not need.
 """
+
+import os
+
+# As the commands do: blocks of examples and photos are shared out to threads, products are not.
+# It holds for every solver alike, in the process that all of them share.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
