@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.errors import DataError
+from catclf.memory import budget
 from catclf.stored import Rows, Stored, in_blocks, joined
 
 Split = Literal["train", "test"]
@@ -108,9 +109,13 @@ class Dataset:
 
         return fingerprints(self.images)
 
-    def within(self, memory: float) -> Dataset:
-        """Read the images into memory if they fit, in bytes; else keep what fits of them there."""
+    def within(self, memory: float | None) -> Dataset:
+        """Read the images into memory if they fit, in bytes; else keep what fits of them there.
+
+        None stands for half of the memory that is available.
+        """
         images = self.images
+        memory = budget(memory, images.nbytes)
         if isinstance(images, Stored):
             if images.nbytes <= memory:
                 images = images[:]

@@ -25,7 +25,7 @@ def load_dataset(
     cat_class: str | None = None,
     max_bytes: int = MAX_FILE_BYTES,
     trust: bool = False,
-    memory: float = inf,
+    memory: float | None = inf,
     progress: Progress | None = None,
 ) -> Dataset:
     """Load labelled images from wherever they are.
@@ -44,8 +44,8 @@ def load_dataset(
     trust : bool
         Whether to read an HDF5 file whose arrays are much larger than itself.
     memory : float
-        How many bytes images may take in memory. Those of a larger HDF5 file are read when they are
-        used, as often as they are.
+        How many bytes images may take in memory; None stands for half of what is available. Those
+        of a larger HDF5 file are read when they are used, as often as they are.
     progress : callable, optional
         Called as progress(done, total) while a folder's images are read.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 from weakref import finalize
@@ -129,8 +130,9 @@ def _stored(path: Path, file: BinaryIO, opened: Any, key: str) -> Stored:
     )
 
     def close() -> None:
-        opened.close()
-        file.close()
+        with suppress(OSError):  # nothing was written
+            opened.close()
+            file.close()
 
     stored = Stored(read, array.shape, np.uint8, array.chunks[0] if array.chunks else 1)
     finalize(stored, close)

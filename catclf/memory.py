@@ -5,24 +5,29 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 
 from catclf.errors import ParameterError
 
 UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+LITTLE = 20_000_000
+"""Bytes of images that fit anywhere, and what is made of them too."""
 UNKNOWN = 2 * 10**9
 """Bytes that are taken to be available where the system does not say."""
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-def parse_size(text: str) -> int:
-    """Read a size such as 500MB or 2GB, in bytes.
+def parse_size(text: str | None) -> int | None:
+    """Read a size such as 500MB or 2GB, in bytes; None stays None.
 
     Raises
     ------
     ParameterError
         If it is none, or below a megabyte.
     """
+    if text is None:
+        return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().casefold())
     size = float(found[1]) * UNITS[found[2]] if found else 0.0
     if not 1e6 <= size < 1e18:
@@ -45,12 +50,11 @@ def available() -> int:
     return max(min(sizes, default=UNKNOWN), 0)
 
 
-def budget(text: str | None = None) -> int:
-    """Give the bytes that data may take in memory: as `text` says, else half of what there is.
+def budget(size: float | None, needed: int) -> float:
+    """Give the bytes that data may take in memory: `size`, else half of what there is.
 
-    Raises
-    ------
-    ParameterError
-        If the text is no size.
+    The system is asked only if so much is `needed` that it may matter.
     """
-    return available() // 2 if text is None else parse_size(text)
+    if size is not None:
+        return size
+    return available() // 2 if needed > LITTLE else inf

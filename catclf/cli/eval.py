@@ -61,7 +61,7 @@ def evaluate(
     catclf eval photos/test --model photos --model models/mine.npz
     catclf eval photos/test --fail-under 0.8
     """
-    from catclf.memory import budget
+    from catclf.memory import parse_size
     from catclf.model import load_model
     from catclf.results import measure, short_names
 
@@ -83,7 +83,7 @@ def evaluate(
         quiet,
         max_file_size=max_file_size,
         trust=trust,
-        memory=budget(memory),
+        memory=parse_size(memory),
     )
     names = short_names([name or path for name, path in zip(given, paths, strict=True)])
     results = [

@@ -262,7 +262,6 @@ def read(
     Up to `memory` bytes of it are kept in memory; half of what is available without.
     """
     from catclf.datasets import load_dataset
-    from catclf.memory import budget
 
     with progress_bar("reading", None, quiet) as advance:
         progress = None if advance is None else lambda done, n: advance(done, "photos", n)
@@ -272,7 +271,7 @@ def read(
             cat_class=cat_class,
             max_bytes=to_bytes(max_file_size),
             trust=trust,
-            memory=budget() if memory is None else memory,
+            memory=memory,
             progress=progress,
         )
     for line in dataset.notes:

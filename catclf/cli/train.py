@@ -103,7 +103,7 @@ def train(
     """
     start = time.perf_counter()
     from catclf import pipeline
-    from catclf.memory import budget
+    from catclf.memory import parse_size
     from catclf.model import check_target
 
     if group_by and not auto:
@@ -136,7 +136,7 @@ def train(
     dataset = _read(
         data or [None],
         group_by == "folder",
-        budget(memory),
+        parse_size(memory),
         cat_class=cat_class,
         quiet=quiet,
         max_file_size=max_file_size,
@@ -212,7 +212,7 @@ def _draw(curves: dict[str, list[tuple[int, float]]], model: Model, path: str) -
 
 
 def _read(
-    sources: Sequence[str | None], by_folder: bool, memory: int, quiet: bool, **how: Any
+    sources: Sequence[str | None], by_folder: bool, memory: float | None, quiet: bool, **how: Any
 ) -> Dataset:
     from catclf.checks import warnings
     from catclf.dataset import join
