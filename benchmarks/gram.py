@@ -13,7 +13,15 @@ import numpy as np
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
 from catclf.logistic import Array
-from catclf.training.coordinates import GRAM_SPEEDUP, Coordinates, Gram, Primal, cheaper
+from catclf.threads import for_products
+from catclf.training.coordinates import (
+    GRAM_SPEEDUP,
+    PRIMAL_ELEMENT,
+    Coordinates,
+    Gram,
+    Primal,
+    cheaper,
+)
 from catclf.training.descent import gradient_descent
 from catclf.training.examples import Examples
 from catclf.training.folds import sample_weights
@@ -57,7 +65,8 @@ def run(settings: Settings) -> Result:
             _where_they_cross(rows),
             "Speed-up: how many times faster a product is in building G than in a Gram step; the "
             f"choice reckons with {GRAM_SPEEDUP}. Element: what a primal step takes for a number "
-            "in X, over what a Gram step takes for one in G; the choice reckons with 2. Both "
+            "in X, over what a Gram step takes for one in G; the choice reckons with "
+            f"{PRIMAL_ELEMENT / for_products():g}. Both "
             "matter where the coordinates are close; where G stays in the cache they are not.",
         ],
     )

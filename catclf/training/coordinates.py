@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from catclf import logistic
 from catclf.errors import ParameterError
 from catclf.logistic import Array
+from catclf.threads import for_products
 from catclf.training.examples import Examples, gradient
 
 
@@ -133,13 +134,21 @@ far ahead all the same; this much where X does not, as where the choice is close
 """
 
 
+PRIMAL_ELEMENT = 2.4
+"""What a number in X costs in a primal step, two products on one thread, over one of G in Gram's.
+
+`python -m benchmarks gram` prints it, divided by the threads.
+"""
+
+
 def cheaper(n_x: int, m: int, iterations: int) -> str:
     """Say which coordinates, primal or gram, so many steps on X (n_x, m) take less work in.
 
-    Gram costs n_x·m² products once, at GRAM_SPEEDUP, and m² a step; primal 2·n_x·m a step.
+    Gram costs n_x·m² products once, at GRAM_SPEEDUP, and m² a step; primal PRIMAL_ELEMENT·n_x·m a
+    step, shared out to threads.
     """
     gram = n_x * m * m / GRAM_SPEEDUP + iterations * m * m
-    primal = iterations * 2 * n_x * m
+    primal = iterations * PRIMAL_ELEMENT * n_x * m / for_products()
     return "gram" if gram < primal else "primal"
 
 
