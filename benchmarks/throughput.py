@@ -24,7 +24,7 @@ from catclf.features import FeatureMap, fit
 from catclf.model import Model
 
 PACKAGES = ("pillow",)
-ROUNDS = 7
+ROUNDS = 5
 FILES = 2000
 SEEN = 200
 """Images from which the dictionary of patches is learned."""
