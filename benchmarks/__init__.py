@@ -1,6 +1,7 @@
 """Benchmarks: the same work by catclf and by others, in turns, in one process.
 
-    python -m benchmarks [NAME ...] [--data DATA] [--quick] [--out FOLDER] [--readme]
+    python -m benchmarks [NAME ...] [--data DATA] [--photos FOLDER] [--quick] [--out FOLDER]
+                         [--readme]
 
 Each module that `__main__.MODULES` names is one benchmark, and has
 

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import frame, pages, plots
 from benchmarks.frame import Line, Result
 
-MODULES = ("descent", "training", "path", "gram", "passes", "scale")
+MODULES = ("descent", "training", "path", "gram", "passes", "scale", "startup", "throughput")
 """The benchmarks, in the order in which they run and are shown; a module of this package each."""
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -60,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MODULES)}")
     parser.add_argument("--data", help="what `catclf train` takes; else the course's file or drawn")
+    parser.add_argument("--photos", metavar="FOLDER", help="JPEGs to read; else drawings as JPEGs")
     parser.add_argument(
         "--quick", action="store_true", help="a short run whose figures mean nothing"
     )
@@ -83,7 +84,7 @@ def main() -> None:
     folder = given.out or (None if given.quick else STORED)
     print(frame.machine(), flush=True)
     for name in given.names or MODULES:
-        result = measure(name, frame.Settings(given.data, given.quick))
+        result = measure(name, frame.Settings(given.data, given.quick, given.photos))
         print(pages.terminal(result), flush=True)
         if folder is not None:
             store(result, folder)

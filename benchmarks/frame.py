@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from catclf import load_dataset
 from catclf.dataset import Dataset
@@ -36,10 +37,13 @@ class Settings:
         What `catclf train` takes; None is the course's file, or the drawn set without it.
     quick : bool
         A short run on a few drawings, to see that everything works; its figures mean nothing.
+    photos : str or None
+        A folder with JPEG files in it, at any depth; None is drawings of 640 × 480.
     """
 
     data: str | None = None
     quick: bool = False
+    photos: str | None = None
 
     def rounds(self, n: int) -> int:
         return 1 if self.quick else n
@@ -49,6 +53,19 @@ class Settings:
             images, labels = draw(QUICK_IMAGES)
             return Dataset(images, labels.reshape(1, -1), ("non-cat", "cat"), "drawn")
         return load_dataset(self.data)
+
+    def find_photos(self, folder: Path) -> list[Path]:
+        """List the JPEG files to measure on; drawings are put into this new folder."""
+        if self.photos is not None:
+            found = sorted(path for path in Path(self.photos).rglob("*.jp*g") if path.is_file())
+            if not found:
+                raise SystemExit(f"{self.photos}: no JPEG files in it")
+            return found
+        folder.mkdir()
+        for i, drawing in enumerate(draw(QUICK_IMAGES)[0]):
+            large = Image.fromarray(drawing).resize((640, 480), Image.Resampling.BICUBIC)
+            large.save(folder / f"{i:02}.jpg", quality=90)
+        return sorted(folder.iterdir())
 
     def pixels(self) -> tuple[str, Array, Array]:
         """Give a word on the data, X (12288, m) of pixels in [0, 1], or few of them, and Y."""

@@ -21,7 +21,7 @@ FORMAT_VERSION = 1
 MAX_FILE_BYTES = 256 * 2**20
 PREFIX = "features_"
 """Of the names of a feature map's own arrays in the file."""
-BLOCK = 1024
+BLOCK = 64
 """How many images are turned into features at a time."""
 
 
@@ -79,9 +79,11 @@ class Model:
             for part, block in in_blocks(images):
                 for i in range(0, len(block), BLOCK):
                     X = self.features.transform(block[i : i + BLOCK])
-                    for j, x in enumerate(X.T, part.start + i):
-                        # In one product, the last digits can be others.
-                        Z[0, j] = logistic.forward(self.w, self.b, x)[0]
+                    rows = np.ascontiguousarray(X.T, dtype=np.float64)
+                    # A product for each image: in one for all, the last digits can be others.
+                    products = np.matmul(rows[:, None], self.w)[:, 0, 0]
+                    at = part.start + i
+                    Z[0, at : at + len(rows)] = products + self.b
         if not np.isfinite(Z).all():
             raise ModelError("the model gives scores that are not finite; train it again")
         return Z
