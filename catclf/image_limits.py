@@ -66,15 +66,16 @@ def is_held_whole(data: bytes) -> bool:
     """Tell whether a decoder holds all of an image at once, as of a JPEG in several scans."""
     if not data.startswith(b"\xff\xd8\xff"):
         return True
-    *_, scans = _jpeg(data)
-    return bytes(scans).count(b"\xff\xda") > 1
+    *parts, scans = _jpeg(data)
+    frames = [part for part in parts if part[1] in _SEQUENTIAL]
+    return not (frames and _in_one_scan(frames[-1], scans))
 
 
 def _jpeg(data: bytes) -> Iterator[memoryview]:
     """Keep tables, frame and scans, and a block each of EXIF and XMP (ITU-T T.81, annex B)."""
     kept = memoryview(data)
     yield kept[:2]
-    at, pixels, progressive = 2, 0, False
+    at, pixels, progressive, frame = 2, 0, False, kept[:0]
     notes = list(_NOTES)
     for _ in range(MOST_PARTS):
         found = _MARKER.search(data, at)
@@ -88,7 +89,11 @@ def _jpeg(data: bytes) -> Iterator[memoryview]:
         if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES:
             pixels = max(pixels, int.from_bytes(body[1:3]) * int.from_bytes(body[3:5]))
             progressive |= marker not in _SEQUENTIAL
+            frame = kept[start:at]
         if marker == _SCAN:
+            if not progressive and _in_one_scan(frame, kept[start:at]):
+                yield kept[start:]  # what follows the scan is not looked at: nor is it here
+                return
             yield kept[start : _end_of_scans(data, at, pixels)]
             if progressive and len(data) - start > MAX_PROGRESSIVE_BYTES:
                 most = MAX_PROGRESSIVE_BYTES // 2**20
@@ -103,6 +108,11 @@ def _jpeg(data: bytes) -> Iterator[memoryview]:
             continue
         yield kept[start:at]
     raise ImageError(f"a JPEG of more than {MOST_PARTS} segments")
+
+
+def _in_one_scan(frame: memoryview, scan: memoryview) -> bool:
+    """Tell whether the first scan of a sequential JPEG has all the components of its frame."""
+    return len(frame) > 9 and len(scan) > 4 and frame[9] == scan[4]
 
 
 def _end_of_scans(data: bytes, at: int, pixels: int) -> int:

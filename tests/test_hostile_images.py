@@ -354,8 +354,10 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch, name):
 def test_a_jpeg_whose_colours_come_one_after_another_counts_as_held_whole():
     data = jpeg(segment(0xE1, b"Exif\0\0" + encoded("JPEG")))
     assert not is_held_whole(data)
-    scan = data[data.rindex(b"\xff\xda") : -2]
-    assert is_held_whole(data[:-2] + scan + data[-2:])
+    assert not is_held_whole(data + data)  # a second picture after the first
+    at = data.rindex(b"\xff\xda")
+    of_one = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
+    assert is_held_whole(data[:at] + of_one + data[at + 14 :])
 
 
 def test_large_files_are_read_one_at_a_time(monkeypatch, tmp_path):
