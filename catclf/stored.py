@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from tempfile import TemporaryFile
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.errors import DataError, OutputError
+
+R = TypeVar("R")
 
 BLOCK_BYTES = 12 * 2**20
 """About how much is read at a time; two such blocks are in memory besides those that are kept."""
@@ -85,6 +87,10 @@ class Stored:
                     coming = reader.submit(self._block, start + self.rows)
                 yield slice(start, start + len(block)), block
 
+    def each(self, work: Callable[[NDArray[Any]], R]) -> Iterator[R]:
+        """Give what `work` makes of each block, in order."""
+        return (work(block) for _, block in self.blocks())
+
     def __getitem__(self, index: Any) -> NDArray[Any]:
         m = len(self)
         if isinstance(index, slice) and index.step in (None, 1):
@@ -157,6 +163,13 @@ def in_blocks(rows: Rows) -> Iterator[tuple[slice, NDArray[Any]]]:
     for start in range(0, len(rows), size):
         part = slice(start, min(start + size, len(rows)))
         yield part, rows[part]
+
+
+def each(work: Callable[[NDArray[Any]], R], rows: Rows) -> Iterator[R]:
+    """Give what `work` makes of each block of the rows, in order, wherever the block is."""
+    if isinstance(rows, Stored):
+        return rows.each(work)
+    return (work(block) for _, block in in_blocks(rows))
 
 
 def store(blocks: Iterator[NDArray[Any]], shape: tuple[int, ...], dtype: Any) -> Stored:
