@@ -6,12 +6,10 @@ made again elsewhere, from the files if need be. Nothing depends on which worker
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -30,6 +28,8 @@ ATTEMPTS = 3
 """How often a pass is begun anew that the cluster gave up, each after several dead workers."""
 DEATHS = 10
 """Workers that may die at one task before the cluster gives it up."""
+SILENT = 60
+"""Above every level of logging: what goes wrong, catclf says itself."""
 AHEAD = 4
 """Batches of a stream under way for each thread of the cluster."""
 ENVIRONMENT = {
@@ -79,6 +79,8 @@ class Cluster:
     def _connect(self) -> None:
         address: Any = self.scheduler
         if address == LOCAL:
+            from tempfile import TemporaryDirectory
+
             from dask.system import CPU_COUNT
 
             folder = self._stack.enter_context(
@@ -91,14 +93,12 @@ class Cluster:
                     processes=True,
                     dashboard_address=None,
                     local_directory=folder,
-                    silence_logs=logging.CRITICAL,
+                    silence_logs=SILENT,
                 )
             )
         try:
             self._client = self._stack.enter_context(
-                self._distributed.Client(
-                    address, timeout=CONNECT_SECONDS, name="catclf"
-                )
+                self._distributed.Client(address, timeout=CONNECT_SECONDS, name="catclf")
             )
         except (OSError, ValueError, TypeError) as error:
             raise ClusterError(
@@ -248,7 +248,9 @@ def _import() -> Any:
         raise ParameterError(
             "--scheduler needs dask.distributed; install it with: pip install 'catclf[dask]'"
         ) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    import logging
+
+    logging.getLogger("distributed").setLevel(SILENT)
     dask.config.set(
         {
             "distributed.nanny.pre-spawn-environ": ENVIRONMENT,

@@ -49,7 +49,9 @@ def clusters(*sets: Rows) -> NDArray[np.int64]:
     if sum(map(len, sets)) > MOST_COMPARED:
         return _alike(np.concatenate([fingerprints(images) for images in sets]))
     nothing = np.zeros((0, SIDE * SIDE), dtype=np.float32)
-    thumbnails = np.concatenate([nothing, *(t for images in sets for t in each(_thumbnails, images))])
+    thumbnails = np.concatenate(
+        [nothing, *(t for images in sets for t in each(_thumbnails, images))]
+    )
     m = len(thumbnails)
     mirrored = thumbnails.reshape(m, SIDE, SIDE)[:, :, ::-1].reshape(m, SIDE * SIDE)
     first = np.arange(m)

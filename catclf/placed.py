@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -84,7 +82,11 @@ def load(
     parts, files = [], []
     for source in sources:
         path = datasets.COURSE_FILE[split] if source is None else source
-        if path == datasets.DRAWN or os.path.isdir(path) or (source is None and not os.path.exists(path)):
+        if (
+            path == datasets.DRAWN
+            or os.path.isdir(path)
+            or (source is None and not os.path.exists(path))
+        ):
             raise DataError(
                 f"{source or datasets.DRAWN}: workers read HDF5 files; make one with: "
                 "catclf data convert"
@@ -237,9 +239,11 @@ def _images(pieces: list[Piece], _: None) -> NDArray[np.uint8]:
             changed = os.stat(file.path).st_mtime_ns
             found.append(_opened(file, changed).images[start:stop])
         except (OSError, DataError) as error:
+            from socket import gethostname
+
             reason = f"{file.path}: {error.strerror}" if isinstance(error, OSError) else error
             raise DataError(
-                f"{reason}; each worker, and so {socket.gethostname()}, must find DATA at this path"
+                f"{reason}; each worker, and so {gethostname()}, must find DATA at this path"
             ) from error
     return found[0] if len(found) == 1 else np.concatenate(found)
 
@@ -261,9 +265,7 @@ def _features(images: NDArray[np.uint8], feature_map: FeatureMap) -> NDArray[np.
     return rows
 
 
-def _decoded(
-    rows: NDArray[Any], coded: tuple[Array, NDArray[Any]], n: int
-) -> tuple[Array, Array]:
+def _decoded(rows: NDArray[Any], coded: tuple[Array, NDArray[Any]], n: int) -> tuple[Array, Array]:
     """Give a block's Y and weight; that they take its rows keeps them on the same worker."""
     table, which = coded
     columns = table[:, which]
