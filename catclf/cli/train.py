@@ -137,15 +137,15 @@ def train(
         _check_plot(plot, out)
     single = not auto and len(rates) == 1
     checkpoint = _checkpoint(out, checkpoint_every, resume, single, quiet)
-    most = budget(memory)
-    alone = {"--auto": auto, "--coordinates gram": coordinates == "gram"}
-    cluster = sources.start(context, scheduler, alone)
+    cluster = sources.start(
+        context, scheduler, {"--auto": auto, "--coordinates gram": coordinates == "gram"}
+    )
     dataset = _read(
         data or [None],
         cluster,
         quiet,
         by_folder=group_by == "folder",
-        memory=most,
+        memory=budget(memory),
         cat_class=cat_class,
         max_file_size=max_file_size,
         trust=trust,
