@@ -40,6 +40,14 @@ ENVIRONMENT = {
 }
 
 
+QUIET = """
+import os, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+"""
+"""What a worker on this machine begins with: Ctrl-C is for the command, which ends its workers."""
+
+
 class Cluster:
     """A connection to a scheduler and its workers; as a context, closed in the end.
 
@@ -69,7 +77,7 @@ class Cluster:
         self.told: Callable[[], None] | None = None
         self._counted = 0.0
         self._stack = ExitStack()
-        self._distributed = _import()
+        self._dask, self._distributed = _import()
         try:
             self._connect()
         except BaseException:
@@ -86,6 +94,7 @@ class Cluster:
             folder = self._stack.enter_context(
                 TemporaryDirectory(prefix="catclf-", ignore_cleanup_errors=True)
             )
+            self._dask.config.set({"temporary-directory": folder})
             address = self._stack.enter_context(
                 self._distributed.LocalCluster(
                     n_workers=CPU_COUNT,
@@ -94,6 +103,7 @@ class Cluster:
                     dashboard_address=None,
                     local_directory=folder,
                     silence_logs=SILENT,
+                    preload=[QUIET],
                 )
             )
         try:
@@ -240,7 +250,7 @@ class Cluster:
             yield first()
 
 
-def _import() -> Any:
+def _import() -> tuple[Any, Any]:
     try:
         import dask
         import distributed
@@ -258,11 +268,11 @@ def _import() -> Any:
             "distributed.admin.large-graph-warning-threshold": "1 TB",
         }
     )
-    return distributed
+    return dask, distributed
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 # What workers do.
