@@ -265,6 +265,7 @@ def _import() -> tuple[Any, Any]:
         {
             "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
             "distributed.scheduler.allowed-failures": DEATHS,
+            "distributed.worker.profile.enabled": False,
             "distributed.admin.large-graph-warning-threshold": "1 TB",
         }
     )

@@ -28,8 +28,8 @@ from catclf.training.examples import Examples, Sums, Work
 
 R = TypeVar("R")
 
-BLOCK = 2048
-"""Images of a block, 24 MiB of them, as long as there are few blocks."""
+BLOCK = 4096
+"""Images of a block, 48 MiB of them, as long as there are few blocks."""
 MOST_BLOCKS = 4096
 """A task takes the scheduler about a millisecond: of more images the blocks are larger."""
 FAN_IN = 8

@@ -81,7 +81,8 @@ SETTINGS = {
     "descent with a penalty, without folds": {"iterations": 30, "l2": 0.1, "cv": 0},
     "newton by conjugate gradients": {
         "solver": "newton",
-        "l2": 0.1,
+        "l2": 10,
+        "tolerance": 1e-12,
         "cv": 0,
     },
     "newton by a system": {"solver": "newton", "l2": 0.3, "features": "conv", "cv": 2},
