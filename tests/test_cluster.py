@@ -226,6 +226,14 @@ def test_passes_and_workers_are_told(cluster, files):
     assert [line for line in told if line.startswith("pass 5,")] == ["pass 5, 2 workers"]
 
 
+def test_a_model_remembers_a_share_of_very_many_images(drawn, monkeypatch):
+    every = pipeline.train(drawn, iterations=1, cv=0).seen
+    monkeypatch.setattr(pipeline, "MOST_SEEN", 25)
+    some = pipeline.train(drawn, iterations=1, cv=0).seen
+    assert 12 < len(some) <= 25 < len(every)
+    assert np.isin(some, every).all()
+
+
 def test_labels_are_sent_in_few_bytes_and_come_out_as_they_were():
     rng = np.random.default_rng(0)
     columns = np.vstack([rng.integers(0, 2, 3000), *(rng.integers(0, 3, (4, 3000)) / 7)])
