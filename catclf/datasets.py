@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from glob import glob, has_magic
 from math import inf
 from pathlib import Path
 
@@ -82,6 +84,26 @@ def load_dataset(
         return load_hdf5(path, split, cat_class, trust).within(memory)
     found = "not a regular file" if is_there else "no such file or folder"
     raise DataError(f"{path}: {found}; expected an HDF5 file, a folder of classes, or 'drawn'")
+
+
+def matching(words: Sequence[str | None]) -> list[str | None]:
+    """Put the files that a pattern such as data/part-*.h5 stands for in its place, sorted.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    found: list[str | None] = []
+    for word in words:
+        if word is None or os.path.exists(word) or not has_magic(word):
+            found.append(word)
+            continue
+        files = sorted(glob(word))
+        if not files:
+            raise DataError(f"{word}: no file matches")
+        found.extend(files)
+    return found
 
 
 def _load_drawn(split: Split, notes: tuple[str, ...]) -> Dataset:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.stored import Rows, in_blocks
+from catclf.stored import Rows, each
 
 SIDE = 16
 ALIKE = 0.995
@@ -48,9 +48,10 @@ def clusters(*sets: Rows) -> NDArray[np.int64]:
     """
     if sum(map(len, sets)) > MOST_COMPARED:
         return _alike(np.concatenate([fingerprints(images) for images in sets]))
-    blocks = (block for images in sets for _, block in in_blocks(images))
     nothing = np.zeros((0, SIDE * SIDE), dtype=np.float32)
-    thumbnails = np.concatenate([nothing, *map(_thumbnails, blocks)])
+    thumbnails = np.concatenate(
+        [nothing, *(t for images in sets for t in each(_thumbnails, images))]
+    )
     m = len(thumbnails)
     mirrored = thumbnails.reshape(m, SIDE, SIDE)[:, :, ::-1].reshape(m, SIDE * SIDE)
     first = np.arange(m)
@@ -93,8 +94,7 @@ def fingerprints(images: Rows) -> NDArray[np.uint64]:
     uint64 (m,)
         0 for an image of (nearly) one colour, which has none.
     """
-    found = [_fingerprints(block) for _, block in in_blocks(images)]
-    return np.concatenate([np.zeros(0, dtype=np.uint64), *found])
+    return np.concatenate([np.zeros(0, dtype=np.uint64), *each(_fingerprints, images)])
 
 
 def _fingerprints(images: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -46,3 +46,9 @@ class ModelError(CatclfError):
     """A model file that cannot be read, used or written."""
 
     exit_code = 4
+
+
+class ClusterError(CatclfError):
+    """Workers that cannot be reached, or fail."""
+
+    exit_code = 3

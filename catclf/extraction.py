@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.features import FeatureMap
+from catclf.placed import Placed
 from catclf.stored import Rows, Stored, in_blocks, store
 from catclf.threads import for_products, ordered
 from catclf.training.examples import Examples
@@ -28,6 +29,8 @@ def examples(feature_map: FeatureMap, images: Rows, memory: float = inf) -> Exam
     OutputError
         If there is no room for that file.
     """
+    if isinstance(images, Placed):
+        return images.examples(feature_map)
     if feature_map.divisor is not None:
         return Examples(images, scale=feature_map.divisor, memory=memory - _held(images))
     shape = len(images), feature_map.n_x

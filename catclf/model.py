@@ -15,7 +15,7 @@ from catclf.dataset import IMAGE_SIZE, LONGEST_NAME, check_images
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
 from catclf.logistic import Array
-from catclf.stored import Rows, in_blocks
+from catclf.stored import Rows, each
 
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 256 * 2**20
@@ -74,18 +74,19 @@ class Model:
             If a score is not finite.
         """
         check_images(images)
-        Z = np.empty((1, len(images)))
-        with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of is told
-            for part, block in in_blocks(images):
-                for i in range(0, len(block), BLOCK):
-                    X = self.features.transform(block[i : i + BLOCK])
-                    rows = np.ascontiguousarray(X.T, dtype=np.float64)
-                    # A product for each image: in one for all, the last digits can be others.
-                    products = np.matmul(rows[:, None], self.w)[:, 0, 0]
-                    at = part.start + i
-                    Z[0, at : at + len(rows)] = products + self.b
+        Z = np.concatenate([np.zeros((1, 0)), *each(self._scores, images)], axis=1)
         if not np.isfinite(Z).all():
             raise ModelError("the model gives scores that are not finite; train it again")
+        return Z
+
+    def _scores(self, images: NDArray[np.uint8]) -> Array:
+        Z = np.empty((1, len(images)))
+        with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of is told
+            for i in range(0, len(images), BLOCK):
+                X = self.features.transform(images[i : i + BLOCK])
+                rows = np.ascontiguousarray(X.T, dtype=np.float64)
+                # A product for each image: in one for all, the last digits can be others.
+                Z[0, i : i + len(rows)] = np.matmul(rows[:, None], self.w)[:, 0, 0] + self.b
         return Z
 
     def probabilities(self, images: NDArray[np.uint8]) -> Array:

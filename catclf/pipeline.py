@@ -30,6 +30,8 @@ from catclf.training.folds import grouped_folds
 from catclf.training.solver import Solver
 
 FOLD_SEED = 0
+MOST_SEEN = 2**24
+"""Fingerprints that a model keeps, evenly drawn of more: it must stay small enough to be read."""
 
 
 def check_settings(
@@ -306,8 +308,13 @@ def assemble(
             **provenance,
         },
         # np.unique would load numpy.ma, a fifth of what NumPy itself takes
-        seen=np.array(sorted(set(dataset.fingerprints.tolist())), dtype=np.uint64),
+        seen=_remembered(dataset.fingerprints),
     )
+
+
+def _remembered(fingerprints: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    seen = np.array(sorted(set(fingerprints.tolist())), dtype=np.uint64)
+    return seen[:: max(1, -(-len(seen) // MOST_SEEN))]
 
 
 def _folds(dataset: Dataset, cv: int) -> NDArray[np.int64] | None:

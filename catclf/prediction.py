@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from catclf.errors import DataError, NotAnImageError
 from catclf.folders import meant_as_image, walk_files
 from catclf.images import load_image
 from catclf.model import Model
+
+if TYPE_CHECKING:
+    from catclf.cluster import Cluster
 
 Source = str | os.PathLike[str] | tuple[str, bytes]
 
@@ -64,6 +68,7 @@ def predict(
     threshold: float | None = None,
     unsure: float | None = None,
     max_bytes: int = MAX_FILE_BYTES,
+    cluster: Cluster | None = None,
 ) -> Iterator[Prediction]:
     """Predict images in order, several at a time in threads of their own.
 
@@ -83,6 +88,8 @@ def predict(
         Label what lies between 1 - unsure and unsure, ends included, "unsure".
     max_bytes : int
         The largest image file that is read.
+    cluster : Cluster, optional
+        Work there rather than in threads; its workers read the files, under the same names.
 
     Yields
     ------
@@ -127,7 +134,20 @@ def predict(
                 results.append((found, part))
         return results
 
-    return _predictions(threads.ordered(several, threads.batches(_found(sources))))
+    batches = threads.batches(_found(sources))
+    if cluster is None:
+        return _predictions(threads.ordered(several, batches))
+    return _predictions(cluster.ordered(several, (_from_anywhere(batch) for batch in batches)))
+
+
+def _from_anywhere(batch: list[_Found]) -> list[_Found]:
+    """Name files in full, for a worker that may run in another folder."""
+    return [
+        replace(found, content=os.path.join(os.getcwd(), found.content))
+        if isinstance(found.content, str)
+        else found
+        for found in batch
+    ]
 
 
 def _found(sources: Iterable[Source]) -> Iterator[_Found]:

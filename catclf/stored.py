@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from tempfile import TemporaryFile
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 from weakref import finalize
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from catclf.errors import DataError, OutputError
 from catclf.threads import ordered
+
+R = TypeVar("R")
 
 BLOCK_BYTES = 12 * 2**20
 """About how much is read at a time."""
@@ -75,6 +77,10 @@ class Stored:
         """Keep nothing in memory, from now on."""
         self.keep = 0
         self._kept.clear()
+
+    def each(self, work: Callable[[NDArray[Any]], R]) -> Iterator[R]:
+        """Give what `work` makes of each block, in order."""
+        return (work(block) for _, block in in_blocks(self))
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         m = len(self)
@@ -155,6 +161,13 @@ def in_blocks(rows: Rows) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Go through the rows in blocks; of what is stored, the next are read while one is in use."""
     threads = READERS if isinstance(rows, Stored) else 1
     yield from ordered(lambda part: (part, rows[part]), pieces(rows), threads)
+
+
+def each(work: Callable[[NDArray[Any]], R], rows: Rows) -> Iterator[R]:
+    """Give what `work` makes of each block of the rows, in order, wherever the block is."""
+    if isinstance(rows, Stored):
+        return rows.each(work)
+    return (work(block) for _, block in in_blocks(rows))
 
 
 def store(blocks: Iterator[NDArray[Any]], shape: tuple[int, ...], dtype: Any) -> Stored:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catclf.cli import figures, output
+from catclf.cli import figures, output, sources
 
 if TYPE_CHECKING:
     from catclf.results import Result
 
 
 def evaluate(
+    context: typer.Context,
     data: Annotated[
         str | None,
         typer.Argument(
@@ -38,6 +39,7 @@ def evaluate(
     max_file_size: output.MaxFileSize = 64,
     trust: output.Trust = False,
     memory: output.Memory = None,
+    scheduler: sources.Scheduler = None,
     fail_under: Annotated[
         float | None,
         typer.Option(callback=output.share, help="Exit with 1 if an accuracy is below this."),
@@ -76,20 +78,24 @@ def evaluate(
     trained = [load_model(path) for path in paths]
     for path in paths:
         output.note(f"model: {path}", quiet)
-    dataset = output.read(
-        data,
+    most = parse_size(memory)
+    cluster = sources.start(context, scheduler)
+    _, dataset = sources.read_all(
+        [data],
         "test",
-        cat_class,
-        quiet,
+        cluster,
+        cat_class=cat_class,
+        quiet=quiet,
         max_file_size=max_file_size,
         trust=trust,
-        memory=parse_size(memory),
+        memory=most,
     )
     names = short_names([name or path for name, path in zip(given, paths, strict=True)])
-    results = [
-        measure(one, dataset, name=name, path=path, unsure=unsure)
-        for one, name, path in zip(trained, names, paths, strict=True)
-    ]
+    with sources.workers_bar("scoring", cluster, quiet):
+        results = [
+            measure(one, dataset, name=name, path=path, unsure=unsure)
+            for one, name, path in zip(trained, names, paths, strict=True)
+        ]
     for result in results:
         if result.seen:
             which = "the model" if len(results) == 1 else result.name

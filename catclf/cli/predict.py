@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from catclf.cli import output
+from catclf.cli import output, sources
 
 if TYPE_CHECKING:
     from catclf.explanation import Explanation
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def predict(
+    context: typer.Context,
     images: Annotated[
         list[str],
         typer.Argument(
@@ -43,6 +44,7 @@ def predict(
         bool, typer.Option("--csv", help="Print CSV; a cell like =1 gets a ' in front.")
     ] = False,
     max_file_size: output.MaxFileSize = 64,
+    scheduler: sources.Scheduler = None,
     quiet: output.Quiet = False,
 ) -> None:
     """Say which images show a cat, and how sure the model is.
@@ -65,12 +67,17 @@ def predict(
     path = output.find_model(model)
     trained = load_model(path)
     output.note(f"model: {os.fspath(path)}", quiet)
-    sources = ((name, _stdin(most)) if name == "-" else name for name in images)
-    held = list(sources) if explain is not None else []  # one image, to be looked at again
+    given = ((name, _stdin(most)) if name == "-" else name for name in images)
+    held = list(given) if explain is not None else []  # one image, to be looked at again
     failed: list[str] = []
     found: Iterable[Prediction]
     found = prediction.predict(
-        trained, held or sources, threshold=threshold, unsure=unsure, max_bytes=most
+        trained,
+        held or given,
+        threshold=threshold,
+        unsure=unsure,
+        max_bytes=most,
+        cluster=sources.start(context, scheduler, {"--explain": explain is not None}),
     )
     explanation = None
     if explain is not None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from catclf.cli import output
+from catclf.cli import output, sources
 from catclf.cli.interruption import on_a_thread, resumable
 from catclf.cli.summary import show, show_rates, summary
 
 if TYPE_CHECKING:
     from catclf.checkpoint import Checkpoint
+    from catclf.cluster import Cluster
     from catclf.dataset import Dataset
     from catclf.model import Model
     from catclf.pipeline import Attempt
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         list[str] | None,
         typer.Argument(
@@ -71,6 +74,7 @@ def train(
     max_file_size: output.MaxFileSize = 64,
     trust: output.Trust = False,
     memory: output.Memory = None,
+    scheduler: sources.Scheduler = None,
     out: Annotated[
         str,
         typer.Option(
@@ -133,25 +137,29 @@ def train(
         _check_plot(plot, out)
     single = not auto and len(rates) == 1
     checkpoint = _checkpoint(out, checkpoint_every, resume, single, quiet)
+    cluster = sources.start(
+        context, scheduler, {"--auto": auto, "--coordinates gram": coordinates == "gram"}
+    )
     dataset = _read(
         data or [None],
-        group_by == "folder",
-        parse_size(memory),
+        cluster,
+        quiet,
+        by_folder=group_by == "folder",
+        memory=parse_size(memory),
         cat_class=cat_class,
-        quiet=quiet,
         max_file_size=max_file_size,
         trust=trust,
     )
 
     tuning = None
     attempts: list[Attempt] = []
-    with resumable(checkpoint):
+    with resumable(checkpoint), cluster or nullcontext():
         if auto:
             tuning = _tune(dataset, choices, quiet)
             model = tuning.model
             curves = {"": model.costs}
         else:
-            attempts = _train(dataset, rates, checkpoint, {**choices, **how}, quiet)
+            attempts = _train(dataset, rates, checkpoint, cluster, {**choices, **how}, quiet)
             best = min(attempts, key=lambda attempt: attempt.cost)
             assert best.model is not None  # training raises if every rate diverges
             model = best.model
@@ -211,17 +219,13 @@ def _draw(curves: dict[str, list[tuple[int, float]]], model: Model, path: str) -
     save(cost_curves(curves, data=model.provenance["data"]["name"], steps=steps), path)
 
 
-def _read(
-    sources: Sequence[str | None], by_folder: bool, memory: float | None, quiet: bool, **how: Any
-) -> Dataset:
+def _read(data: Sequence[str | None], cluster: Cluster | None, quiet: bool, **how: Any) -> Dataset:
     from catclf.checks import warnings
-    from catclf.dataset import join
 
-    # HDF5 files stay where they are until it is known whether all fit together.
-    parts = [output.read(source, "train", quiet=quiet, memory=0, **how) for source in sources]
-    dataset = join([part.grouped_by_folder() if by_folder else part for part in parts])
-    dataset = dataset.within(memory)
-    for line in warnings(parts, dataset):
+    parts, dataset = sources.read_all(data, "train", cluster, quiet=quiet, **how)
+    with sources.workers_bar("looking", cluster, quiet):
+        found = list(warnings(parts, dataset))
+    for line in found:
         output.note(line, quiet)
     return dataset
 
@@ -230,15 +234,33 @@ def _train(
     dataset: Dataset,
     rates: list[float],
     checkpoint: Checkpoint | None,
+    cluster: Cluster | None,
     settings: dict[str, Any],
     quiet: bool,
 ) -> list[Attempt]:
     from catclf.pipeline import train_rates
 
     with output.progress_bar("training", len(rates) * settings["iterations"], quiet) as advance:
-        callback = None if advance is None else lambda i, J: advance(i, f"cost {J:.6g}")
+        callback = None if advance is None else _progress(advance, cluster)
         told: dict[str, Any] = {"callback": callback, "checkpoint": checkpoint}
         return on_a_thread(lambda: train_rates(dataset, rates, **told, **settings))
+
+
+def _progress(advance: output.Advance, cluster: Cluster | None) -> Callable[[int, float], None]:
+    """Show the cost at each step, and after each pass of a cluster how many workers it has."""
+    done, cost = 0, ""
+
+    def show() -> None:
+        advance(done, f"{cost}{cluster or ''}")
+
+    def callback(iteration: int, J: float) -> None:
+        nonlocal done, cost
+        done, cost = iteration, f"cost {J:.6g}{', ' if cluster else ''}"
+        show()
+
+    if cluster is not None:
+        cluster.told = show
+    return callback
 
 
 def _tune(dataset: Dataset, choices: dict[str, Any], quiet: bool) -> Tuning:

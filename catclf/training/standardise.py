@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 
 from catclf.logistic import Array
@@ -29,7 +31,9 @@ def standardise(examples: Examples, weight: Array) -> tuple[Examples, Array, Arr
     (square,) = examples.add_up(_weighted_squares, weight, weight, mean)
     scale = np.sqrt(square)
     scale[scale < 1e-12 * (1 + np.abs(mean))] = 1.0
-    return Examples(examples.rows, mean, scale, examples.memory), mean, scale
+    scaled = copy(examples)
+    scaled.mean, scaled.scale = mean, scale
+    return scaled, mean, scale
 
 
 def _weighted(X: Array, Y: Array, weight: Array) -> Sums:

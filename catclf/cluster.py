@@ -1,0 +1,292 @@
+"""Processes that share the work, here or on other machines: a Dask cluster. The only user of dask.
+
+Everything that is asked of them is a task made of other tasks: what a worker that dies has held is
+made again elsewhere, from the files if need be. Nothing depends on which worker did what.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from catclf.errors import CatclfError, ClusterError, ParameterError
+
+R = TypeVar("R")
+
+LOCAL = "local"
+"""In place of an address: processes on this machine, one for each processor."""
+CONNECT_SECONDS = 10
+PATIENCE_SECONDS = 60
+"""How long a cluster may be without any worker."""
+ATTEMPTS = 3
+"""How often a pass is begun anew that the cluster gave up, each after several dead workers."""
+DEATHS = 10
+"""Workers that may die at one task before the cluster gives it up."""
+SILENT = 60
+"""Above every level of logging: what goes wrong, catclf says itself."""
+AHEAD = 4
+"""Batches of a stream under way for each thread of the cluster."""
+ENVIRONMENT = {
+    # A product needs one thread where there is a process for each processor.
+    **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")},
+    "DASK_LOGGING__DISTRIBUTED": "critical",
+    "PYTHONWARNINGS": "ignore",
+}
+
+
+QUIET = """
+import os, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+"""
+"""What a worker on this machine begins with: Ctrl-C is for the command, which ends its workers."""
+
+
+class Cluster:
+    """A connection to a scheduler and its workers; as a context, closed in the end.
+
+    Parameters
+    ----------
+    scheduler : str
+        The scheduler's address, such as tcp://host:8786, or "local".
+
+    Attributes
+    ----------
+    passes : int
+        How often all data has been gone through.
+    told : callable, optional
+        Called after each pass, and about every second while one takes longer.
+
+    Raises
+    ------
+    ParameterError
+        If dask.distributed is not installed.
+    ClusterError
+        If there is no scheduler at that address.
+    """
+
+    def __init__(self, scheduler: str) -> None:
+        self.scheduler = scheduler
+        self.passes = self.workers = 0
+        self.told: Callable[[], None] | None = None
+        self._counted = 0.0
+        self._stack = ExitStack()
+        self._dask, self._distributed = _import()
+        try:
+            self._connect()
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
+        address: Any = self.scheduler
+        if address == LOCAL:
+            from tempfile import TemporaryDirectory
+
+            from dask.system import CPU_COUNT
+
+            folder = self._stack.enter_context(
+                TemporaryDirectory(prefix="catclf-", ignore_cleanup_errors=True)
+            )
+            self._dask.config.set({"temporary-directory": folder})
+            address = self._stack.enter_context(
+                self._distributed.LocalCluster(
+                    n_workers=CPU_COUNT,
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address=None,
+                    local_directory=folder,
+                    silence_logs=SILENT,
+                    preload=[QUIET],
+                )
+            )
+        try:
+            self._client = self._stack.enter_context(
+                self._distributed.Client(address, timeout=CONNECT_SECONDS, name="catclf")
+            )
+        except (OSError, ValueError, TypeError) as error:
+            raise ClusterError(
+                f"{self.scheduler}: no Dask scheduler answers there ({_line(error)}); "
+                "start one with: dask scheduler"
+            ) from error
+        self._count()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the workers; local ones end."""
+        with suppress(Exception):
+            self._stack.close()
+
+    def put(self, value: Any) -> Any:
+        """Send a value, once for all tasks that take it; give its future."""
+        return self._client.submit(_itself, value, pure=False)
+
+    def map(self, work: Callable[..., R], *columns: Iterable[Any], given: Any = None) -> list[Any]:
+        """Have work(*row, given) done for each row of the columns; give the futures.
+
+        What is in the columns, and what is given, may be futures, or lists of them.
+        """
+        held = [list(column) for column in columns]
+        same = [[value] * len(held[0]) for value in (work, given)]
+        futures: list[Any] = self._client.map(_on_worker, *same, *held, pure=False)
+        return futures
+
+    def results(self, ask: Callable[[], list[Any]], forget: Callable[[], None]) -> list[Any]:
+        """Wait for the futures that `ask` gives.
+
+        Where the cluster has given them up, all is forgotten and asked for again.
+
+        Raises
+        ------
+        CatclfError
+            As raised on a worker.
+        ClusterError
+            If the cluster fails otherwise, or for good.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                futures = ask()
+                self._wait(futures)
+                found: list[Any] = self._client.gather(futures)
+            except CatclfError:
+                raise
+            except Exception as error:
+                if attempt < ATTEMPTS - 1 and self._lost(error):
+                    forget()
+                    continue
+                raise ClusterError(
+                    f"{self.scheduler}: the work failed there ({_line(error)}); see the workers' "
+                    "logs, and that they have this version of catclf"
+                ) from error
+            return found
+        raise AssertionError("the last attempt returns or raises")
+
+    def tell_pass(self) -> None:
+        """Count a pass over the data."""
+        self.passes += 1
+        self._tell()
+
+    def _lost(self, error: Exception) -> bool:
+        """Whether results were lost with workers, and can be asked for again."""
+        from concurrent.futures import CancelledError
+
+        gone = (self._distributed.scheduler.KilledWorker, CancelledError)
+        return isinstance(error, gone) and self._client.status == "running"
+
+    def _wait(self, futures: list[Any]) -> None:
+        """Wait, telling how many workers there are; not for ever if there are none."""
+        since = time.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                self._distributed.wait(futures, timeout=1)
+                return
+            self._tell()
+            if self.workers:
+                since = time.monotonic()
+            elif time.monotonic() - since > PATIENCE_SECONDS:
+                raise ClusterError(
+                    f"{self.scheduler}: no worker for {PATIENCE_SECONDS} s; start some with: "
+                    f"dask worker {self.scheduler}"
+                )
+
+    def _count(self) -> int:
+        threads = self._client.nthreads()
+        self.workers, self._counted = len(threads), time.monotonic()
+        return sum(threads.values())
+
+    def _tell(self) -> None:
+        if self.told is not None:
+            if time.monotonic() - self._counted > 1:
+                self._count()
+            self.told()
+
+    def __str__(self) -> str:
+        plural = "" if self.workers == 1 else "s"
+        return f"pass {self.passes}, {self.workers} worker{plural}"
+
+    def ordered(self, work: Callable[[Any], R], items: Iterable[Any]) -> Iterator[R]:
+        """Do work on each item, a few at a time, and yield the results in the items' order."""
+        given = self.put(work)
+        waiting: deque[list[Any]] = deque()
+
+        def begin(item: Any) -> list[Any]:
+            return self.map(_apply, [item], given=given)
+
+        def first() -> R:
+            nonlocal given
+            item, futures = waiting.popleft()
+
+            def again() -> None:
+                nonlocal given
+                given = self.put(work)
+                futures[:] = begin(item)
+
+            (found,) = self.results(lambda: futures, again)
+            result: R = found
+            return result
+
+        ahead = AHEAD * max(1, self._count())
+        for item in items:
+            waiting.append([item, begin(item)])
+            if len(waiting) == ahead:
+                yield first()
+        while waiting:
+            yield first()
+
+
+def _import() -> tuple[Any, Any]:
+    try:
+        import dask
+        import distributed
+    except ImportError as error:
+        raise ParameterError(
+            "--scheduler needs dask.distributed; install it with: pip install 'catclf[dask]'"
+        ) from error
+    import logging
+
+    logging.getLogger("distributed").setLevel(SILENT)
+    dask.config.set(
+        {
+            "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
+            "distributed.scheduler.allowed-failures": DEATHS,
+            "distributed.worker.profile.enabled": False,
+            "distributed.admin.large-graph-warning-threshold": "1 TB",
+        }
+    )
+    return dask, distributed
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+# What workers do.
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _on_worker(work: Callable[..., R], given: Any, *row: Any) -> R:
+    with np.errstate(all="ignore"):  # what these would warn of, whoever asked finds
+        return work(*row, given)
+
+
+def _apply(item: Any, work: Callable[[Any], R]) -> R:
+    return work(item)

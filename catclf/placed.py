@@ -1,0 +1,290 @@
+"""Images of HDF5 files on the workers of a cluster, and the sums over them that training asks for.
+
+A worker reads its blocks from the files itself and keeps them: bytes for pixels, float32 for other
+features. A pass sends the parameters, and adds up in a tree what the blocks come to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf import datasets
+from catclf.cluster import Cluster
+from catclf.dataset import Dataset, Split, join
+from catclf.errors import DataError, ParameterError
+from catclf.features import FeatureMap
+from catclf.logistic import Array
+from catclf.stored import Stored
+from catclf.training import examples
+from catclf.training.examples import Examples, Sums, Work
+
+R = TypeVar("R")
+
+BLOCK = 4096
+"""Images of a block, 48 MiB of them, as long as there are few blocks."""
+MOST_BLOCKS = 4096
+"""A task takes the scheduler about a millisecond: of more images the blocks are larger."""
+FAN_IN = 8
+"""Sums that are added up at a time."""
+OPEN_FILES = 16
+"""Files that a worker keeps open."""
+BATCH = 64
+"""Images whose features are made at a time."""
+
+
+@dataclass(frozen=True)
+class File:
+    """An HDF5 file, as the workers must find it."""
+
+    path: str
+    split: Split
+    cat_class: str | None
+    trust: bool
+    labels: bytes
+    """A digest of them."""
+
+
+Piece = tuple[File, int, int]
+"""Rows from, and up to, of a file."""
+
+
+def load(
+    cluster: Cluster,
+    sources: Sequence[str | None],
+    split: Split,
+    *,
+    cat_class: str | None = None,
+    trust: bool = False,
+) -> tuple[list[Dataset], Dataset]:
+    """Put HDF5 files one after another, as one data set whose images are on the workers.
+
+    Parameters are as in `catclf.datasets.load_dataset`.
+
+    Returns
+    -------
+    parts : list of Dataset
+        Each file, for itself; these are not on the workers.
+    whole : Dataset
+
+    Raises
+    ------
+    DataError
+        If one is no HDF5 file, cannot be read, or has other classes than the first.
+    """
+    parts, files = [], []
+    for source in sources:
+        path = datasets.COURSE_FILE[split] if source is None else source
+        if (
+            path == datasets.DRAWN
+            or os.path.isdir(path)
+            or (source is None and not os.path.exists(path))
+        ):
+            raise DataError(
+                f"{source or datasets.DRAWN}: workers read HDF5 files; make one with: "
+                "catclf data convert"
+            )
+        part = datasets.load_dataset(path, split=split, cat_class=cat_class, trust=trust, memory=0)
+        files.append(File(os.path.abspath(path), split, cat_class, trust, _digest(part.Y)))
+        parts.append(part)
+    whole = join(parts)
+    assert isinstance(whole.images, Stored)
+    images = Placed(cluster, whole.images, files, [len(part) for part in parts])
+    return parts, replace(whole, images=images, memory=0)
+
+
+class Blocks:
+    """Arrays on the workers; each is made by a task, and so made again if its worker dies."""
+
+    def __init__(self, cluster: Cluster, make: Callable[[], list[Any]]) -> None:
+        self.cluster, self._make = cluster, make
+        self._futures: list[Any] = []
+
+    def futures(self) -> list[Any]:
+        self._futures = self._futures or self._make()
+        return self._futures
+
+    def forget(self) -> None:
+        """Let the workers drop them; they are made again when they are asked for."""
+        self._futures = []
+
+
+class Placed(Stored):
+    """Images uint8 (m, 64, 64, 3) on the workers. Indexed, they are read here, from the files."""
+
+    def __init__(
+        self, cluster: Cluster, here: Stored, files: Sequence[File], lengths: Sequence[int]
+    ) -> None:
+        super().__init__(lambda start, stop: here[start:stop], here.shape, here.dtype)
+        self.cluster = cluster
+        m = len(here)
+        rows = BLOCK * -(-m // (BLOCK * MOST_BLOCKS))
+        self.parts = [slice(start, min(start + rows, m)) for start in range(0, m, rows)]
+        pieces = [_pieces(files, lengths, part) for part in self.parts]
+        self.images = Blocks(cluster, lambda: cluster.map(_images, pieces))
+
+    def forget(self) -> None:
+        super().forget()
+        self.images.forget()
+
+    def each(self, work: Callable[[NDArray[Any]], R]) -> Iterator[R]:
+        def ask() -> list[Any]:
+            return self.cluster.map(_apply, self.images.futures(), given=self.cluster.put(work))
+
+        found: list[R] = self.cluster.results(ask, self.forget)
+        self.cluster.tell_pass()
+        return iter(found)
+
+    def examples(self, feature_map: FeatureMap) -> PlacedExamples:
+        """Prepare the images for training; see `catclf.extraction`."""
+        if feature_map.divisor is not None:
+            return PlacedExamples(self.images, self.parts, feature_map.n_x, feature_map.divisor)
+
+        def make() -> list[Any]:
+            given = self.cluster.put(feature_map)
+            futures = self.cluster.map(_features, self.images.futures(), given=given)
+            self.forget()  # each is dropped when its features are made
+            return futures
+
+        return PlacedExamples(Blocks(self.cluster, make), self.parts, feature_map.n_x)
+
+
+class PlacedExamples(Examples):
+    """Examples whose rows are on the workers, in blocks."""
+
+    def __init__(
+        self, blocks: Blocks, parts: Sequence[slice], n_x: int, scale: float | None = None
+    ) -> None:
+        self.mean, self.scale, self.memory = None, scale, 0
+        self.m, self.n_x = parts[-1].stop, n_x
+        self._blocks, self._parts, self._cluster = blocks, parts, blocks.cluster
+        self._labelled: tuple[Array, Array, list[Any]] | None = None
+
+    def add_up(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
+        def ask() -> list[Any]:
+            given = self._cluster.put((work, self.mean, self.scale, parameters))
+            rows = self._blocks.futures()
+            parts = self._cluster.map(_add_up, rows, self._labels(Y, weight), given=given)
+            while len(parts) > 1:
+                several = [parts[i : i + FAN_IN] for i in range(0, len(parts), FAN_IN)]
+                parts = self._cluster.map(_total, several)
+            return parts
+
+        (sums,) = self._cluster.results(ask, self._forget)
+        self._cluster.tell_pass()
+        totals: Sums = sums
+        return totals
+
+    def scores(self, w: Array, b: Array | float) -> Array:
+        def ask() -> list[Any]:
+            given = self._cluster.put((self.mean, self.scale, w, b))
+            return self._cluster.map(_scores, self._blocks.futures(), given=given)
+
+        found = self._cluster.results(ask, self._forget)
+        self._cluster.tell_pass()
+        return np.concatenate(found, axis=1)
+
+    def matrix(self) -> Array:
+        raise ParameterError("the examples are on several machines; there is no one matrix of them")
+
+    def _labels(self, Y: Array, weight: Array) -> list[Any]:
+        """Send Y and weight to where the blocks are, unless they are there already."""
+        if self._labelled is None or self._labelled[0] is not Y or self._labelled[1] is not weight:
+            coded = [_coded(np.vstack([Y[:, part], weight[:, part]])) for part in self._parts]
+            futures = self._cluster.map(_decoded, self._blocks.futures(), coded, given=len(Y))
+            self._labelled = Y, weight, futures
+        return self._labelled[2]
+
+    def _forget(self) -> None:
+        self._blocks.forget()
+        self._labelled = None
+
+
+def _digest(Y: NDArray[np.int64]) -> bytes:
+    return hashlib.sha256(Y.astype(np.uint8).tobytes()).digest()
+
+
+def _pieces(files: Sequence[File], lengths: Sequence[int], part: slice) -> list[Piece]:
+    """Say which rows of which files a part of the whole is."""
+    pieces, first = [], 0
+    for file, length in zip(files, lengths, strict=True):
+        start, stop = max(part.start - first, 0), min(part.stop - first, length)
+        if start < stop:
+            pieces.append((file, start, stop))
+        first += length
+    return pieces
+
+
+def _coded(columns: Array) -> tuple[Array, NDArray[Any]]:
+    """Shorten columns of which many are equal: those that differ, and the number of each one's."""
+    table, which = np.unique(columns, axis=1, return_inverse=True)
+    return table, which.reshape(-1).astype(np.min_scalar_type(table.shape[1]))
+
+
+# What workers do. The last parameter is what `Cluster.map` is given.
+
+
+def _images(pieces: list[Piece], _: None) -> NDArray[np.uint8]:
+    """Read a block."""
+    found = []
+    for file, start, stop in pieces:
+        try:
+            changed = os.stat(file.path).st_mtime_ns
+            found.append(_opened(file, changed).images[start:stop])
+        except (OSError, DataError) as error:
+            from socket import gethostname
+
+            reason = f"{file.path}: {error.strerror}" if isinstance(error, OSError) else error
+            raise DataError(
+                f"{reason}; each worker, and so {gethostname()}, must find DATA at this path"
+            ) from error
+    return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+@lru_cache(OPEN_FILES)
+def _opened(file: File, changed: int) -> Dataset:
+    how: dict[str, Any] = {"cat_class": file.cat_class, "trust": file.trust}
+    found = datasets.load_dataset(file.path, split=file.split, memory=0, **how)
+    if _digest(found.Y) != file.labels:
+        raise DataError(f"{file.path}: another file than where the command was given")
+    return found
+
+
+def _features(images: NDArray[np.uint8], feature_map: FeatureMap) -> NDArray[np.float32]:
+    rows = np.empty((len(images), feature_map.n_x), np.float32)
+    for start in range(0, len(images), BATCH):
+        part = slice(start, start + BATCH)
+        rows[part] = feature_map.transform(images[part]).T
+    return rows
+
+
+def _decoded(rows: NDArray[Any], coded: tuple[Array, NDArray[Any]], n: int) -> tuple[Array, Array]:
+    """Give a block's Y and weight; that they take its rows keeps them on the same worker."""
+    table, which = coded
+    columns = table[:, which]
+    return columns[:n], columns[n:]
+
+
+def _add_up(rows: NDArray[Any], labels: tuple[Array, Array], given: tuple[Any, ...]) -> Sums:
+    work, mean, scale, parameters = given
+    return examples.add_up(work, rows, mean, scale, *labels, *parameters)
+
+
+def _total(several: list[Sums], _: None) -> Sums:
+    # Not in place: the parts may be asked for again.
+    return tuple(sum(parts[1:], parts[0]) for parts in zip(*several, strict=True))
+
+
+def _scores(rows: NDArray[Any], given: tuple[Any, ...]) -> Array:
+    return examples.scores(rows, *given)
+
+
+def _apply(rows: NDArray[Any], work: Callable[[NDArray[Any]], R]) -> R:
+    return work(rows)

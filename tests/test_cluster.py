@@ -1,0 +1,369 @@
+"""A Dask cluster: the same result as one process, whatever happens to a worker; nothing is left."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from catclf import load_dataset, pipeline, placed
+from catclf.checkpoint import Checkpoint
+from catclf.cluster import Cluster
+from catclf.dataset import join
+from catclf.datasets import matching
+from catclf.drawings import draw
+from catclf.errors import ClusterError, DataError, ParameterError
+from tests.conftest import unmeasured
+
+distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Two files of drawings, 90 in all."""
+    folder = tmp_path_factory.mktemp("parts")
+    for i, (n, seed) in enumerate([(50, 5), (40, 6)]):
+        images, labels = draw(n, seed=seed)
+        with h5py.File(folder / f"part-{i}.h5", "w") as file:
+            file["train_set_x"], file["train_set_y"] = images, labels
+            file["list_classes"] = np.array([b"non-cat", b"cat"])
+    return sorted(map(str, folder.glob("part-*.h5")))
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two workers, processes of their own, of which a task may outlive none."""
+    import dask
+
+    probe = pytest.MonkeyPatch()
+    probe.setattr("catclf.cluster.DEATHS", 0)
+    probe.setattr("catclf.cluster.CONNECT_SECONDS", 60)
+    from catclf.cluster import _import
+
+    _import()
+    assert dask.config.get("distributed.scheduler.allowed-failures") == 0
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=60
+        ) as there,
+        Cluster(there.scheduler_address) as connected,
+    ):
+        yield connected
+    probe.undo()
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    """Six blocks, one of them from both files."""
+    monkeypatch.setattr(placed, "BLOCK", 16)
+
+
+def pids(cluster):
+    return sorted(cluster._client.run(os.getpid).values())
+
+
+def here(files):
+    return join([load_dataset(file) for file in files])
+
+
+SETTINGS = {
+    "descent": {"iterations": 30},
+    "descent with a penalty, without folds": {"iterations": 30, "l2": 0.1, "cv": 0},
+    "newton by conjugate gradients": {
+        "solver": "newton",
+        "l2": 10,
+        "tolerance": 1e-12,
+        "cv": 0,
+    },
+    "newton by a system": {"solver": "newton", "l2": 0.3, "features": "conv", "cv": 2},
+    "descent on scaled features": {"iterations": 30, "features": "conv", "cv": 2},
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_model_is_that_of_one_process(cluster, files, name):
+    settings = SETTINGS[name]
+    _, dataset = placed.load(cluster, files, "train")
+    found = pipeline.train(dataset, **settings)
+    with threadpool_limits(1):  # float32 features are rounded otherwise by two threads
+        expected = pipeline.train(here(files), coordinates="primal", **settings)
+    assert np.abs(found.w - expected.w).max() <= 1e-10 * np.abs(expected.w).max()
+    assert found.b == pytest.approx(expected.b, rel=1e-10)
+    assert found.temperature == pytest.approx(expected.temperature, rel=1e-8)
+    assert found.seen.tolist() == expected.seen.tolist()
+    for key in ("data", "training", "cross_validation"):
+        assert found.provenance[key] == expected.provenance[key]
+
+
+def test_a_worker_killed_in_the_middle_costs_time_alone(cluster, files):
+    _, dataset = placed.load(cluster, files, "train")
+    settings = {"iterations": 40, "cv": 0}
+    unbroken = pipeline.train(dataset, **settings)
+    _, dataset = placed.load(cluster, files, "train")
+    before = pids(cluster)
+
+    def kill(iteration, cost):
+        if iteration == 15:
+            os.kill(before[0], signal.SIGKILL)
+
+    found = pipeline.train(dataset, callback=kill, **settings)
+    assert found.w.tobytes() == unbroken.w.tobytes()
+    assert before[0] not in pids(cluster)
+
+
+def dies(item):
+    marker = Path(item)
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+def always_dies(item):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fails(item):
+    raise RuntimeError("broken\nin two lines")
+
+
+def test_work_that_the_cluster_gives_up_is_begun_anew(cluster, tmp_path):
+    (found,) = cluster.ordered(dies, [str(tmp_path / "died")])
+    assert found in pids(cluster)
+
+
+def test_work_that_never_succeeds_ends_in_a_line(cluster):
+    with pytest.raises(ClusterError, match=r"^tcp://\S+: the work failed there \(.+\); see"):
+        list(cluster.ordered(always_dies, [1]))
+    with pytest.raises(ClusterError, match=r"\(RuntimeError: broken in two lines\)"):
+        list(cluster.ordered(fails, [1]))
+
+
+def test_a_stream_keeps_its_order_and_is_taken_a_few_items_ahead(cluster):
+    taken = []
+
+    def items():
+        for i in range(50):
+            taken.append(i)
+            yield i
+
+    results = cluster.ordered(abs, items())
+    assert next(results) == 0
+    assert len(taken) <= 10
+    assert list(results) == list(range(1, 50))
+
+
+def test_a_file_must_be_the_same_there(cluster, files, monkeypatch):
+    monkeypatch.setattr(placed, "_digest", lambda Y: b"of another file")
+    _, dataset = placed.load(cluster, files, "train")
+    with pytest.raises(DataError, match=r"part-\d.h5: another file than where the command was"):
+        pipeline.train(dataset, iterations=1, cv=0)
+
+
+def test_a_file_must_be_there(cluster, files, tmp_path):
+    moved = tmp_path / "moved.h5"
+    moved.write_bytes(Path(files[0]).read_bytes())
+    _, dataset = placed.load(cluster, [str(moved)], "train")
+    moved.unlink()
+    with pytest.raises(DataError, match=r"moved.h5: No such file.* must find DATA at this path$"):
+        pipeline.train(dataset, iterations=1, cv=0)
+
+
+def test_one_block_and_one_image_are_enough(cluster, files, monkeypatch):
+    monkeypatch.setattr(placed, "BLOCK", 1000)
+    _, dataset = placed.load(cluster, files, "train")
+    found = pipeline.train(dataset, iterations=3, cv=0)
+    expected = pipeline.train(here(files), coordinates="primal", iterations=3, cv=0)
+    np.testing.assert_allclose(found.w, expected.w, rtol=1e-10)
+    np.testing.assert_array_equal(dataset.images[57], here(files).images[57])
+
+
+def test_blocks_grow_so_that_there_are_few(cluster, files, monkeypatch):
+    monkeypatch.setattr(placed, "MOST_BLOCKS", 2)
+    _, dataset = placed.load(cluster, files, "train")
+    assert [(part.start, part.stop) for part in dataset.images.parts] == [(0, 48), (48, 90)]
+
+
+def test_a_run_is_gone_on_with(cluster, files, tmp_path):
+    _, dataset = placed.load(cluster, files, "train")
+    unbroken = pipeline.train(dataset, iterations=20, cv=0)
+
+    def stop(iteration, cost):
+        if iteration == 12:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "m.npz.checkpoint"
+    with pytest.raises(KeyboardInterrupt), Checkpoint(path) as first:
+        pipeline.train(dataset, iterations=20, cv=0, checkpoint=first, callback=stop)
+    seen = []
+    with Checkpoint(path, resume=True) as second:
+        found = pipeline.train(
+            dataset, iterations=20, cv=0, checkpoint=second, callback=lambda i, J: seen.append(i)
+        )
+    assert seen[0] == 12
+    assert found.w.tobytes() == unbroken.w.tobytes()
+
+
+def test_passes_and_workers_are_told(cluster, files):
+    _, dataset = placed.load(cluster, files, "train")
+    cluster.passes = 0
+    told = []
+    cluster.told = lambda: told.append(str(cluster))
+    try:
+        pipeline.train(dataset, iterations=5, cv=0)
+    finally:
+        cluster.told = None
+    assert [line for line in told if line.startswith("pass 5,")] == ["pass 5, 2 workers"]
+
+
+def test_a_model_remembers_a_share_of_very_many_images(drawn, monkeypatch):
+    every = pipeline.train(drawn, iterations=1, cv=0).seen
+    monkeypatch.setattr(pipeline, "MOST_SEEN", 25)
+    some = pipeline.train(drawn, iterations=1, cv=0).seen
+    assert 12 < len(some) <= 25 < len(every)
+    assert np.isin(some, every).all()
+
+
+def test_labels_are_sent_in_few_bytes_and_come_out_as_they_were():
+    rng = np.random.default_rng(0)
+    columns = np.vstack([rng.integers(0, 2, 3000), *(rng.integers(0, 3, (4, 3000)) / 7)])
+    coded = placed._coded(columns)
+    assert coded[1].nbytes <= 2 * 3000
+    Y, weight = placed._decoded(np.empty(3000), coded, 1)
+    np.testing.assert_array_equal(np.vstack([Y, weight]), columns)
+
+
+def test_pieces_make_up_every_part():
+    lengths = [5, 1, 9, 3]
+    rows = [(file, row) for file, length in enumerate(lengths) for row in range(length)]
+    for start in range(18):
+        for stop in range(start + 1, 19):
+            pieces = placed._pieces(range(4), lengths, slice(start, stop))
+            found = [(file, row) for file, first, end in pieces for row in range(first, end)]
+            assert found == rows[start:stop]
+
+
+def test_where_no_scheduler_answers(monkeypatch):
+    monkeypatch.setattr("catclf.cluster.CONNECT_SECONDS", 0.5)
+    for address in ("tcp://127.0.0.1:9", "nonsense:here"):
+        with pytest.raises(ClusterError, match=f"^{address}: no Dask scheduler answers there"):
+            Cluster(address)
+
+
+def test_without_the_extra_there_is_a_line_with_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ParameterError, match=r"pip install 'catclf\[dask\]'$"):
+        Cluster("local")
+    code = (
+        "import sys; sys.modules['distributed'] = None; from catclf.cli import main;"
+        "sys.argv = ['catclf', 'train', '--scheduler', 'local']; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: --scheduler needs dask.distributed; install it with: pip install 'catclf[dask]'\n"
+    )
+
+
+def test_patterns_stand_for_files_in_order(files):
+    folder = Path(files[0]).parent
+    pattern = str(folder / "part-*.h5")
+    assert matching([None, pattern, "drawn"]) == [None, *files, "drawn"]
+    assert matching(["photos"]) == ["photos"]
+    with pytest.raises(DataError, match=r"^nothing-\*\.h5: no file matches$"):
+        matching(["nothing-*.h5"])
+    odd = folder / "a[1].h5"
+    odd.touch()
+    assert matching([str(odd)]) == [str(odd)]
+    odd.unlink()
+
+
+@pytest.mark.parametrize("word", ["drawn", "."])
+def test_what_is_no_file_is_refused_with_the_remedy(cluster, word):
+    with pytest.raises(DataError, match=r": workers read HDF5 files; .* catclf data convert$"):
+        placed.load(cluster, [word], "train")
+
+
+# The command itself, with workers of its own.
+
+
+def alive(mark):
+    """The processes that have the mark in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark.encode() in path.read_bytes():
+                found.append(path.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def marked(tmp_path):
+    """An environment that can be told again, and a folder for temporary files."""
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("other processes cannot be seen here")
+    mark, folder = uuid.uuid4().hex, tmp_path / "tmp"
+    folder.mkdir()
+    yield {"TMPDIR": str(folder), "CATCLF_TEST": mark}
+    deadline = time.monotonic() + 5
+    while alive(mark) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert alive(mark) == []
+    assert list(folder.iterdir()) == []
+
+
+def test_commands_say_what_they_say_without_a_cluster(catclf, files, class_folder, marked):
+    pattern = str(Path(files[0]).parent / "part-*.h5")
+    words = ["train", pattern, "--iterations", 30, "--json", "--out"]
+    there = catclf(*words, "there.npz", "--scheduler", "local", env=marked)
+    plain = catclf(*words, "plain.npz")
+    assert there.stderr == plain.stderr == ""
+    ours, theirs = json.loads(there.stdout), json.loads(plain.stdout)
+    different = {key for key in ours if ours[key] != theirs[key]}
+    assert different <= {"model", "seconds", "cost", "temperature", "costs"}
+    words = ["eval", pattern, "--model", "plain.npz", "--json"]
+    assert catclf(*words, "--scheduler", "local", env=marked).stdout == catclf(*words).stdout
+    (class_folder / "broken.jpg").write_bytes(b"no image")
+    words = ["predict", "photos", "missing.png", "--model", "plain.npz"]
+    there = catclf(*words, "--scheduler", "local", env=marked, code=3)
+    plain = catclf(*words, code=3)
+    assert (there.stdout, there.stderr) == (plain.stdout, plain.stderr)
+    assert there.stdout.count("\n") == 12
+
+
+def test_ctrl_c_leaves_nothing(files, tmp_path, marked):
+    words = ["--iterations", "100000", "--cv", "0", "--checkpoint-every", "0.01", "-o", "m.npz"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "catclf", "train", *files, *words, "--scheduler", "local"],
+        cwd=tmp_path,
+        env={**unmeasured(), **marked},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 100
+        while not (tmp_path / "m.npz.checkpoint").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert re.fullmatch(r"error: interrupted at iteration \d+; go on with: .*\n", stderr), stderr
