@@ -147,9 +147,14 @@ def inflated(array: Any, start: int, stop: int) -> NDArray[np.uint8]:
     data = bytearray()
     for at in range(first, stop, rows):
         skipped, chunk = array.id.read_direct_chunk((at, 0, 0, 0))
-        data += chunk if skipped else zlib.decompressobj().decompress(chunk, size)
-        if len(data) != (at - first) // rows * size + size:
-            raise ValueError("a chunk of another size")
+        inflate = zlib.decompressobj()
+        try:
+            part = inflate.decompress(chunk, size + 1)  # however much there may be
+        except zlib.error:
+            part = b""
+        if skipped or len(part) != size or not inflate.eof:
+            raise ValueError("a chunk that cannot be inflated")
+        data += part
     found = np.frombuffer(data, np.uint8).reshape(-1, *array.shape[1:])
     return found[start - first : stop - first]
 

@@ -190,12 +190,17 @@ def _check_chunks(
         # The index of a growing array is laid out for its largest shape.
         need(not array.grows, "chunks of an array that can grow, stored the newest way")
         chunks = _new_chunks(structure, layout, flags, size, count, bool(filters))
+    # Whole rows of bytes, deflated and no more, are inflated, and so checked, by `hdf5.inflated`.
+    ours = filters == [DEFLATE] and array.dtype == "uint8" and tuple(sides[1:]) == array.shape[1:]
     found = 0
     for address, stored in chunks:
         found += 1
         need(address != NOWHERE, "an array that was never written in part")
         need(stored == size or bool(filters), "a chunk of another size")
-        _check_chunk(structure.piece(address, stored), size, filters)
+        if ours:
+            structure.piece(address + stored, 0)
+        else:
+            _check_chunk(structure.piece(address, stored), size, filters)
     need(found == count, f"{found} chunks of {count}")
 
 
