@@ -100,7 +100,7 @@ class Cluster:
                     n_workers=CPU_COUNT,
                     threads_per_worker=1,
                     processes=True,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
                     local_directory=folder,
                     silence_logs=SILENT,
                     preload=[QUIET],

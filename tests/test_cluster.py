@@ -54,7 +54,7 @@ def cluster():
     assert dask.config.get("distributed.scheduler.allowed-failures") == 0
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=60
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=60
         ) as there,
         Cluster(there.scheduler_address) as connected,
     ):
