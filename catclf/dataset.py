@@ -7,24 +7,34 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.errors import DataError
 
+if TYPE_CHECKING:
+    from catclf.features import Taker
+
 Split = Literal["train", "test"]
 Progress = Callable[[int, int], None]
 
 IMAGE_SIZE = 64
-"""Width and height of every image, in pixels."""
+"""Width and height of an image, in pixels, unless a feature map takes others."""
 MAX_FILE_BYTES = 64 * 2**20
 """The largest image file that is read, unless another size is asked for."""
 LONGEST_NAME = 1000
 """Of a class, in characters."""
 CLASSES = ("non-cat", "cat")
 CAT_NAMES = ("cat", "cats")
+
+
+class Taken(NamedTuple):
+    """Features taken as the images were read, X float32 (n_x, m), and the settings of their map."""
+
+    settings: dict[str, Any]
+    X: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,8 @@ class Dataset:
         Width and height of each image's original, in pixels; empty where nothing is known.
     unreadable : tuple of str
         The files that were left out because they are damaged, each with the reason.
+    taken : Taken, optional
+        By a map that takes larger images than are kept.
     """
 
     images: NDArray[np.uint8]
@@ -62,6 +74,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
     unreadable: tuple[str, ...] = ()
+    taken: Taken | None = None
 
     def __post_init__(self) -> None:
         check_images(self.images)
@@ -94,6 +107,19 @@ class Dataset:
 
         return clusters(self.images)
 
+    def features(self, feature_map: Taker) -> NDArray[np.float32]:
+        """Give X float32 (n_x, m): what the map took as the images were read, or takes now.
+
+        Raises
+        ------
+        DataError
+            If the map takes larger images, and these were read without it.
+        """
+        if self.taken is not None and self.taken.settings == feature_map.settings():
+            return self.taken.X
+        check_images(self.images, feature_map.image_size)
+        return feature_map.transform(self.images)
+
     def grouped_by_folder(self) -> Dataset:
         """Keep the images of each folder together, whatever else they belonged with."""
         if not self.paths:
@@ -105,13 +131,14 @@ class Dataset:
         return self.paths[i] if self.paths else f"{self.name}[{i}]"
 
 
-def check_images(images: NDArray[np.uint8]) -> None:
-    """Raise DataError if these are not uint8 (m, 64, 64, 3)."""
-    expected = (IMAGE_SIZE, IMAGE_SIZE, 3)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != expected:
+def check_images(
+    images: NDArray[np.uint8], size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE)
+) -> None:
+    """Raise DataError if these are not uint8 (m, height, width, 3), of this height and width."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (*size, 3):
         raise DataError(
-            f"images are {images.dtype} {images.shape}; expected uint8 (m, 64, 64, 3), "
-            "pixels from 0 to 255"
+            f"images are {images.dtype} {images.shape}; expected uint8 (m, {size[0]}, {size[1]}, "
+            "3), pixels from 0 to 255"
         )
 
 
@@ -145,4 +172,12 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
         ),
         notes=tuple(note for d in datasets for note in d.notes),
         unreadable=tuple(line for d in datasets for line in d.unreadable),
+        taken=_join_taken([d.taken for d in datasets]),
     )
+
+
+def _join_taken(parts: Sequence[Taken | None]) -> Taken | None:
+    first = parts[0]
+    if first is None or any(part is None or part.settings != first.settings for part in parts):
+        return None
+    return Taken(first.settings, np.hstack([part.X for part in parts if part is not None]))

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from catclf.dataset import CLASSES, MAX_FILE_BYTES, Dataset, Progress, Split
+from catclf.dataset import CLASSES, IMAGE_SIZE, MAX_FILE_BYTES, Dataset, Progress, Split, Taken
 from catclf.errors import DataError
+
+if TYPE_CHECKING:
+    from catclf.features import Taker
 
 DRAWN = "drawn"
 DRAWN_COUNT = 600
@@ -24,6 +29,7 @@ def load_dataset(
     cat_class: str | None = None,
     max_bytes: int = MAX_FILE_BYTES,
     trust: bool = False,
+    feature_map: Taker | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Load labelled images from wherever they are.
@@ -41,14 +47,20 @@ def load_dataset(
         The largest image file of a folder that is read.
     trust : bool
         Whether to read an HDF5 file whose arrays are much larger than itself.
+    feature_map : Taker, optional
+        Takes features as the images are read, from more pixels than are kept if it wants these.
     progress : callable, optional
         Called as progress(done, total) while a folder's images are read.
 
     Raises
     ------
     DataError
-        If there is nothing there, or it is not in one of these forms.
+        If there is nothing there, it is not in one of these forms, or the map takes other images.
     """
+    if feature_map is not None and not (data is not None and os.path.isdir(data)):
+        return _taken(
+            load_dataset(data, split=split, cat_class=cat_class, trust=trust), feature_map
+        )
     notes: tuple[str, ...] = ()
     if data is None:
         data = COURSE_FILE[split]
@@ -70,13 +82,24 @@ def load_dataset(
     if is_folder:
         from catclf.folders import load_folder
 
-        return load_folder(path, split, cat_class, max_bytes, progress)
+        return load_folder(path, split, cat_class, max_bytes, progress, feature_map)
     if is_file:
         from catclf.hdf5 import load_hdf5
 
         return load_hdf5(path, split, cat_class, trust)
     found = "not a regular file" if is_there else "no such file or folder"
     raise DataError(f"{path}: {found}; expected an HDF5 file, a folder of classes, or 'drawn'")
+
+
+def _taken(dataset: Dataset, feature_map: Taker) -> Dataset:
+    """Take the features of images that have their size already."""
+    height, width = feature_map.image_size
+    if (height, width) != (IMAGE_SIZE, IMAGE_SIZE):
+        raise DataError(
+            f"{dataset.name}: its images have {IMAGE_SIZE} × {IMAGE_SIZE} pixels, and the features "
+            f"are taken from {height} × {width}; name a folder of photos"
+        )
+    return replace(dataset, taken=Taken(feature_map.settings(), dataset.features(feature_map)))
 
 
 def _load_drawn(split: Split, notes: tuple[str, ...]) -> Dataset:

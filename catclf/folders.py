@@ -4,30 +4,55 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.dataset import CAT_NAMES, CLASSES, MAX_FILE_BYTES, Dataset, Progress, Split
+from catclf.dataset import (
+    CAT_NAMES,
+    CLASSES,
+    IMAGE_SIZE,
+    MAX_FILE_BYTES,
+    Dataset,
+    Progress,
+    Split,
+    Taken,
+)
 from catclf.errors import DataError, NotAnImageError
+
+if TYPE_CHECKING:
+    from catclf.features import Taker
 
 IMAGE_SUFFIXES = frozenset([
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".avif",
     ".heic", ".heif", ".tif", ".tiff",
 ])  # fmt: skip
 """What a file is called that is meant to be an image."""
+BLOCK = 64
+"""Photos whose features are taken at a time; two such blocks are in memory at most."""
 SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
 def load_folder(
-    folder: Path, split: Split, cat_class: str | None, max_bytes: int, progress: Progress | None
+    folder: Path,
+    split: Split,
+    cat_class: str | None,
+    max_bytes: int,
+    progress: Progress | None,
+    feature_map: Taker | None = None,
 ) -> Dataset:
     """Read a folder of classes; parameters as in `catclf.datasets.load_dataset`."""
     found = ClassFolders(folder, split, cat_class)
-    photos = list(found.photos(progress, max_bytes))
+    if feature_map is None:
+        photos, taken = list(found.photos(progress, max_bytes)), None
+    else:
+        larger = found.photos(progress, max_bytes, feature_map.image_size)
+        photos, taken = _take(larger, feature_map)
     images, labels, paths, sizes = zip(*photos, strict=True)
     return Dataset(
         np.stack(images),
@@ -38,16 +63,33 @@ def load_folder(
         notes=found.notes(),
         sizes=sizes,
         unreadable=tuple(found.unreadable),
+        taken=taken,
     )
 
 
 class Photo(NamedTuple):
-    """An image uint8 (64, 64, 3), its label, its file, and its original's width and height."""
+    """An image uint8 (height, width, 3), its label, file, and original's width and height."""
 
     image: NDArray[np.uint8]
     y: int
     path: Path
     size: tuple[int, int]
+
+
+def _take(photos: Iterable[Photo], feature_map: Taker) -> tuple[list[Photo], Taken]:
+    """Take the features of photos while others are read; of each photo, a thumbnail stays."""
+    from catclf.images import thumbnail
+
+    rest, kept = iter(photos), []
+    blocks: list[Future[NDArray[np.float32]]] = []
+    with ThreadPoolExecutor(1) as worker:
+        while block := list(islice(rest, BLOCK)):
+            if blocks:
+                blocks[-1].result()
+            images = np.stack([photo.image for photo in block])
+            blocks.append(worker.submit(feature_map.transform, images))
+            kept += [photo._replace(image=thumbnail(photo.image)) for photo in block]
+    return kept, Taken(feature_map.settings(), np.hstack([block.result() for block in blocks]))
 
 
 class ClassFolders:
@@ -76,14 +118,17 @@ class ClassFolders:
                     self._skipped["nested folder" if kind == "folder" else kind] += 1
 
     def photos(
-        self, progress: Progress | None = None, max_bytes: int = MAX_FILE_BYTES
+        self,
+        progress: Progress | None = None,
+        max_bytes: int = MAX_FILE_BYTES,
+        size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE),
     ) -> Iterator[Photo]:
         """Read the images; raise DataError at the end if there was none."""
         from catclf.images import load_sized
 
         for i, (path, y) in enumerate(self.files):
             try:
-                image, size = load_sized(path, max_bytes=max_bytes)
+                image, original = load_sized(path, size=size, max_bytes=max_bytes)
             except DataError as error:
                 if isinstance(error, NotAnImageError) and not meant_as_image(path):
                     self._skipped["not an image"] += 1
@@ -91,7 +136,7 @@ class ClassFolders:
                     self.unreadable.append(f"{path}: {error}")
             else:
                 self._per_folder[path.parent] += 1
-                yield Photo(image, y, path, size)
+                yield Photo(image, y, path, original)
             if progress is not None:
                 progress(i + 1, len(self.files))
         if not self._per_folder:

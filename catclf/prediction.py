@@ -83,7 +83,7 @@ def predict(
 
     def one(name: str, source: str | bytes) -> Prediction:
         try:
-            image = load_image(source, max_bytes=max_bytes)
+            image = load_image(source, size=model.features.image_size, max_bytes=max_bytes)
         except DataError as error:
             return Prediction(name, error=str(error), kind=type(error))
         p = float(model.probabilities(image[None])[0, 0])

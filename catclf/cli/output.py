@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from catclf.dataset import Dataset, Split
+    from catclf.features import FeatureMap, Taker
 
 DEFAULT_MODEL = "models/catclf.npz"
 MODEL_VARIABLE = "CATCLF_MODEL"
@@ -214,6 +215,7 @@ def read(
     *,
     max_file_size: float = 64,
     trust: bool = False,
+    feature_map: Taker | None = None,
 ) -> Dataset:
     """Load a data set, with a bar for a folder, and tell how it was read."""
     from catclf.datasets import load_dataset
@@ -226,11 +228,26 @@ def read(
             cat_class=cat_class,
             max_bytes=to_bytes(max_file_size),
             trust=trust,
+            feature_map=feature_map,
             progress=progress,
         )
     for line in dataset.notes:
         note(line, quiet)
     return dataset
+
+
+@contextmanager
+def cached(feature_map: FeatureMap | None, cache: str | None) -> Iterator[Taker | None]:
+    """Give what takes a network's features: the map itself, or one that keeps them in a file."""
+    if cache is None:
+        yield feature_map
+        return
+    if feature_map is None:
+        raise typer.BadParameter("--cache is for features of an ONNX network")
+    from catclf.feature_cache import FeatureCache
+
+    with FeatureCache(feature_map, cache) as taker:
+        yield taker
 
 
 @contextmanager

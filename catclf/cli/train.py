@@ -35,8 +35,18 @@ def train(
         bool, typer.Option("--auto", help="Choose features and l2 by cross-validation.")
     ] = False,
     features: Annotated[
-        Literal["pixels", "patches", "conv"] | None,
-        typer.Option(help="What the regression sees. [default: pixels]"),
+        str | None,
+        typer.Option(metavar="MAP", help="pixels, patches, conv or onnx:PATH. [pixels]"),
+    ] = None,
+    onnx_normalise: Annotated[
+        str | None,
+        typer.Option(metavar="HOW", help="imagenet, unit, none or M/S, as 127/128."),
+    ] = None,
+    onnx_output: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What to take. [the first output]")
+    ] = None,
+    cache: Annotated[
+        str | None, typer.Option(metavar="H5", help="Keep the network's features there.")
     ] = None,
     dictionary: Annotated[int | None, typer.Option(help="How many patches. [400]")] = None,
     pool: Annotated[int | None, typer.Option(help="Cells of patches, each way. [1]")] = None,
@@ -52,7 +62,8 @@ def train(
     l2: Annotated[float | None, typer.Option(help="Weight of l2/2 |w|^2. [default: 0]")] = None,
     tolerance: Annotated[float, typer.Option(help="End of newton.")] = 1e-8,
     coordinates: Annotated[
-        Literal["auto", "primal", "gram"], typer.Option(help="Of the solver; same result.")
+        Literal["auto", "primal", "gram"],
+        typer.Option(metavar="WHICH", help="auto, primal or gram. [auto]", show_default=False),
     ] = "auto",
     cv: Annotated[
         int, typer.Option(help="Folds of cross-validation; 0: none. [5]", show_default=False)
@@ -62,14 +73,14 @@ def train(
     ] = None,
     maximise: Annotated[
         Literal["accuracy", "balanced-accuracy"],
-        typer.Option(help="What the threshold serves. [accuracy]", show_default=False),
+        typer.Option(
+            metavar="WHAT", help="accuracy or balanced-accuracy. [accuracy]", show_default=False
+        ),
     ] = "accuracy",
     cat_class: output.CatClass = None,
     max_file_size: output.MaxFileSize = 64,
     trust: output.Trust = False,
-    out: Annotated[
-        str, typer.Option("--out", "-o", help="The model file to write.")
-    ] = output.DEFAULT_MODEL,
+    out: Annotated[str, typer.Option("--out", "-o", help="The model file.")] = output.DEFAULT_MODEL,
     plot: Annotated[
         str | None, typer.Option(metavar="PNG", help="Draw the cost by iteration.")
     ] = None,
@@ -91,6 +102,7 @@ def train(
     catclf train photos.h5 --features conv --solver newton --l2 0.3
     """
     start = time.perf_counter()
+    from catclf import features as maps
     from catclf import pipeline
     from catclf.model import check_target
 
@@ -100,8 +112,9 @@ def train(
     own = (solver, rates, iterations, tolerance, coordinates)
     if auto and own != ("descent", [0.005], 2000, 1e-8, "auto"):
         raise typer.BadParameter("--auto sets the solver itself; leave its options out")
+    network = maps.network(features, onnx_normalise, onnx_output)
     choices: dict[str, Any] = {
-        "features": features,
+        "features": network or features,
         "dictionary": dictionary,
         "pool": pool,
         "l2": l2,
@@ -117,18 +130,19 @@ def train(
     for rate in rates:
         pipeline.check_settings(**choices, auto=auto, learning_rate=rate, **how)
     check_target(out)
-    if plot is not None:
-        _check_plot(plot, out)
+    _check_others(out, plot, cache)
     single = not auto and len(rates) == 1
     checkpoint = _checkpoint(out, checkpoint_every, resume, single, quiet)
-    dataset = _read(
-        data or [None],
-        group_by == "folder",
-        cat_class=cat_class,
-        quiet=quiet,
-        max_file_size=max_file_size,
-        trust=trust,
-    )
+    with output.cached(network, cache) as taker:
+        dataset = _read(
+            data or [None],
+            group_by == "folder",
+            cat_class=cat_class,
+            quiet=quiet,
+            max_file_size=max_file_size,
+            trust=trust,
+            feature_map=taker,
+        )
 
     tuning = None
     attempts: list[Attempt] = []
@@ -176,12 +190,14 @@ def _checkpoint(
     return Checkpoint(f"{out}.checkpoint", every=every, resume=resume, note=note)
 
 
-def _check_plot(plot: str, out: str) -> None:
-    from catclf.canvas import check_target
+def _check_others(out: str, plot: str | None, cache: str | None) -> None:
+    for option, path in (("--plot", plot), ("--cache", cache)):
+        if path is not None and os.path.realpath(path) == os.path.realpath(out):
+            raise typer.BadParameter(f"{option} and --out name the same file")
+    if plot is not None:
+        from catclf.canvas import check_target
 
-    if os.path.realpath(plot) == os.path.realpath(out):
-        raise typer.BadParameter("--plot and --out name the same file")
-    check_target(plot)
+        check_target(plot)
 
 
 def _name(attempt: Attempt) -> str:

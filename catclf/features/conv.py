@@ -48,6 +48,7 @@ class Conv:
     """
 
     name = "conv"
+    image_size = (64, 64)
     standardised = True
 
     def __init__(self, mirror: bool = True) -> None:
