@@ -24,12 +24,9 @@ from catclf.features.pixels import Pixels
 from catclf.logistic import Array, cost
 from catclf.model import Model
 from catclf.pipeline import FOLD_SEED, assemble, check_classes, check_settings, read
-from catclf.training.coordinates import Coordinates, Gram, choose
-from catclf.training.fit import State
-from catclf.training.folds import grouped_folds, sample_weights
-from catclf.training.newton import newton
-from catclf.training.solver import NEWTON_STEPS, Solver
-from catclf.training.standardise import fold_back, standardise
+from catclf.training.folds import grouped_folds
+from catclf.training.path import cross_validated_path
+from catclf.training.solver import Solver
 
 L2_PATH = tuple(float(f"{value:.1e}") for value in np.logspace(1, -4, 11))
 """λ of the penalty, from strong to weak."""
@@ -122,13 +119,13 @@ def tune(
     maps = [features] if features else _worth_trying(len(dataset))
     names = [one if isinstance(one, str) else one.name for one in maps]
     path = L2_PATH if l2 is None else (l2,)
-    clock = _Clock(names, len(dataset), progress)
+    clock = _Clock(names, len(dataset), int(folds.max()) + 1, progress)
     trials: list[Trial] = []
     best: tuple[Trial, FeatureMap, Array, Array] | None = None
     complete = True
     for one, name in zip(maps, names, strict=True):
         try:
-            clock.begin(f"{name}: features")
+            clock.features(name)
             if isinstance(one, str):
                 own = of_map if name == "patches" else {}
                 feature_map = feature_maps.fit(name, dataset.images, **own)
@@ -137,8 +134,15 @@ def tune(
             X = dataset.features(feature_map).astype(np.float64)
             if not feature_map.symmetric:
                 X = np.hstack([X, feature_map.transform(dataset.images[:, :, ::-1])])
-            clock.features_done()
-            scores = _cross_validate(X, dataset.Y, folds, feature_map, path, clock)
+            scores, _ = cross_validated_path(
+                X,
+                dataset.Y,
+                folds,
+                path,
+                scaled=feature_map.standardised,
+                tolerance=TOLERANCE,
+                begin=clock.fold,
+            )
         except KeyboardInterrupt:
             if best is None:
                 raise
@@ -179,50 +183,6 @@ def _groups(dataset: Dataset) -> NDArray[np.int64]:
         group = joined
 
 
-def _copies(X: Array, examples: NDArray[np.intp], m: int) -> NDArray[np.intp]:
-    """Find the columns of X that show these examples: their own, and their mirrored copies'."""
-    return np.concatenate([examples + start for start in range(0, X.shape[1], m)])
-
-
-def _cross_validate(
-    X: Array,
-    Y: NDArray[np.int64],
-    folds: NDArray[np.int64],
-    feature_map: FeatureMap,
-    path: tuple[float, ...],
-    clock: _Clock,
-) -> Array:
-    """Score each example by the regressions that have not seen it: (len(path), m).
-
-    X holds the m examples, followed by their mirrored copies if those differ.
-    """
-    m = Y.shape[1]
-    scores = np.empty((len(path), m))
-    together = None if feature_map.standardised else choose(X, NEWTON_STEPS)
-    for fold in range(folds.max() + 1):
-        clock.begin(f"{feature_map.name}: fold {fold + 1} of {folds.max() + 1}")
-        left = np.flatnonzero(folds == fold)
-        kept = _copies(X, np.flatnonzero(folds != fold), m)
-        y = Y[:, kept % m].astype(np.float64)
-        mean, scale = np.zeros((len(X), 1)), np.ones((len(X), 1))
-        if isinstance(together, Gram):
-            system: Coordinates = together.subset(kept)
-        else:
-            part = X[:, kept]
-            if feature_map.standardised:
-                part, mean, scale = standardise(part)
-            system = choose(part, NEWTON_STEPS)
-        start = None
-        for j, l2 in enumerate(path):
-            weights = sample_weights(len(kept))
-            fit = newton(system, y, weights, l2=l2, tolerance=TOLERANCE, start=start)
-            start = State(0, fit.v, float(fit.b[0, 0]), [])
-            w, b = fold_back(fit.w, fit.b, mean, scale)
-            scores[j, left] = (np.dot(w.T, X[:, left]) + b)[0]
-        clock.fold_done(int(folds.max()) - fold)
-    return scores
-
-
 def _refit(
     dataset: Dataset,
     best: Trial,
@@ -249,30 +209,36 @@ SIZES = {"conv": 256, "patches": DICTIONARY, "pixels": Pixels.n_x}
 class _Clock:
     """Tell what is being done; from the first fold on, estimate how long it all will take."""
 
-    def __init__(self, names: list[str], images: int, progress: Progress | None) -> None:
-        self.names, self.progress = names, progress
+    def __init__(self, names: list[str], images: int, k: int, progress: Progress | None) -> None:
+        self.names, self.images, self.k, self.progress = names, images, k, progress
         self.started = self.since = time.perf_counter()
         self.total: float | None = None
         self.extraction = 0.0
-        self.images = images
+        self.name = ""
 
-    def begin(self, word: str) -> None:
+    def features(self, name: str) -> None:
+        self.name = name
+        self._begin("features")
+
+    def fold(self, fold: int) -> None:
+        if fold == 0:
+            self.extraction = time.perf_counter() - self.since
+        elif self.total is None:
+            self._estimate()
+        self._begin(f"fold {fold + 1} of {self.k}")
+
+    def _begin(self, what: str) -> None:
         self.since = time.perf_counter()
         if self.progress is not None:
-            self.progress(word, self.since - self.started, self.total)
+            self.progress(f"{self.name}: {what}", self.since - self.started, self.total)
 
-    def features_done(self) -> None:
-        self.extraction = time.perf_counter() - self.since
-
-    def fold_done(self, left: int) -> None:
-        if self.total is not None:
-            return
+    def _estimate(self) -> None:
         now = time.perf_counter()
         fold, first = now - self.since, self.names[0]
-        rest = (left + 1) * fold  # the training on everything takes about as long as a fold
+        rest = self.k * fold  # the training on everything takes about as long as a fold
         for name in self.names[1:]:
             rest += self.extraction * EXTRACTION[name] / EXTRACTION[first]
-            rest += (left + 1) * fold * self._work(name) / self._work(first)
+            rest += self.k * fold * self._work(name) / self._work(first)
         self.total = now - self.started + rest
 
     def _work(self, name: str) -> float:

@@ -197,22 +197,17 @@ def out_of_fold(data, folds, l2):
 
 def test_mirrored_copies_are_trained_on_and_never_scored(recorded):
     data = with_copies(30, 10)
-    called, dealt, scored = (recorded(name) for name in ("newton", "grouped_folds", "calibrate"))
+    called, dealt, scored = (
+        recorded(name) for name in ("cross_validated_path", "grouped_folds", "calibrate")
+    )
     found = tune(data, features="pixels", cv=3)
     [(_, _, folds)] = dealt
-    shown = {}
-    for i, image in enumerate(data.images):
-        shown[image.tobytes()] = i, "as it is"
-        shown[image[:, ::-1].tobytes()] = i, "mirrored"
-    assert len(called) == 3 * len(L2_PATH)
-    for j, ((system, y, weights), _, _) in enumerate(called):
-        left = np.flatnonzero(folds == j // len(L2_PATH))
-        pixels = np.rint(system.X.T * 255).astype(np.uint8)
-        columns = [shown[column.tobytes()] for column in pixels]
-        kept = set(range(len(data))) - set(left)
-        assert sorted(columns) == sorted((i, way) for i in kept for way in ("as it is", "mirrored"))
-        np.testing.assert_array_equal(y[0], [data.Y[0, i] for i, _ in columns])
-        np.testing.assert_allclose(weights, 1 / (2 * len(kept)))
+    [((X, labels, kept_apart, path), _, _)] = called
+    both = np.concatenate([data.images, data.images[:, :, ::-1]])
+    np.testing.assert_array_equal(np.rint(255 * X), both.reshape(len(both), -1).T)
+    np.testing.assert_array_equal(labels, data.Y)
+    np.testing.assert_array_equal(kept_apart, folds)
+    assert path == L2_PATH
     [((Y, Z, _), _, (T, _))] = scored
     np.testing.assert_array_equal(Y, data.Y)
     expected = out_of_fold(data, folds, found.best.l2)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from catclf import logistic
 from catclf.errors import ParameterError
 from catclf.logistic import Array
+from catclf.training.examples import Examples, gradient
 
 
 class Coordinates(Protocol):
@@ -27,21 +28,25 @@ class Coordinates(Protocol):
 
     name: str
     size: int
-    X: Array
 
     def forward(self, v: Array, b: Array | float) -> Array:
         """Score the examples: Z (K, m)."""
         ...
 
-    def backward(self, dZ: Array) -> tuple[Array, Array | float]:
-        """Carry dZ (K, m) back to v and b, as sums over examples."""
+    def gradient(
+        self, v: Array, b: Array | float, Y: Array, weight: Array, *, cost: bool = True
+    ) -> tuple[Array, Array, Array | float]:
+        """Give Σ weight L (K,), and its gradient for v and b: dZ = weight (A − Y) carried back.
+
+        That takes one pass over the examples. Without `cost` the first is 0.
+        """
         ...
 
     def penalty(self, v: Array) -> Array:
         """Give the L2 penalty ‖w‖²/2, (K,)."""
         ...
 
-    def penalty_backward(self, v: Array) -> tuple[Array, Array | float]:
+    def penalty_gradient(self, v: Array) -> tuple[Array, Array | float]:
         """Give the gradient of ‖w‖²/2 for v and b, which is w itself in these coordinates."""
         ...
 
@@ -51,25 +56,28 @@ class Coordinates(Protocol):
 
 
 class Primal:
-    """The weights themselves: v is w, b is b."""
+    """The weights themselves: v is w, b is b. The examples are gone through in blocks."""
 
     name = "primal"
 
-    def __init__(self, X: Array) -> None:
-        self.X = X
-        self.size = X.shape[0]
+    def __init__(self, X: Array | Examples) -> None:
+        self.examples = X if isinstance(X, Examples) else Examples(X.T)
+        self.size = self.examples.n_x
 
     def forward(self, v: Array, b: Array | float) -> Array:
-        return logistic.forward(v, b, self.X)
+        return self.examples.scores(v, b)
 
-    def backward(self, dZ: Array) -> tuple[Array, Array | float]:
-        return logistic.backward(self.X, dZ)
+    def gradient(
+        self, v: Array, b: Array | float, Y: Array, weight: Array, *, cost: bool = True
+    ) -> tuple[Array, Array, Array | float]:
+        J, dv, db = self.examples.add_up(gradient, Y, weight, v, b, cost)
+        return J[:, 0], dv, db
 
     def penalty(self, v: Array) -> Array:
         halves: Array = 0.5 * np.sum(v * v, axis=0)
         return halves
 
-    def penalty_backward(self, v: Array) -> tuple[Array, Array | float]:
+    def penalty_gradient(self, v: Array) -> tuple[Array, Array | float]:
         return v, 0.0
 
     def parameters(self, v: Array, b: Array | float) -> tuple[Array, Array]:
@@ -86,10 +94,10 @@ class Gram:
 
     name = "gram"
 
-    def __init__(self, X: Array, G: Array | None = None) -> None:
-        self.X = X
-        self.size = X.shape[1]
-        self.G: Array = np.dot(X.T, X) + 1.0 if G is None else G
+    def __init__(self, X: Array | Examples, G: Array | None = None) -> None:
+        self.X = X.matrix() if isinstance(X, Examples) else X
+        self.size = self.X.shape[1]
+        self.G: Array = np.dot(self.X.T, self.X) + 1.0 if G is None else G
 
     def subset(self, examples: NDArray[np.intp]) -> Gram:
         """Give the coordinates of some of the examples; their G is a block of this one."""
@@ -98,14 +106,19 @@ class Gram:
     def forward(self, v: Array, b: Array | float) -> Array:
         return logistic.forward(v, b, self.G)
 
-    def backward(self, dZ: Array) -> tuple[Array, Array | float]:
-        return dZ.T, 0.0
+    def gradient(
+        self, v: Array, b: Array | float, Y: Array, weight: Array, *, cost: bool = True
+    ) -> tuple[Array, Array, Array | float]:
+        Z = self.forward(v, b)
+        dZ = weight * (logistic.sigmoid(Z) - Y)
+        J = np.sum(weight * logistic.loss(Z, Y), axis=1) if cost else np.zeros(len(Z))
+        return J, dZ.T, 0.0
 
     def penalty(self, v: Array) -> Array:
         halves: Array = 0.5 * (np.sum(v * np.dot(self.G, v), axis=0) - v.sum(axis=0) ** 2)
         return halves
 
-    def penalty_backward(self, v: Array) -> tuple[Array, Array | float]:
+    def penalty_gradient(self, v: Array) -> tuple[Array, Array | float]:
         return v, -v.sum(axis=0)[:, None]
 
     def parameters(self, v: Array, b: Array | float) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from catclf.errors import ParameterError
-from catclf.logistic import Array, loss, sigmoid
+from catclf.logistic import Array, loss
 from catclf.training.coordinates import Coordinates
 from catclf.training.fit import Fit, Keep, State
 
@@ -58,12 +58,6 @@ def gradient_descent(
     """
     zeros = State(0, np.zeros((coordinates.size, len(sample_weight))), 0.0, [])
     first, v, b, costs = start or zeros
-    # α once, on dZ, rather than on the gradient at every step.
-    alpha_weight = learning_rate * sample_weight
-
-    def cost(Z: Array) -> Array:
-        penalty = l2 * coordinates.penalty(v) if l2 else 0.0
-        return np.asarray(np.sum(sample_weight * loss(Z, Y), axis=1) + penalty)
 
     def check(iteration: int, *values: Array) -> None:
         if not all(np.isfinite(value).all() for value in values):
@@ -76,23 +70,23 @@ def gradient_descent(
         for iteration in range(first, iterations):
             if keep is not None:
                 keep(State(iteration, v, b, costs))
-            Z = coordinates.forward(v, b)
-            if iteration % RECORD_EVERY == 0:
-                J = cost(Z)
+            record = iteration % RECORD_EVERY == 0
+            J, dv, db = coordinates.gradient(v, b, Y, sample_weight, cost=record)
+            if record:
+                J = J + l2 * coordinates.penalty(v) if l2 else J
                 check(iteration, J)
                 costs.append((iteration, float(J[0])))
             if callback is not None:
                 callback(iteration, costs[-1][1])
-            step_v, step_b = coordinates.backward(alpha_weight * (sigmoid(Z) - Y))
             if l2:
-                decay_v, decay_b = coordinates.penalty_backward(v)
-                step_v = step_v + learning_rate * l2 * decay_v
-                step_b = step_b + learning_rate * l2 * decay_b
+                decay_v, decay_b = coordinates.penalty_gradient(v)
+                dv = dv + l2 * decay_v
+                db = db + l2 * decay_b
             # Not in place: what was kept stays as it was.
-            v = v - step_v
-            b = b - step_b
+            v = v - learning_rate * dv
+            b = b - learning_rate * db
         Z = coordinates.forward(v, b)
         w, bias = coordinates.parameters(v, b)
-        J = cost(Z)
+        J = np.sum(sample_weight * loss(Z, Y), axis=1) + l2 * coordinates.penalty(v)
         check(iterations, Z, w, bias, J)
     return Fit(w, bias, Z, costs, float(J[0]), v)

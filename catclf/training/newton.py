@@ -18,12 +18,15 @@ from typing import Protocol
 import numpy as np
 
 from catclf.errors import ParameterError
-from catclf.logistic import Array, backward, forward, loss, sigmoid
-from catclf.training.coordinates import Coordinates, Gram
+from catclf.logistic import Array, forward, loss, sigmoid
+from catclf.training.coordinates import Coordinates, Gram, Primal
+from catclf.training.examples import curvature, hessian, hessian_product
 from catclf.training.fit import Fit, Keep, State
 
 MAX_STEPS = 100
 MAX_CG_STEPS = 1000
+ROUNDING = 1e-14
+"""Costs that differ by less, relatively, are the same but for rounding."""
 SMALL = 2048
 """Up to so many features the n_x × n_x system is solved rather than iterated on."""
 
@@ -67,88 +70,92 @@ def newton(
     if not l2 > 0:
         raise ParameterError("newton needs an l2 above 0; without, the optimum may lie at infinity")
     system = _system(coordinates)
+
+    def look(v: Array, b: float) -> tuple[float, Array, float]:
+        """Give the cost and its gradient at v and b: one pass over the examples."""
+        J, dv, db = system.gradient(v, b, Y, sample_weight)
+        return J + 0.5 * l2 * system.inner(v, v), dv + l2 * v, db
+
+    def norm(dv: Array, db: float) -> float:
+        return float(np.sqrt(max(system.inner(dv, dv), 0.0) + db * db))
+
+    def done() -> Fit:
+        return Fit(system.weights(v), np.array([[b]]), system.forward(v, b), costs, J, v)
+
     zeros = State(0, np.zeros((coordinates.size, 1)), 0.0, [])
     first, v, bias, costs = start or zeros
     b = float(np.asarray(bias).item())
-    Z = forward(v, b, system.M)
-    here = system.inner(v, v), 0.0, 0.0
-    if not _cost(Z, Y, sample_weight, l2, here, 0.0) <= np.log(2):
+    J, g_v, g_b = at_zeros = look(zeros.v, 0.0)
+    norm_at_zeros = norm(g_v, g_b)
+    if v.any() or b:
+        J, g_v, g_b = look(v, b)
+    if not at_zeros[0] >= J:
         # Worse than zeros: scores may be saturated, and H singular there.
-        first, v, b, costs, Z = 0, zeros.v, 0.0, zeros.costs, np.zeros_like(Z)
-    at_zero = _norm(system, zeros.v, sample_weight * (0.5 - Y), l2)
+        first, v, b, costs = 0, zeros.v, 0.0, zeros.costs
+        J, g_v, g_b = at_zeros
     for step in range(first, MAX_STEPS):
         if keep is not None:
             keep(State(step, v, b, costs))
-        A = sigmoid(Z)
-        dZ = sample_weight * (A - Y)
-        # With a floor, for H would be singular in b where all scores saturate.
-        D = sample_weight * np.maximum(A * (1.0 - A), 1e-10)
-        J = float(np.sum(sample_weight * loss(Z, Y)) + 0.5 * l2 * system.inner(v, v))
         costs.append((step, J))
         if callback is not None:
             callback(step, J)
-        norm = _norm(system, v, dZ, l2)
-        if norm <= tolerance * at_zero:
+        relative_norm = norm(g_v, g_b) / norm_at_zeros
+        if relative_norm <= tolerance:
             break
-        dv, db = system.solve(v, dZ, D, l2, norm / at_zero)
-        moved = forward(dv, db, system.M)
-        # Along the step Z moves in a line and the penalty in a parabola: trying costs no product.
-        slope = float(np.sum(dZ * moved)) + l2 * system.inner(v, dv)
-        curve = system.inner(v, v), system.inner(v, dv), system.inner(dv, dv)
+        dv, db = system.solve(v, b, Y, sample_weight, l2, (g_v, g_b), relative_norm)
+        slope = system.inner(g_v, dv) + g_b * db
         t = 1.0
-        while not _cost(Z + t * moved, Y, sample_weight, l2, curve, t) <= J + 1e-4 * t * slope:
-            t *= 0.5
-            if t < 1e-10:  # nothing lowers the cost: this is the optimum, to rounding
+        while True:
+            there = look(v + t * dv, b + t * db)
+            enough = there[0] <= J + 1e-4 * t * slope
+            # Where rounding hides what the cost gains, the gradient tells (Hager & Zhang 2005).
+            same = abs(there[0] - J) <= ROUNDING * J
+            if enough or (same and norm(*there[1:]) < norm(g_v, g_b)):
                 break
-        else:
-            v, b = v + t * dv, b + t * db
-            Z = forward(v, b, system.M)  # afresh: what follows, follows from v and b alone
-            continue
-        break
-    J = _cost(Z, Y, sample_weight, l2, (system.inner(v, v), 0.0, 0.0), 0.0)
-    return Fit(system.weights(v), np.array([[b]]), Z, costs, J, v)
-
-
-def _cost(
-    Z: Array, Y: Array, weight: Array, l2: float, curve: tuple[float, float, float], t: float
-) -> float:
-    at, along, across = curve
-    penalty = 0.5 * l2 * (at + 2 * t * along + t * t * across)
-    return float(np.sum(weight * loss(Z, Y))) + penalty
+            t *= 0.5
+            if same or t < 1e-10:
+                return done()  # nothing is gained any more: this is the optimum, to rounding
+        v, b = v + t * dv, b + t * db
+        J, g_v, g_b = there
+    return done()
 
 
 class _System(Protocol):
     """How to measure and how to solve, in one system of coordinates."""
 
-    M: Array
-    """Z = vᵀM + b."""
-
     def weights(self, v: Array) -> Array: ...
+
+    def forward(self, v: Array, b: float) -> Array:
+        """Score the examples: Z (1, m)."""
+        ...
 
     def inner(self, u: Array, v: Array) -> float:
         """The inner product of two parameters' w."""
         ...
 
-    def gradient(self, v: Array, dZ: Array, l2: float) -> Array:
-        """The gradient's w, in these coordinates."""
+    def gradient(self, v: Array, b: float, Y: Array, weight: Array) -> tuple[float, Array, float]:
+        """The cost without a penalty, and its gradient in these coordinates and for b."""
         ...
 
     def solve(
-        self, v: Array, dZ: Array, D: Array, l2: float, relative_norm: float
+        self,
+        v: Array,
+        b: float,
+        Y: Array,
+        weight: Array,
+        l2: float,
+        g: tuple[Array, float],
+        relative_norm: float,
     ) -> tuple[Array, float]:
-        """Newton's step for v and b."""
+        """Newton's step for v and b, where the penalised cost has the gradient g."""
         ...
-
-
-def _norm(system: _System, v: Array, dZ: Array, l2: float) -> float:
-    gradient = system.gradient(v, dZ, l2)
-    return float(np.sqrt(max(system.inner(gradient, gradient), 0.0) + dZ.sum() ** 2))
 
 
 def _system(coordinates: Coordinates) -> _System:
     if isinstance(coordinates, Gram):
         return _InGram(coordinates)
-    return (_Direct if coordinates.size <= SMALL else _Iterative)(coordinates.X)
+    assert isinstance(coordinates, Primal)
+    return (_Direct if coordinates.size <= SMALL else _Iterative)(coordinates)
 
 
 class _InGram:
@@ -162,71 +169,102 @@ class _InGram:
 
     def __init__(self, coordinates: Gram) -> None:
         self.X = coordinates.X
-        self.M = coordinates.G - 1.0  # XᵀX itself: here the bias stands apart
+        self.K = coordinates.G - 1.0  # XᵀX itself: here the bias stands apart
 
     def weights(self, v: Array) -> Array:
         w: Array = np.dot(self.X, v)
         return w
 
-    def inner(self, u: Array, v: Array) -> float:
-        return float(np.vdot(u, np.dot(self.M, v)))
+    def forward(self, v: Array, b: float) -> Array:
+        return forward(v, b, self.K)
 
-    def gradient(self, v: Array, dZ: Array, l2: float) -> Array:
-        return dZ.T + l2 * v
+    def inner(self, u: Array, v: Array) -> float:
+        return float(np.vdot(u, np.dot(self.K, v)))
+
+    def gradient(self, v: Array, b: float, Y: Array, weight: Array) -> tuple[float, Array, float]:
+        Z = self.forward(v, b)
+        dZ = weight * (sigmoid(Z) - Y)
+        return float(np.sum(weight * loss(Z, Y))), dZ.T, float(dZ.sum())
 
     def solve(
-        self, v: Array, dZ: Array, D: Array, l2: float, relative_norm: float
+        self,
+        v: Array,
+        b: float,
+        Y: Array,
+        weight: Array,
+        l2: float,
+        g: tuple[Array, float],
+        relative_norm: float,
     ) -> tuple[Array, float]:
-        S = np.sqrt(D).T
-        q = self.gradient(v, dZ, l2)
-        SKS = S * self.M * S.T
+        q, sum_dZ = g
+        S = np.sqrt(curvature(sigmoid(self.forward(v, b)), weight)).T
+        SKS = S * self.K * S.T
         SKS[np.diag_indices_from(SKS)] += l2
-        y = np.linalg.solve(SKS, np.hstack([S * np.dot(self.M, q / l2), S]))
-        db = float((np.vdot(S, y[:, 0]) - dZ.sum() / l2) / np.vdot(S, y[:, 1]))
+        y = np.linalg.solve(SKS, np.hstack([S * np.dot(self.K, q / l2), S]))
+        db = float((np.vdot(S, y[:, 0]) - sum_dZ / l2) / np.vdot(S, y[:, 1]))
         return S * (y[:, :1] - db * y[:, 1:]) - q / l2, db
 
 
 class _Direct:
-    """w itself, by the (n_x + 1) × (n_x + 1) system of w and b."""
+    """w itself, by the (n_x + 1) × (n_x + 1) system of w and b: one pass."""
 
-    def __init__(self, X: Array) -> None:
-        self.M = X
+    def __init__(self, coordinates: Primal) -> None:
+        self.coordinates, self.examples = coordinates, coordinates.examples
 
     def weights(self, v: Array) -> Array:
         return v
 
+    def forward(self, v: Array, b: float) -> Array:
+        return self.coordinates.forward(v, b)
+
     def inner(self, u: Array, v: Array) -> float:
         return float(np.vdot(u, v))
 
-    def gradient(self, v: Array, dZ: Array, l2: float) -> Array:
-        return backward(self.M, dZ)[0] + l2 * v
+    def gradient(self, v: Array, b: float, Y: Array, weight: Array) -> tuple[float, Array, float]:
+        J, dv, db = self.coordinates.gradient(v, b, Y, weight)
+        return float(J[0]), dv, float(np.asarray(db).item())
 
     def solve(
-        self, v: Array, dZ: Array, D: Array, l2: float, relative_norm: float
+        self,
+        v: Array,
+        b: float,
+        Y: Array,
+        weight: Array,
+        l2: float,
+        g: tuple[Array, float],
+        relative_norm: float,
     ) -> tuple[Array, float]:
-        n_x = len(self.M)
+        n_x = self.examples.n_x
+        XDX, XD, D = self.examples.add_up(hessian, Y, weight, v, b)
         H = np.empty((n_x + 1, n_x + 1))
-        XD = self.M * D
-        H[:n_x, :n_x] = np.dot(XD, self.M.T)
+        H[:n_x, :n_x] = XDX
         H[np.arange(n_x), np.arange(n_x)] += l2
-        H[:n_x, n_x] = H[n_x, :n_x] = XD.sum(axis=1)
-        H[n_x, n_x] = D.sum() + np.finfo(float).tiny
-        g = np.append(self.gradient(v, dZ, l2)[:, 0], dZ.sum())
-        step = np.linalg.solve(H, -g)
+        H[:n_x, n_x] = H[n_x, :n_x] = XD[:, 0]
+        H[n_x, n_x] = D[0, 0] + np.finfo(float).tiny
+        step = np.linalg.solve(H, -np.append(g[0][:, 0], g[1]))
         return step[:n_x, None], float(step[n_x])
 
 
 class _Iterative(_Direct):
-    """w itself, by conjugate gradients: two passes over X a step, and no matrix but X."""
+    """w itself, by conjugate gradients: one pass for each product with H, and no matrix but X."""
 
     def solve(
-        self, v: Array, dZ: Array, D: Array, l2: float, relative_norm: float
+        self,
+        v: Array,
+        b: float,
+        Y: Array,
+        weight: Array,
+        l2: float,
+        g: tuple[Array, float],
+        relative_norm: float,
     ) -> tuple[Array, float]:
         def product(p: Array) -> Array:
-            u, total = backward(self.M, D * forward(p[:-1], float(p[-1, 0]), self.M))
+            u, total = self.examples.add_up(
+                hessian_product, Y, weight, v, b, p[:-1], float(p[-1, 0])
+            )
             return np.vstack([u + l2 * p[:-1], total])
 
-        r = -np.vstack([self.gradient(v, dZ, l2), [[dZ.sum()]]])
+        r = -np.vstack([g[0], [[g[1]]]])
         s, p = np.zeros_like(r), r
         squared = float(np.vdot(r, r))
         enough = min(0.1, np.sqrt(relative_norm)) ** 2 * squared

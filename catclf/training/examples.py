@@ -1,0 +1,214 @@
+"""Examples in blocks, wherever they are, and the sums over them that training asks for.
+
+Gradients, costs and Hessians are sums over examples, so they can be added up from pieces: a slice
+of a matrix in memory, a block of a file, a partition on another machine. `add_up` is all that a
+source of examples has to offer; the pieces themselves are the lesson's two operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf.logistic import Array, backward, forward, loss, sigmoid
+
+SLICE_BYTES = 3 * 2**20
+"""X is made float64 in slices of this size, which stay in the processor's cache for both products.
+
+benchmarks/scale.py compares sizes: from bytes a pass is six times faster so than from a float64
+matrix in memory, for which the products wait.
+"""
+BLOCK_BYTES = 12 * 2**20
+"""About how much is read at a time."""
+FLOOR = 1e-10
+"""Of a curvature A (1 − A): the Hessian would be singular in b where all scores saturate."""
+
+Sums = tuple[Array, ...]
+Work = Callable[..., Sums]
+"""work(X, Y, weight, *parameters) → what a slice X (n_x, s) adds to each sum."""
+
+
+class Rows(Protocol):
+    """Examples as rows of numbers of any type, (m, ...): an array, or what reads like one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any, /) -> NDArray[Any]: ...
+
+
+class Examples:
+    """m examples of n_x features, (row − mean) / scale each.
+
+    Parameters
+    ----------
+    rows : (m, ...)
+        A row for each example, flattened; an array, or images that stay on disk.
+    mean, scale : float64 (n_x, 1), or float, optional
+        What is taken off each feature, and what it is divided by.
+    """
+
+    def __init__(
+        self, rows: Rows, mean: Array | float | None = None, scale: Array | float | None = None
+    ) -> None:
+        self.rows, self.mean, self.scale = rows, mean, scale
+        self.m = len(rows)
+        self.n_x = int(np.prod(rows.shape[1:]))
+
+    def standardised(self, weight: Array) -> tuple[Examples, Array, Array]:
+        """Scale each feature to mean 0 and standard deviation 1, as `standardise` does, over
+        the examples that count: weight float64 (1, m), adding up to 1.
+
+        Returns
+        -------
+        Examples
+        mean, scale : float64 (n_x, 1)
+        """
+        plain = Examples(self.rows)
+        none, zero = weight, np.zeros((self.n_x, 1))
+        (mean,) = plain.add_up(_weighted_sum, none, weight, zero)
+        (square,) = plain.add_up(_weighted_square, none, weight, mean)
+        scale = np.sqrt(square)
+        scale[scale < 1e-12 * (1 + np.abs(mean))] = 1.0
+        return Examples(self.rows, mean, scale), mean, scale
+
+    def add_up(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
+        """Add up what `work` gives for each slice: Y (1, m) and weight (K, m) are sliced with X."""
+        totals: Sums = ()
+        for part, rows in blocks(self.rows):
+            found = add_up(
+                work, rows, self.mean, self.scale, Y[:, part], weight[:, part], *parameters
+            )
+            totals = plus(totals, found)
+        return totals
+
+    def scores(self, w: Array, b: Array | float) -> Array:
+        """Score all examples: Z = wᵀX + b float64 (K, m)."""
+        Z = np.empty((w.shape[1], self.m))
+        for part, rows in blocks(self.rows):
+            Z[:, part] = scores(rows, self.mean, self.scale, w, b)
+        return Z
+
+    def matrix(self) -> Array:
+        """Give X whole: float64 (n_x, m)."""
+        X = np.empty((self.m, self.n_x))
+        for part, rows in blocks(self.rows):
+            for inner, x in slices(rows, self.mean, self.scale):
+                X[part][inner] = x.T
+        return X.T
+
+
+def blocks(rows: Rows) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Go through the rows in pieces of about BLOCK_BYTES, or as they are stored."""
+    stored = getattr(rows, "blocks", None)
+    if stored is not None:
+        yield from stored()
+        return
+    size = max(1, BLOCK_BYTES // max(1, rows[:1].nbytes))
+    for start in range(0, len(rows), size):
+        part = slice(start, min(start + size, len(rows)))
+        yield part, rows[part]
+
+
+def slices(
+    rows: NDArray[Any], mean: Array | float | None, scale: Array | float | None
+) -> Iterator[tuple[slice, Array]]:
+    """Turn rows in memory into X float64 (n_x, s), so many at a time as fit the cache."""
+    flat = rows.reshape(len(rows), -1)
+    shift = mean.T if isinstance(mean, np.ndarray) else mean
+    unit = scale.T if isinstance(scale, np.ndarray) else scale
+    size = max(1, SLICE_BYTES // (8 * flat.shape[1]))
+    for start in range(0, len(flat), size):
+        part = slice(start, min(start + size, len(flat)))
+        x = flat[part]
+        if shift is not None:
+            x = np.subtract(x, shift, dtype=np.float64)
+        if unit is not None:
+            x = np.divide(x, unit, dtype=np.float64)
+        yield part, x.astype(np.float64, copy=False).T
+
+
+def add_up(
+    work: Work,
+    rows: NDArray[Any],
+    mean: Array | float | None,
+    scale: Array | float | None,
+    Y: Array,
+    weight: Array,
+    *parameters: Any,
+) -> Sums:
+    """Add up the slices of one block."""
+    totals: Sums = ()
+    for part, X in slices(rows, mean, scale):
+        totals = plus(totals, work(X, Y[:, part], weight[:, part], *parameters))
+    return totals
+
+
+def scores(
+    rows: NDArray[Any],
+    mean: Array | float | None,
+    scale: Array | float | None,
+    w: Array,
+    b: Array | float,
+) -> Array:
+    """Score one block: float64 (K, s)."""
+    found = [forward(w, b, X) for _, X in slices(rows, mean, scale)]
+    return np.concatenate(found, axis=1)
+
+
+def plus(totals: Sums, more: Sums) -> Sums:
+    """Add two results of `work`; the first may be of nothing yet, and is changed."""
+    if not totals:
+        return more
+    for total, one in zip(totals, more, strict=True):
+        np.add(total, one, out=total)
+    return totals
+
+
+# What is asked of X, Y and weight, a slice at a time.
+
+
+def gradient(
+    X: Array, Y: Array, weight: Array, w: Array, b: Array | float, cost: bool = True
+) -> Sums:
+    """Σ weight L (K, 1), X dZᵀ (n_x, K) and Σ dZ (K, 1), with dZ = weight (A − Y).
+
+    Without `cost` the first is 0.
+    """
+    Z = forward(w, b, X)
+    J = np.sum(weight * loss(Z, Y), axis=1, keepdims=True) if cost else np.zeros((len(Z), 1))
+    return J, *backward(X, weight * (sigmoid(Z) - Y))
+
+
+def curvature(A: Array, weight: Array) -> Array:
+    """Second derivatives of the cost by each score: D = weight A (1 − A), with a floor."""
+    D: Array = weight * np.maximum(A * (1.0 - A), FLOOR)
+    return D
+
+
+def hessian_product(
+    X: Array, Y: Array, weight: Array, w: Array, b: float, p: Array, q: float
+) -> Sums:
+    """The Hessian at w, b times (p, q), without a penalty: X u and Σ u, u = D (pᵀX + q)ᵀ."""
+    Z = forward(np.hstack([w, p]), np.array([[b], [q]]), X)
+    return backward(X, curvature(sigmoid(Z[:1]), weight) * Z[1:])
+
+
+def hessian(X: Array, Y: Array, weight: Array, w: Array, b: float) -> Sums:
+    """The Hessian at w, b, without a penalty: X D Xᵀ (n_x, n_x), X D 1 (n_x, 1), Σ D (1, 1)."""
+    D = curvature(sigmoid(forward(w, b, X)), weight)
+    XD = X * D
+    return np.dot(XD, X.T), XD.sum(axis=1, keepdims=True), D.sum(axis=1, keepdims=True)
+
+
+def _weighted_sum(X: Array, Y: Array, weight: Array, zero: Array) -> Sums:
+    return (np.dot(X, weight.T),)
+
+
+def _weighted_square(X: Array, Y: Array, weight: Array, mean: Array) -> Sums:
+    return (np.dot((X - mean) ** 2, weight.T),)
