@@ -1,6 +1,6 @@
 """``python -m catclf`` is the ``catclf`` command."""
 
-from catclf.cli import main
+from catclf.cli import run
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -84,7 +83,7 @@ def to_folder(
 
     target = check_folder(folder)
     _check_names(dataset)
-    temporary = target.with_name(f".catclf-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f".catclf-{os.getpid()}-{os.urandom(4).hex()}.tmp")
     digits = len(str(len(dataset) - 1))
     try:
         for name in dataset.classes:

@@ -7,6 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from catclf import threads
 from catclf.dataset import CLASSES, IMAGE_SIZE, MAX_FILE_BYTES, Dataset, Progress, Split, Taken
 from catclf.errors import DataError
 
@@ -99,7 +102,9 @@ def _taken(dataset: Dataset, feature_map: Taker) -> Dataset:
             f"{dataset.name}: its images have {IMAGE_SIZE} × {IMAGE_SIZE} pixels, and the features "
             f"are taken from {height} × {width}; name a folder of photos"
         )
-    return replace(dataset, taken=Taken(feature_map.settings(), dataset.features(feature_map)))
+    blocks = (dataset.images[i : i + 16] for i in range(0, len(dataset), 16))
+    X = np.hstack(list(threads.ordered(feature_map.transform, blocks)))
+    return replace(dataset, taken=Taken(feature_map.settings(), X))
 
 
 def _load_drawn(split: Split, notes: tuple[str, ...]) -> Dataset:

@@ -52,7 +52,7 @@ def clusters(*sets: NDArray[np.uint8]) -> NDArray[np.int64]:
                 alike = block @ other[after : after + BLOCK].T >= ALIKE
                 for i in np.flatnonzero(alike.any(axis=1)):
                     found = np.append(first[after + np.flatnonzero(alike[i])], first[start + i])
-                    for joined in np.unique(found)[1:]:
+                    for joined in set(found.tolist()):
                         first[first == joined] = found.min()
     return first
 

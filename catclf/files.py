@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -95,7 +94,7 @@ def _temporary(folder: Path) -> Iterator[Path]:
     file that is whole, but not renamed yet, is locked still.
     """
     while True:
-        path = folder / f".catclf-{secrets.token_hex(8)}.tmp"
+        path = folder / f".catclf-{os.urandom(8).hex()}.tmp"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             if fcntl is not None:

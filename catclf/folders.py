@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf import threads
 from catclf.dataset import (
     CAT_NAMES,
     CLASSES,
@@ -33,8 +33,6 @@ IMAGE_SUFFIXES = frozenset([
     ".heic", ".heif", ".tif", ".tiff",
 ])  # fmt: skip
 """What a file is called that is meant to be an image."""
-BLOCK = 64
-"""Photos whose features are taken at a time; two such blocks are in memory at most."""
 SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
@@ -48,48 +46,40 @@ def load_folder(
 ) -> Dataset:
     """Read a folder of classes; parameters as in `catclf.datasets.load_dataset`."""
     found = ClassFolders(folder, split, cat_class)
-    if feature_map is None:
-        photos, taken = list(found.photos(progress, max_bytes)), None
-    else:
-        larger = found.photos(progress, max_bytes, feature_map.image_size)
-        photos, taken = _take(larger, feature_map)
-    images, labels, paths, sizes = zip(*photos, strict=True)
+    images = np.empty((len(found.files), IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+    labels, paths, sizes = [], [], []
+    X: list[NDArray[np.float32]] = []
+    for i, photo in enumerate(found.photos(progress, max_bytes, feature_map)):
+        images[i] = photo.image
+        labels.append(photo.y)
+        paths.append(str(photo.path))
+        sizes.append(photo.size)
+        if photo.x is not None:
+            X.append(photo.x)
     return Dataset(
-        np.stack(images),
+        images[: len(labels)],
         np.array(labels, dtype=np.int64).reshape(1, -1),
         CLASSES,
         folder.resolve().name,
-        tuple(map(str, paths)),
+        tuple(paths),
         notes=found.notes(),
-        sizes=sizes,
+        sizes=tuple(sizes),
         unreadable=tuple(found.unreadable),
-        taken=taken,
+        taken=Taken(feature_map.settings(), np.stack(X, axis=1)) if feature_map else None,
     )
 
 
 class Photo(NamedTuple):
-    """An image uint8 (height, width, 3), its label, file, and original's width and height."""
+    """An image uint8 (64, 64, 3), its label, its file, and its original's width and height.
+
+    Where a map took features of the image before it was shrunk, x float32 (n_x,) are these.
+    """
 
     image: NDArray[np.uint8]
     y: int
     path: Path
     size: tuple[int, int]
-
-
-def _take(photos: Iterable[Photo], feature_map: Taker) -> tuple[list[Photo], Taken]:
-    """Take the features of photos while others are read; of each photo, a thumbnail stays."""
-    from catclf.images import thumbnail
-
-    rest, kept = iter(photos), []
-    blocks: list[Future[NDArray[np.float32]]] = []
-    with ThreadPoolExecutor(1) as worker:
-        while block := list(islice(rest, BLOCK)):
-            if blocks:
-                blocks[-1].result()
-            images = np.stack([photo.image for photo in block])
-            blocks.append(worker.submit(feature_map.transform, images))
-            kept += [photo._replace(image=thumbnail(photo.image)) for photo in block]
-    return kept, Taken(feature_map.settings(), np.hstack([block.result() for block in blocks]))
+    x: NDArray[np.float32] | None = None
 
 
 class ClassFolders:
@@ -121,24 +111,39 @@ class ClassFolders:
         self,
         progress: Progress | None = None,
         max_bytes: int = MAX_FILE_BYTES,
-        size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE),
+        feature_map: Taker | None = None,
     ) -> Iterator[Photo]:
         """Read the images; raise DataError at the end if there was none."""
-        from catclf.images import load_sized
+        from catclf.images import load_sized, thumbnail
 
-        for i, (path, y) in enumerate(self.files):
-            try:
-                image, original = load_sized(path, size=size, max_bytes=max_bytes)
-            except DataError as error:
-                if isinstance(error, NotAnImageError) and not meant_as_image(path):
-                    self._skipped["not an image"] += 1
-                else:
-                    self.unreadable.append(f"{path}: {error}")
-            else:
+        def one(path: Path, y: int) -> Photo:
+            if feature_map is None:
+                image, size = load_sized(path, max_bytes=max_bytes)
+                return Photo(image, y, path, size)
+            image, size = load_sized(path, size=feature_map.image_size, max_bytes=max_bytes)
+            x = feature_map.transform(image[None])[:, 0]
+            return Photo(thumbnail(image), y, path, size, x)
+
+        def read(batch: list[tuple[Path, int]]) -> list[Photo | DataError]:
+            found: list[Photo | DataError] = []
+            for path, y in batch:
+                try:
+                    found.append(one(path, y))
+                except DataError as error:
+                    found.append(error)
+            return found
+
+        results = chain.from_iterable(threads.ordered(read, threads.batches(self.files)))
+        for done, ((path, _), found) in enumerate(zip(self.files, results, strict=True), 1):
+            if isinstance(found, Photo):
                 self._per_folder[path.parent] += 1
-                yield Photo(image, y, path, original)
+                yield found
+            elif isinstance(found, NotAnImageError) and not meant_as_image(path):
+                self._skipped["not an image"] += 1
+            else:
+                self.unreadable.append(f"{path}: {found}")
             if progress is not None:
-                progress(i + 1, len(self.files))
+                progress(done, len(self.files))
         if not self._per_folder:
             raise DataError(f"{self.folder}: its class folders hold no image that can be read")
 
@@ -220,15 +225,17 @@ def walk_files(folder: Path) -> Iterator[Path | DataError]:
 
     A folder that cannot be listed comes as the error that tells of it.
     """
-    waiting = [folder]
-    while waiting:
-        path = waiting.pop()
-        if not os.path.isdir(path):  # unlike the method, never raises
-            yield path
-            continue
+    levels = [iter([(folder, "folder")])]
+    while levels:
         try:
-            entries = list(_entries(path))
+            path, kind = next(levels[-1])
+        except StopIteration:
+            levels.pop()
         except DataError as error:
+            levels.pop()
             yield error
-            continue
-        waiting += [sub for sub, kind in reversed(entries) if kind in ("folder", "file")]
+        else:
+            if kind == "folder":
+                levels.append(_entries(path))
+            elif kind == "file":
+                yield path

@@ -27,8 +27,10 @@ MAX_NOTE_BYTES = 2**20
 
 _GIF_BLOCK = re.compile(b"[!,;]")
 _TRANSPARENCY = b"\xf9"
-_MARKER = re.compile(rb"\xff+([^\x00\xff])")
-_MARKER_IN_SCAN = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+# Fill bytes, more 0xff before it, may precede a marker. To say so, \xff+, would make the search
+# for one byte ten times slower; the last of them will do.
+_MARKER = re.compile(rb"\xff([^\x00\xff])")
+_MARKER_IN_SCAN = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _END, _SCAN, _ADOBE, _COMMENT = 0xD9, 0xDA, 0xEE, 0xFE
 _SEQUENTIAL, _NO_FRAMES = (0xC0, 0xC1), (0xC4, 0xC8, 0xCC)
@@ -56,6 +58,14 @@ def trimmed(data: bytes) -> bytes:
     if rle and len(data) > MAX_RLE_BYTES:
         raise ImageError(f"a run-length coded BMP of more than {MAX_RLE_BYTES // 2**20} MiB")
     return data
+
+
+def is_held_whole(data: bytes) -> bool:
+    """Tell whether a decoder holds all of an image at once, as of a JPEG in several scans."""
+    if not data.startswith(b"\xff\xd8\xff"):
+        return True
+    *_, scans = _jpeg(data)
+    return scans.count(b"\xff\xda") > 1
 
 
 def _jpeg(data: bytes) -> Iterator[bytes]:

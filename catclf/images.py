@@ -7,30 +7,22 @@ is what it learned from. `load_photo` reads the same files, to be looked at by a
 from __future__ import annotations
 
 import os
+import struct
+import threading
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from importlib import import_module
 from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (
-    # Named, these are loaded alone; left to Pillow, every one of its 40 readers would be.
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageOps,
-    JpegImagePlugin,
-    PngImagePlugin,
-    UnidentifiedImageError,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageOps
 
 from catclf.dataset import IMAGE_SIZE, MAX_FILE_BYTES
 from catclf.errors import ImageError, NotAnImageError
 from catclf.files import open_regular
-from catclf.image_limits import trimmed
+from catclf.image_limits import is_held_whole, trimmed
 
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 20_000
@@ -39,19 +31,29 @@ MAX_PIXELS_OF = {"WEBP": 16_000_000, "AVIF": 16_000_000}
 BAND_PIXELS = 1_000_000
 """From here on an image that is not a JPEG's is shrunk a band of rows at a time."""
 
-FORMATS = tuple(
-    str(reader.format)
-    for reader in (
-        JpegImagePlugin.JpegImageFile,  # reads MPO, a JPEG followed by others, too
-        PngImagePlugin.PngImageFile,
-        WebPImagePlugin.WebPImageFile,
-        GifImagePlugin.GifImageFile,
-        BmpImagePlugin.BmpImageFile,
-        AvifImagePlugin.AvifImageFile,
-    )
-)
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")
+LARGE_FILE = 8 * 2**20
+LARGE_IMAGE = 64_000_000
+"""From so many bytes on, of the file or in decoding, images are read one at a time."""
+BYTES_A_PIXEL = {"WEBP": 20, "AVIF": 20}
+"""What decoding takes at most, where that is more than 6."""
+
+READERS = {
+    "JPEG": "JpegImageFile",  # and MPO, a JPEG followed by others
+    "PNG": "PngImageFile",
+    "WebP": "WebPImageFile",
+    "GIF": "GifImageFile",
+    "BMP": "BmpImageFile",
+    "AVIF": "AvifImageFile",
+}
+"""Pillow's class for each format, in a module named alike."""
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
+
+_LARGE = threading.RLock()
+
+# Pillow warns of damaged EXIF, which does no harm. It is told so once, for the filters of warnings
+# belong to all threads.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def load_image(
@@ -135,26 +137,24 @@ def _decode(
     max_bytes: int,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Open an image, whatever it may be, scale it to a size that depends on its own; give both."""
-    data = source if isinstance(source, bytes) else _read(source, max_bytes)
-    if len(data) > max_bytes:
-        raise ImageError(f"more than {max_bytes / 2**20:.4g} MiB; see --max-file-size")
-    if data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS and b"avif" not in data[12:64]:
-        raise ImageError("a HEIC photo, which is not read; convert it to JPEG first")
-    with warnings.catch_warnings():
-        # Pillow warns of sizes that are refused below, and of damaged EXIF that does no harm.
-        warnings.simplefilter("ignore")
+    with ExitStack() as turn:
+        data = source if isinstance(source, bytes) else _read(source, max_bytes, turn)
+        if len(data) > max_bytes:
+            raise ImageError(f"more than {max_bytes / 2**20:.4g} MiB; see --max-file-size")
+        form = _format(data)
         try:
-            with Image.open(BytesIO(trimmed(data)), formats=FORMATS) as image:
+            with _opened(form, trimmed(data)) as image:
                 _check_size(image)
-                original = image.size  # before a JPEG is decoded at a smaller scale
-                scaled = _scaled(image, enough, size, smooth)
+                original = image.size
+                needed = image.width * image.height * BYTES_A_PIXEL.get(str(image.format), 6)
+                if needed >= LARGE_IMAGE and is_held_whole(data):
+                    turn.enter_context(_LARGE)
+                # A JPEG is decoded at the smallest scale that leaves `enough` pixels, twice the
+                # target: sharper than that need, and several times faster than the whole. Other
+                # formats ignore this.
+                image.draft("RGB", (enough, enough))
+                scaled = _scaled(image, size, smooth)
                 return np.asarray(scaled, dtype=np.uint8), original
-        except UnidentifiedImageError:
-            if data.startswith(SIGNATURES) or data[4:12] == b"ftypavif" or data[8:12] == b"WEBP":
-                raise ImageError("a damaged or truncated image") from None
-            raise NotAnImageError(
-                "not an image that can be read; expected JPEG, PNG, WebP, GIF, BMP or AVIF"
-            ) from None
         except ImageError:
             raise
         except Image.DecompressionBombError:
@@ -166,9 +166,11 @@ def _decode(
             raise ImageError(f"a damaged or unusable image ({reason})") from error
 
 
-def _read(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+def _read(path: str | os.PathLike[str], max_bytes: int, turn: ExitStack) -> bytes:
     try:
         with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size >= LARGE_FILE:
+                turn.enter_context(_LARGE)
             return file.read(max_bytes + 1)
     except IsADirectoryError:
         raise ImageError("a folder, where an image file was expected") from None
@@ -176,6 +178,47 @@ def _read(path: str | os.PathLike[str], max_bytes: int) -> bytes:
         raise ImageError("no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise ImageError(getattr(error, "strerror", None) or str(error)) from error
+
+
+def _format(data: bytes) -> str:
+    """Tell by its first bytes which format an image has."""
+    brand = data[8:12] if data[4:8] == b"ftyp" else b""
+    if brand in HEIC_BRANDS and b"avif" not in data[12:64]:
+        raise ImageError("a HEIC photo, which is not read; convert it to JPEG first")
+    signs = {
+        "JPEG": data.startswith(b"\xff\xd8\xff"),
+        "PNG": data.startswith(b"\x89PNG"),
+        "WebP": data[8:12] == b"WEBP",
+        "GIF": data.startswith(b"GIF8"),
+        "BMP": data.startswith(b"BM"),
+        "AVIF": brand in AVIF_BRANDS,
+    }
+    form = next((form for form, found in signs.items() if found), None)
+    if form is None:
+        raise _not_an_image()
+    return form
+
+
+def _not_an_image() -> NotAnImageError:
+    return NotAnImageError(
+        "not an image that can be read; expected JPEG, PNG, WebP, GIF, BMP or AVIF"
+    )
+
+
+def _opened(form: str, data: bytes) -> Image.Image:
+    """Have an image's head read by Pillow's reader of its format.
+
+    That alone is loaded: `Image.open` would load more of Pillow's 40.
+    """
+    name = READERS[form]
+    reader = getattr(import_module(f"PIL.{name.removesuffix('File')}Plugin"), name)
+    try:
+        opened: Image.Image = reader(BytesIO(data))
+    except (SyntaxError, IndexError, TypeError, struct.error):
+        if form == "BMP":  # it begins with the letters BM, as other files may
+            raise _not_an_image() from None
+        raise ImageError("a damaged or truncated image") from None
+    return opened
 
 
 def _check_size(image: Image.Image) -> None:
@@ -190,13 +233,9 @@ def _check_size(image: Image.Image) -> None:
 
 def _scaled(
     image: Image.Image,
-    enough: int,
     size: Callable[[int, int], tuple[int, int]],
     smooth: Image.Resampling,
 ) -> Image.Image:
-    # A JPEG is decoded at the smallest scale that leaves `enough` pixels, twice the target: sharper
-    # than that need, and several times faster than the whole. Other formats ignore this.
-    image.draft("RGB", (enough, enough))
     image.load()
     if image.width * image.height > BAND_PIXELS:
         small = _scaled_in_bands(image, size(*image.size), smooth)

@@ -4,6 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
+
+
+def run() -> NoReturn:
+    """Run `main`, and end the process there and then.
+
+    Taking Python apart would take a fifth of a short command's time, and, after an interruption,
+    could wait for a thread.
+    """
+    code: object = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    from catclf.cli import interruption, output
+
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        output.error(f"the output cannot be written ({error.strerror or error})")
+        code = 3
+    interruption.leave(code if isinstance(code, int) else int(code is not None))
 
 
 def main() -> None:

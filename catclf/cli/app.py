@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from catclf import __version__
-from catclf.cli import data, output
-from catclf.cli.eval import evaluate
-from catclf.cli.lesson import lesson
-from catclf.cli.predict import predict
-from catclf.cli.show import show
-from catclf.cli.train import train
+from catclf.cli import output
 from catclf.errors import CatclfError
+
+FUNCTIONS = {
+    "train": "train",
+    "predict": "predict",
+    "eval": "evaluate",
+    "show": "show",
+    "lesson": "lesson",
+    "data": "app",
+}
+"""What makes each command, in the module of the command's name."""
+
+
+class _Made(Mapping[str, Any]):
+    """The commands by name, each made when it is asked for: a run needs one of them."""
+
+    def __getitem__(self, name: str) -> Any:
+        function = FUNCTIONS[name]
+        made = getattr(import_module(f"catclf.cli.{name}"), function)
+        if not isinstance(made, typer.Typer):
+            one = typer.Typer(add_completion=False, rich_markup_mode=None)
+            one.command(name)(made)
+            made = one
+        return typer.main.get_command(made)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FUNCTIONS)
+
+    def __len__(self) -> int:
+        return len(FUNCTIONS)
 
 
 class Commands(TyperGroup):
     """The commands, with every way of ending turned into a line and an exit code."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Made()  # type: ignore[assignment]  # only ever looked into
 
     def invoke(self, ctx: Any) -> Any:
         output.prepare_streams()
@@ -56,12 +86,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: quick, narrow enough for any terminal, good in a pipe
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(train)
-app.command()(predict)
-app.command("eval")(evaluate)
-app.command()(show)
-app.command()(lesson)
-app.add_typer(data.app, name="data")
 
 
 def _show_version(wanted: bool) -> None:

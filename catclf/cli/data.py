@@ -34,6 +34,7 @@ app = typer.Typer(
     help="Inspect, check, convert and fetch data sets.",
     epilog="For example: catclf data check photos/train photos/test",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
 )
 

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -62,18 +61,23 @@ def on_a_thread(work: Callable[[], T]) -> T:
     matrices is one instruction, and can take seconds. After an exception that is not the work's
     own, the thread may still be at it: end by `leave`.
     """
-    outcome: Future[T] = Future()
+    results: list[T] = []
+    errors: list[BaseException] = []
+    done = threading.Event()
 
     def run() -> None:
         try:
-            outcome.set_result(work())
+            results.append(work())
         except BaseException as error:
-            outcome.set_exception(error)
+            errors.append(error)
+        done.set()
 
     threading.Thread(target=run, daemon=True).start()
-    while not outcome.done():
-        wait([outcome], timeout=0.5)  # without an end, Ctrl-C would not be heard on Windows
-    return outcome.result()
+    while not done.wait(timeout=0.5):  # without an end, Ctrl-C would not be heard on Windows
+        pass
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 @contextmanager

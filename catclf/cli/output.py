@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import math
 import os
-import shlex
+import shutil
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
@@ -160,27 +161,54 @@ def _tell(line: str) -> None:
 
 def command(*words: str) -> str:
     """Write a command for a person to type, quoted where a shell needs it."""
+    import shlex
+
     return printable(shlex.join(words))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout; every cell is taken as plain text."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    """Print a table to stdout, folding names in the first column where it would be too wide."""
+    shown = [[printable(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(map(_width, column)) for column in zip(*shown, strict=True)]
+    spare = shutil.get_terminal_size().columns - sum(widths) - 3 * len(widths) + 1
+    widths[0] = max(widths[0] + min(spare, 0), 4)
+    for i, (name, *figures) in enumerate(shown):
+        for j, part in enumerate(_folded(name, widths[0])):
+            cells = [part + " " * (widths[0] - _width(part))]
+            for figure, width in zip(figures, widths[1:], strict=True):
+                cells.append(" " * (width - _width(figure)) + figure if j == 0 else " " * width)
+            print(f" {'   '.join(cells)} ")
+        if i == 0:
+            print("─" * (sum(widths) + 3 * len(widths) - 1))
 
-    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for i, column in enumerate(columns):
-        # Names fold, so that they can be read whole; figures keep to one line.
-        drawn.add_column(
-            Text(printable(column)),
-            justify="right" if i else "left",
-            overflow="fold",
-            no_wrap=i > 0,
-        )
-    for row in rows:
-        drawn.add_row(*(Text(printable(cell)) for cell in row))
-    _print(drawn)
+
+def _width(text: str) -> int:
+    """Count the cells of a terminal that a text takes: two for a wide letter, none for a mark."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """Cut a text into parts that are no wider, between its words where they are narrow enough."""
+    if _width(text) <= width:
+        return [text]
+    parts = [""]
+    for word in text.split(" "):
+        joined = f"{parts[-1]} {word}" if parts[-1] else word
+        if _width(joined) <= width:
+            parts[-1] = joined
+            continue
+        if parts[-1]:
+            parts.append("")
+        for c in word:
+            if _width(parts[-1] + c) > width:
+                parts.append("")
+            parts[-1] += c
+    return parts
 
 
 def _print(drawn: RenderableType) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -54,6 +53,9 @@ def predict(
     catclf predict img.jpg --explain why.png
     curl -s https://example.org/cat.jpg | catclf predict -
     """
+    # Photos are shared out to threads: a product needs one thread, and several would wait for one
+    # another. To be said before NumPy is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from catclf import prediction
     from catclf.errors import DataError
     from catclf.model import load_model
@@ -69,29 +71,25 @@ def predict(
     sources = ((name, _stdin(most)) if name == "-" else name for name in images)
     held = list(sources) if explain is not None else []  # one image, to be looked at again
     failed: list[str] = []
-    table = sys.stdout.isatty() and not (as_json or as_csv)
-    with output.progress_bar("predicting", None, quiet or not table) as advance:
-        found: Iterable[Prediction]
-        found = prediction.predict(
-            trained, held or sources, threshold=threshold, unsure=unsure, max_bytes=most
-        )
-        explanation = None
-        if explain is not None:
-            found = list(found)
-            explanation = _explain(trained, held[0], found[0], explain, most)
-        predictions = _readable(found, failed, advance)
-        rows = [(p.path, p.label, f"{p.probability:.4f}") for p in predictions] if table else []
+    found: Iterable[Prediction]
+    found = prediction.predict(
+        trained, held or sources, threshold=threshold, unsure=unsure, max_bytes=most
+    )
+    explanation = None
+    if explain is not None:
+        found = list(found)
+        explanation = _explain(trained, held[0], found[0], explain, most)
     with output.reader_may_leave():
         if as_json:
             _print_json(found, failed, explanation)
         elif as_csv:
-            _print_csv(predictions)
-        elif rows:
-            output.table(["image", "label", f"P({trained.classes[1]})"], rows)
+            _print_csv(_readable(found, failed))
+        elif sys.stdout.isatty():
+            _print_table(_readable(found, failed), trained.classes)
         else:
-            for p in predictions:
+            for p in _readable(found, failed):
                 label = output.printable(p.label)
-                print(output.printable(p.path), label, f"{p.probability:.6f}", sep="\t")
+                _print(output.printable(p.path), label, f"{p.probability:.6f}")
         if explanation is not None:
             output.note(f"wrote {explain}", quiet)
         if explanation is not None and not as_json:
@@ -162,17 +160,31 @@ def _failure(prediction: Prediction, failed: list[str]) -> None:
     output.error(f"{prediction.path}: {prediction.error}")
 
 
-def _readable(
-    predictions: Iterable[Prediction], failed: list[str], advance: output.Advance | None
-) -> Iterator[Prediction]:
+def _readable(predictions: Iterable[Prediction], failed: list[str]) -> Iterator[Prediction]:
     """Pass on the predictions of images that could be read; tell of each that could not."""
-    for done, prediction in enumerate(predictions, 1):
+    for prediction in predictions:
         if prediction.error:
             _failure(prediction, failed)
         else:
             yield prediction
-        if advance is not None:
-            advance(done)
+
+
+def _print(*cells: str) -> None:
+    """Print a line at once: whoever reads need not wait for the rest."""
+    print(*cells, sep="\t", flush=True)
+
+
+def _print_table(predictions: Iterable[Prediction], classes: tuple[str, str]) -> None:
+    """Print a line as each prediction comes, under a head; the paths, of any length, stand last."""
+    names = [output.printable(name) for name in (*classes, "unsure", "label")]
+    width = max(map(len, names))
+    score = f"P({names[1]})"
+    head = f" {'label':<{width}}   {score}   image"
+    for i, p in enumerate(predictions):
+        if i == 0:
+            print(f"{head}\n{'─' * (len(head) + 1)}")
+        label, path = output.printable(p.label), output.printable(p.path)
+        _print(f" {label:<{width}}   {p.probability:>{len(score)}.4f}   {path}")
 
 
 def _print_json(
@@ -191,11 +203,14 @@ def _print_json(
                 "negative": explanation.negative,
                 "regions": explanation.regions.tolist(),
             }
-        print(output.to_json({"path": p.path, **found}))
+        _print(output.to_json({"path": p.path, **found}))
 
 
 def _print_csv(predictions: Iterable[Prediction]) -> None:
+    import csv
+
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["path", "label", "probability"])
     for p in predictions:
         writer.writerow([output.cell(p.path), output.cell(p.label), repr(p.probability)])
+        sys.stdout.flush()

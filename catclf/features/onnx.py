@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
 
@@ -24,7 +23,6 @@ Float32 = NDArray[np.float32]
 PATH_VARIABLE = "CATCLF_ONNX_PATH"
 """Names the file of a model's network, or the folder that it is in."""
 MOST_FEATURES = 65_536
-MOST_THREADS = 32
 LONGEST = 4000
 """Of a name or a path, in characters."""
 NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -182,28 +180,20 @@ class Onnx:
     def transform(self, images: NDArray[np.uint8]) -> Float32:
         """Turn images uint8 (m, height, width, 3) into X float32 (n_x, m).
 
-        Each image is a run of its own, on one thread, and as many are run at a time as there are
-        processors: on them all, several times what one run on several threads does.
+        Each image is a run of its own, on one thread; several threads may call this at a time.
 
         Raises
         ------
         ModelError
             If the network is not found, or fails, or gives numbers that are not finite.
         """
-        rows = np.empty((len(images), self.n_x), dtype=np.float32)
-
-        def fill(i: int) -> None:
+        X = np.empty((self.n_x, len(images)), dtype=np.float32)
+        for i in range(len(images)):
             x = self._features(images[i])
             if x.shape != (self.n_x,):
                 raise ModelError(f"{self._name}: gives {len(x)} numbers an image, not {self.n_x}")
-            rows[i] = x
-
-        if len(images) == 1:
-            fill(0)
-        elif len(images):
-            with ThreadPoolExecutor(min(len(images), processors())) as pool:
-                list(pool.map(fill, range(len(images))))
-        return np.ascontiguousarray(rows.T)
+            X[:, i] = x
+        return X
 
     def shares(self, image: NDArray[np.uint8], w: Array) -> Array:
         """Divide wᵀx among the positions of the output: the class activation map.
@@ -281,10 +271,3 @@ class Onnx:
             f"the model's network, {wanted}, is neither at {settings['path']} nor beside the "
             f"model; set {PATH_VARIABLE} to where it is"
         )
-
-
-def processors() -> int:
-    """Count the processors that this process may use, up to 32."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), MOST_THREADS)
-    return min(os.cpu_count() or 1, MOST_THREADS)
