@@ -191,7 +191,7 @@ class Onnx:
         for i in range(len(images)):
             x = self._features(images[i])
             if x.shape != (self.n_x,):
-                raise ModelError(f"{self._name}: gives {len(x)} numbers an image, not {self.n_x}")
+                raise ModelError(f"{self._path}: gives {len(x)} numbers an image, not {self.n_x}")
             X[:, i] = x
         return X
 
@@ -206,7 +206,7 @@ class Onnx:
         parts = self._run(image)
         if parts.ndim != 3:
             raise ModelError(
-                f"{self._name}: {self._settings['output']!r} says nothing of places, so that there "
+                f"{self._path}: {self._settings['output']!r} says nothing of places, so that there "
                 "is nothing to explain; train with an output that has height and width, by "
                 "--onnx-output"
             )
@@ -214,27 +214,21 @@ class Onnx:
         return shares
 
     @property
-    def _name(self) -> str:
-        return str(self._settings["network"])
+    def _path(self) -> str:
+        return self._find().name
 
     def _features(self, image: NDArray[np.uint8]) -> Float32:
         output = self._run(image)
         x = output.ravel() if output.ndim == 1 else output.mean(axis=(0, 1), dtype=np.float32)
         if not np.isfinite(x).all():
             raise ModelError(
-                f"{self._name}: gives numbers that are not finite; is --onnx-normalise right?"
+                f"{self._path}: gives numbers that are not finite; is --onnx-normalise right?"
             )
         return x
 
     def _run(self, image: NDArray[np.uint8]) -> Float32:
         """Run the network: float32 (height, width, n_x), or (n_x,) if its output has no places."""
-        network = self._find()
-        if network.dtype == np.uint8:
-            return network.run(image)
-        x = image.astype(np.float32)
-        x -= self._mean
-        x /= self._scale
-        return network.run(x)
+        return self._find().run(image, self._mean, self._scale)
 
     def _find(self) -> Network:
         """Open the network that the model names, once."""
@@ -264,7 +258,7 @@ class Onnx:
             if list(network.size) != settings["image_size"]:
                 raise ModelError(f"{path}: it takes images of another size than the model says")
             return network
-        wanted = f"{self._name} with SHA-256 {settings['sha256'][:16]}..."
+        wanted = f"{settings['network']} with SHA-256 {settings['sha256'][:16]}..."
         if other:
             raise ModelError(f"{other}: not the network of the model, which is {wanted}")
         raise ModelError(

@@ -91,12 +91,11 @@ def tensors(data: bytes) -> tuple[list[str], list[str]]:
     """Name a network's outputs, and all tensors that its nodes give, in the file's order."""
     outputs: list[str] = []
     inner: list[str] = []
-    for number, graph in _fields(memoryview(data)):
-        for part, content in _fields(graph) if number == 7 else ():
-            names = {12: (outputs, 1), 1: (inner, 2)}
-            if part in names:
-                found, field = names[part]
-                found += [str(v, "utf-8", "replace") for n, v in _fields(content) if n == field]
+    for graph in _all(memoryview(data), 7):
+        for value_info in _all(graph, 12):
+            outputs += [str(name, "utf-8", "replace") for name in _all(value_info, 1)]
+        for node in _all(graph, 1):
+            inner += [str(name, "utf-8", "replace") for name in _all(node, 2)]
     return outputs, inner
 
 
@@ -142,13 +141,15 @@ def _locations(name: str, data: bytes) -> set[str]:
                 raise ValueError("it is nested too deeply")
             for number, value in _fields(message):
                 parts += 1
+                if parts > MOST_PARTS:
+                    raise ValueError("it has too many parts")
                 inner = TENSORS_IN[kind].get(number)
+                if value is None or inner is None:
+                    continue
                 if inner == "StringStringEntry":
                     found.update(_places(value))
-                elif inner:
+                else:
                     waiting.append((inner, value, depth + 1))
-            if parts > MOST_PARTS:
-                raise ValueError("it has too many parts")
     except ValueError as error:
         raise ModelError(f"{name}: not an ONNX file, or a damaged one ({error})") from error
     return found
@@ -156,13 +157,13 @@ def _locations(name: str, data: bytes) -> set[str]:
 
 def _places(entry: memoryview) -> Iterator[str]:
     """Give the values of an entry one of whose keys is `location`."""
-    held = [(number, bytes(value)) for number, value in _fields(entry)]
+    held = [(number, bytes(value)) for number, value in _fields(entry) if value is not None]
     if (1, b"location") in held:
         yield from (value.decode("utf-8") for number, value in held if number == 2)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Give the number and content of each field that holds bytes, passing over the numbers.
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | None]]:
+    """Give the number of each field, with its content if it holds bytes, None for a number.
 
     Raises
     ------
@@ -173,11 +174,10 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     while at < end:
         tag, at = _varint(message, at)
         number, kind = tag >> 3, tag & 7
+        value = None
         if kind == 2:
             length, at = _varint(message, at)
             value, at = message[at : at + length], at + length
-            if at <= end:
-                yield number, value
         elif kind == 0:
             _, at = _varint(message, at)
         elif kind in (1, 5):
@@ -186,6 +186,11 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
             raise ValueError("a field of an unknown kind")
         if at > end or number == 0:
             raise ValueError("a part that is cut short")
+        yield number, value
+
+
+def _all(message: memoryview, number: int) -> Iterator[memoryview]:
+    return (value for field, value in _fields(message) if field == number and value is not None)
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:

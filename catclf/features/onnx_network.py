@@ -63,11 +63,33 @@ class Network:
             raise ModelError(f"{told}; export it for one image at a time, or any number")
         self.size: tuple[int, int] = (sides[0], sides[1])
 
-    def run(self, image: NDArray[Any]) -> Float32:
-        """Run one image (height, width, 3): (height, width, n_x), or (n_x,) without places."""
-        if self._channels_first:
-            image = image.transpose(2, 0, 1)
-        x = np.ascontiguousarray(image[None], dtype=self.dtype)
+    def run(self, image: NDArray[np.uint8], mean: Float32, scale: Float32) -> Float32:
+        """Run the network on (image - mean) / scale.
+
+        Parameters
+        ----------
+        image : uint8 (height, width, 3)
+        mean, scale : float32 (3,)
+            Of red, green and blue; a network that takes uint8 gets the image as it is.
+
+        Returns
+        -------
+        float32 (height, width, n_x), or (n_x,)
+            The first if the output has places.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be run, or the output is not one of numbers for one image.
+        """
+        colours = (3, 1, 1) if self._channels_first else (3,)
+        image = image.transpose(2, 0, 1) if self._channels_first else image
+        x: NDArray[Any] = np.ascontiguousarray(image[None])
+        if self.dtype != np.uint8:
+            x = x.astype(np.float32)
+            x -= mean.reshape(colours)
+            x /= scale.reshape(colours)
+            x = x.astype(self.dtype, copy=False)
         try:
             (found,) = self._session.run([self.output], {self._input: x})
         except Exception as error:  # onnxruntime's own dozen
@@ -82,10 +104,11 @@ class Network:
         numbers: Float32 = found[0].astype(np.float32, copy=False)
         if numbers.ndim != 3:
             return numbers.ravel()
-        # The axes of space are the two alike; where that does not tell, they are as in the input.
+        # Space lies where it does in the input; but converters leave transposes about, and of a
+        # square image the two sides are alike.
         a, b, c = numbers.shape
-        first = self._channels_first if (a == b) == (b == c) else b == c
-        if first:
+        square = self.size[0] == self.size[1]
+        if b == c if square and (a == b) != (b == c) else self._channels_first:
             numbers = numbers.transpose(1, 2, 0)
         return numbers if numbers.shape[0] * numbers.shape[1] > 1 else numbers.ravel()
 
