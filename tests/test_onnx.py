@@ -226,6 +226,12 @@ REFUSED = {
         path, [node("Flatten", "x", "y")], (), (1, 3, 200, 200)
     ),
     "not finite": lambda path: save(path, [node("Sub", "x x", "z"), node("Div", "z z", "y")]),
+    "numbers that are not finite": lambda path: save(
+        path, [node("Constant", "", "c", value_float=3e38), node("Mul", "x c", "y")]
+    ),
+    "codec can't decode": lambda path: (
+        path.write_bytes(mixing(path).read_bytes().replace(b"\x01y", b"\x01\xe1")) and path
+    ),
     "cannot be run": lambda path: save(
         path, [node("Reshape", "x s", "y")], {"s": np.array([7, 7])}
     ),

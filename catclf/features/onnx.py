@@ -219,7 +219,8 @@ class Onnx:
 
     def _features(self, image: NDArray[np.uint8]) -> Float32:
         output = self._run(image)
-        x = output.ravel() if output.ndim == 1 else output.mean(axis=(0, 1), dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told
+            x = output.ravel() if output.ndim == 1 else output.mean(axis=(0, 1), dtype=np.float32)
         if not np.isfinite(x).all():
             raise ModelError(
                 f"{self._path}: gives numbers that are not finite; is --onnx-normalise right?"

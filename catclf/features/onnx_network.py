@@ -101,7 +101,8 @@ class Network:
                 f"{self.name}: {self.output!r} is {found.shape} for one image; expected "
                 "(1, ...); see --onnx-output"
             )
-        numbers: Float32 = found[0].astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # what is infinite then is told
+            numbers: Float32 = found[0].astype(np.float32, copy=False)
         if numbers.ndim != 3:
             return numbers.ravel()
         # Space lies where it does in the input; but converters leave transposes about, and of a
@@ -140,7 +141,10 @@ def _load(name: str, found: NetworkFile, output: str | None) -> Any:
         if output not in outputs:
             data = onnx_file.with_output(data, output)
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        # A fallback would begin by printing what went wrong.
+        return onnxruntime.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"], enable_fallback=False
+        )
     except Exception as error:  # onnxruntime's own dozen
         raise ModelError(f"{name}: onnxruntime does not load it ({_reason(error)})") from error
 
