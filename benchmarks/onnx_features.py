@@ -30,12 +30,14 @@ import onnxruntime
 
 from catclf import features, load_dataset, predict, threads
 from catclf.dataset import Dataset
+from catclf.extraction import examples
 from catclf.features import FeatureMap
 from catclf.features.conv import shipped
 from catclf.features.onnx import normalisation
 from catclf.images import load_image
 from catclf.logistic import Array, cost
 from catclf.model import Model
+from catclf.stored import joined, mirrored
 from catclf.training.folds import grouped_folds
 from catclf.training.path import cross_validated_path
 from catclf.tuning import L2_PATH
@@ -43,10 +45,10 @@ from catclf.tuning import L2_PATH
 
 def taken(dataset: Dataset, feature_map: FeatureMap) -> Array:
     """Give the features of all photos, with their mirrored copies where those differ."""
-    X = dataset.features(feature_map).astype(np.float64)
-    if feature_map.symmetric:
-        return X
-    return np.hstack([X, feature_map.transform(dataset.images[:, :, ::-1])])
+    images, rows = dataset.images, dataset.taken_by(feature_map)
+    if not feature_map.symmetric:
+        images, rows = joined([images, mirrored(images)]), None
+    return examples(feature_map, images, taken=rows).matrix()
 
 
 def accuracies(dataset: Dataset, feature_map: FeatureMap, repeats: int) -> list[float]:

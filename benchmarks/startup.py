@@ -1,115 +1,125 @@
-"""Time whole commands against a process that only imports what they cannot do without.
-
-    python benchmarks/startup.py [DATA] [PHOTO] [--rounds N]
-
-DATA is an HDF5 file to train on, PHOTO an image to predict; without them, the course's file if it
-is there and 209 drawings if not, and a drawing as a JPEG. In each round every command runs once
-right after what it is compared with, with bytecode cached; figures are medians of the rounds, and
-ratios are medians of ratios within a round. The last column says which of the large packages it
-loaded.
-"""
+"""Whole commands against a process that only imports what they cannot do without."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+from benchmarks import frame
+from benchmarks.frame import Column, Line, Result, Settings
 from catclf.convert import draw_to_hdf5
 from catclf.datasets import COURSE_FILE
 
-PHOTOS = "import numpy, PIL.Image, typer"
+PACKAGES = ("pillow", "h5py", "typer")
+ROUNDS = 15
+PHOTO = "import numpy, PIL.Image, typer"
 DATA = "import numpy, h5py, typer"
+COMMANDS = {
+    "--version": PHOTO,
+    "--help": PHOTO,
+    "predict one.jpg --model photos": PHOTO,
+    "train data.h5 --cv 0": DATA,
+}
+"""Each command, and what it is compared with."""
+PREDICT, TRAIN = list(COMMANDS)[2:]
 LARGE = ("numpy", "PIL", "h5py", "rich", "typer")
 
-Row = tuple[str, str, float, float, float, str]
-"""A command, what it is compared with, seconds of both, their ratio, and what it loaded."""
 
-
-def catclf(*words: str) -> list[str]:
-    return [sys.executable, "-m", "catclf", *words]
-
-
-def seconds(command: list[str], folder: str) -> float:
-    start = time.perf_counter()
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return time.perf_counter() - start
-
-
-def loaded(command: list[str], folder: str) -> str:
-    """Name the large packages that a command loads."""
-    done = subprocess.run(
-        [*command[:1], "-X", "importtime", *command[1:]],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        text=True,
+def run(settings: Settings) -> Result:
+    rounds = settings.rounds(ROUNDS)
+    with TemporaryDirectory() as folder:
+        data = _prepare(Path(folder), settings)
+        rows = [_measure(command, folder, rounds) for command in COMMANDS]
+    return Result(
+        "Start-up",
+        f"Whole processes, each right after one that only imports; photo: one; data.h5: {data}. "
+        f"Medians of {rounds}, with bytecode cached.",
+        [
+            Column("command", "command"),
+            Column("imports", "beside it"),
+            Column("own", "catclf, s", ".3f"),
+            Column("floor", "beside it, s", ".3f"),
+            Column("ratio", "ratio", ".2f"),
+            Column("loads", "loads, of the large packages"),
+        ],
+        rows,
     )
-    names = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+
+
+def _measure(command: str, folder: str, rounds: int) -> dict[str, Any]:
+    imports = COMMANDS[command]
+    words = ["-m", "catclf", *command.split()]
+    forms = {
+        "floor": lambda: _run(folder, "-c", imports),
+        "own": lambda: _run(folder, *words),
+    }
+    frame.in_turns(forms, 1)  # writes bytecode, and warms the disk's cache
+    times, _ = frame.in_turns(forms, rounds)
+    return {
+        "command": command,
+        "imports": imports,
+        **{name: frame.median(each) for name, each in times.items()},
+        "ratio": frame.ratio(times, "own", "floor"),
+        "loads": _loaded(_run(folder, "-X", "importtime", *words)),
+    }
+
+
+def _run(folder: str, *words: str) -> str:
+    """Run Python; give what it wrote on stderr."""
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stderr
+
+
+def _loaded(importtime: str) -> str:
+    names = {line.rsplit("|", 1)[-1].strip() for line in importtime.splitlines()}
     return " ".join(name for name in LARGE if name in names) or "none"
 
 
-def run(data: str | None = None, photo: str | None = None, rounds: int = 9) -> list[Row]:
-    """Measure; every command runs in an empty folder, with copies of data and photo."""
-    with tempfile.TemporaryDirectory() as folder:
-        _prepare(Path(folder), data, photo)
-        commands = {
-            "--version": (catclf("--version"), PHOTOS),
-            "--help": (catclf("--help"), PHOTOS),
-            "predict one.jpg": (catclf("predict", "one.jpg", "--model", "photos"), PHOTOS),
-            "train data.h5 --cv 0": (catclf("train", "data.h5", "--cv", "0"), DATA),
-        }
-        times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-        for i in range(rounds + 1):  # the first writes bytecode and warms the disk's cache
-            for name, (command, floor) in commands.items():
-                pair = seconds([sys.executable, "-c", floor], folder), seconds(command, folder)
-                if i:
-                    times[name].append(pair)
-        rows = []
-        for name, (command, floor) in commands.items():
-            floors, own = zip(*times[name], strict=True)
-            ratio = statistics.median(b / a for a, b in times[name])
-            medians = statistics.median(floors), statistics.median(own)
-            rows.append((name, floor, *medians, ratio, loaded(command, folder)))
-        return rows
-
-
-def _prepare(folder: Path, data: str | None, photo: str | None) -> None:
-    if data is None and os.path.exists(COURSE_FILE["train"]):
-        data = COURSE_FILE["train"]
-    if data is None:
-        draw_to_hdf5(209, folder / "data.h5")
-    else:
+def _prepare(folder: Path, settings: Settings) -> str:
+    """Put data.h5 and one.jpg into an empty folder; say what the data is."""
+    data = None if settings.quick else settings.data or COURSE_FILE["train"]
+    if data is not None and os.path.isfile(data):
         shutil.copy(data, folder / "data.h5")
-    if photo is not None:
-        shutil.copy(photo, folder / "one.jpg")
-        return
-    from PIL import Image
-
-    from catclf.drawings import draw
-
-    Image.fromarray(draw(1)[0][0]).resize((640, 480)).save(folder / "one.jpg")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", nargs="?")
-    parser.add_argument("photo", nargs="?")
-    parser.add_argument("--rounds", type=int, default=9)
-    arguments = parser.parse_args()
-    rows = run(arguments.data, arguments.photo, arguments.rounds)
-    print(f"{arguments.rounds} rounds, medians, in seconds")
-    print(f"{'command':<22}{'catclf':>8}{'floor':>8}{'ratio':>7}  loads")
-    for name, _, floor, own, ratio, large in rows:
-        print(f"{name:<22}{own:>8.3f}{floor:>8.3f}{ratio:>7.2f}  {large}")
-    print(f'floor: python -c "{PHOTOS}", for train "{DATA}"')
+        said = Path(data).name
+    else:
+        m = 40 if settings.quick else 209
+        draw_to_hdf5(m, folder / "data.h5")
+        said = f"{m} drawings"
+    shutil.copy(settings.find_photos(folder / "photos")[0], folder / "one.jpg")
+    return said
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def plot(result: Result, figure: Any) -> None:
+    axes = figure.subplots()
+    y = range(len(result.rows))
+    for key, label, shift, colour in (
+        ("own", "catclf", -0.2, "#c44e52"),
+        ("floor", "imports alone", 0.2, "#8c9bb4"),
+    ):
+        sizes = [row[key] for row in result.rows]
+        axes.barh([i + shift for i in y], sizes, height=0.36, label=label, color=colour)
+    axes.set_yticks(y, [row["command"] for row in result.rows])
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds, whole process")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend()
+
+
+def summary(result: Result) -> list[Line]:
+    return [
+        Line(
+            f"`catclf {row['command']}`, whole process",
+            frame.seconds(row["own"]),
+            f'`python -c "{row["imports"]}"`: {frame.seconds(row["floor"])}',
+            f"{1 / row['ratio']:.2f}",
+        )
+        for row in result.rows
+        if row["command"] in {PREDICT, TRAIN}
+    ]

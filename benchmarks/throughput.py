@@ -1,59 +1,149 @@
-"""Time photos by the thousand: `predict FOLDER` and the reading of a folder to train on, against a
-bare loop that only decodes and resizes the same files.
-
-    python benchmarks/throughput.py [PHOTOS] [--files N] [--rounds N] [--threads N]
-
-PHOTOS is a folder with photos in it, at any depth; without it, drawings are encoded as JPEGs of
-640 × 480. They are copied into a temporary folder of N files, the same again and again. The bare
-loop runs in as many threads, decodes at the same scale (`draft`) and squashes to 64 × 64. The
-features alone are computed of images in memory, in as many threads. What can at best be reached
-with features is the harmonic sum of both rates, 1 / (1 / decoding + 1 / features). All run in one
-process, in turns; figures are medians of the rounds, ratios medians of ratios within a round.
-"""
+"""Photos by the thousand: predicting and reading folders, against decoding and features alone."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
-import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
-
-# As `catclf predict` does: photos are shared out to threads, products are not.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from PIL import Image
 
+from benchmarks import frame
+from benchmarks.frame import Column, Line, Result, Settings
 from catclf import load_dataset, predict, threads
-from catclf.drawings import draw
 from catclf.features import FeatureMap, fit
 from catclf.model import Model
 
+PACKAGES = ("pillow",)
+ROUNDS = 5
+FILES = 2000
 SEEN = 200
 """Images from which the dictionary of patches is learned."""
-IMAGES = 400
+ALONE = 400
 """Images of which the features alone are computed."""
+PREDICT, READ = "predict FOLDER", "reading a folder to train"
 
-Row = tuple[str, str, float, float, float]
-"""Features, what ran, photos a second, the most that could be expected, and their ratio."""
+Rates = dict[str, float]
+"""Photos a second, by what was done."""
 
 
-def decode(path: str) -> np.ndarray[Any, Any]:
+def run(settings: Settings) -> Result:
+    n = 40 if settings.quick else FILES
+    rounds = settings.rounds(ROUNDS)
+    with TemporaryDirectory() as name:
+        folder = Path(name) / "files"
+        sources = settings.find_photos(Path(name) / "photos")
+        _fill(folder, sources, n)
+        rows = _like_a_command(_compare, folder, rounds)
+    kind = f"{len(sources)} {'drawings' if settings.photos is None else 'photos'}"
+    return Result(
+        "Photos by the thousand",
+        f"{n:,} JPEG files, {kind} again and again, in {threads.count()} threads. Beside it, in as "
+        "many threads, a bare loop that only decodes and resizes, with the same draft setting; "
+        "with features other than pixels, the harmonic sum of its rate and that of the features "
+        f"alone. Medians of {rounds}, in turns.",
+        [
+            Column("command", "what"),
+            Column("features", "features"),
+            Column("rate", "photos / s", ",.0f"),
+            Column("decoding", "decoding alone", ",.0f"),
+            Column("alone", "features alone", ",.0f"),
+            Column("best", "at best", ",.0f"),
+            Column("ratio", "share of that", ".2f"),
+        ],
+        rows,
+        [
+            "At best: 1 / (1 / decoding + 1 / features).",
+            "OpenBLAS has one thread here, as in the commands.",
+        ],
+    )
+
+
+def _like_a_command(work: Callable[..., Any], *given: Any) -> Any:
+    """Work in a process of its own in which OpenBLAS has one thread, as `catclf` sets it.
+
+    It has to be told before NumPy is loaded; threads of its own would get in the others' way.
+    """
+    before = os.environ.get(threads.BLAS_THREADS)
+    os.environ[threads.BLAS_THREADS] = "1"
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            return process.submit(work, *given).result()
+    finally:
+        os.environ.pop(threads.BLAS_THREADS)
+        if before is not None:
+            os.environ[threads.BLAS_THREADS] = before
+
+
+def _compare(folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """Measure for each kind of features."""
+    paths = [str(path) for path in sorted(folder.rglob("*.jpg"))]
+    images = np.stack([_decode(path) for path in paths[:ALONE]])
+    rows = []
+    for kind in ("pixels", "conv", "patches"):
+        features = fit(kind, images[:SEEN])
+        found = [_rates(folder, paths, images, features) for _ in range(rounds)]
+        rows.append(_row(PREDICT, kind, "predict", found))
+        if kind == "pixels":
+            rows.append(_row(READ, kind, "reading", found))
+    return rows
+
+
+def _rates(folder: Path, paths: list[str], images: Any, features: FeatureMap) -> Rates:
+    """Measure each thing once."""
+    model = Model(np.zeros((features.n_x, 1)), 0.0, ("non-cat", "cat"), features)
+    parts = [images[i : i + 16] for i in range(0, len(images), 16)]
+    times = {
+        "decoding": _in_threads(_decode, paths) / len(paths),
+        "predict": frame.timed(lambda: _predict(model, folder))[0] / len(paths),
+    }
+    if features.name == "pixels":
+        times["reading"] = frame.timed(lambda: load_dataset(folder))[0] / len(paths)
+    else:
+        times["features"] = _in_threads(features.transform, parts) / len(images)
+    rates = {name: 1 / spent for name, spent in times.items()}
+    rates["best"] = 1 / (times["decoding"] + times.get("features", 0.0))
+    return rates
+
+
+def _predict(model: Model, folder: Path) -> None:
+    for prediction in predict(model, [folder]):
+        if prediction.error:
+            raise RuntimeError(f"{prediction.path}: {prediction.error}")
+
+
+def _row(command: str, kind: str, measured: str, found: list[Rates]) -> dict[str, Any]:
+    def median(name: str) -> float | None:
+        return frame.median([rates[name] for rates in found]) if name in found[0] else None
+
+    return {
+        "command": command,
+        "features": kind,
+        "rate": median(measured),
+        "decoding": median("decoding"),
+        "alone": median("features"),
+        "best": median("best"),
+        "ratio": frame.median([rates[measured] / rates["best"] for rates in found]),
+    }
+
+
+def _decode(path: str) -> np.ndarray[Any, Any]:
     with Image.open(path) as image:
         image.draft("RGB", (128, 128))
         small = image.convert("RGB").resize((64, 64), Image.Resampling.BILINEAR, reducing_gap=2.0)
         return np.asarray(small)
 
 
-def in_threads(work: Callable[[Any], object], items: Iterable[Any], count: int) -> float:
+def _in_threads(work: Callable[[Any], object], items: Iterable[Any]) -> float:
     """Work through the items in threads, as simply as can be; give the seconds that it took."""
     todo: SimpleQueue[Any] = SimpleQueue()
     for item in items:
@@ -67,7 +157,7 @@ def in_threads(work: Callable[[Any], object], items: Iterable[Any], count: int) 
                 return
             work(item)
 
-    workers = [Thread(target=take) for _ in range(count)]
+    workers = [Thread(target=take) for _ in range(threads.count())]
     start = time.perf_counter()
     for worker in workers:
         worker.start()
@@ -76,86 +166,39 @@ def in_threads(work: Callable[[Any], object], items: Iterable[Any], count: int) 
     return time.perf_counter() - start
 
 
-def rates(folder: Path, features: FeatureMap, count: int) -> dict[str, float]:
-    """Measure, in photos a second, each thing once."""
-    files = sorted(str(path) for path in folder.rglob("*.jpg"))
-    model = Model(np.zeros((features.n_x, 1)), 0.0, ("non-cat", "cat"), features)
-    found = {"decoding": len(files) / in_threads(decode, files, count)}
-    images = np.stack([decode(path) for path in files[:IMAGES]])
-    parts = [images[i : i + 16] for i in range(0, len(images), 16)]
-    found["features"] = len(images) / in_threads(features.transform, parts, count)
-    start = time.perf_counter()
-    assert all(not p.error for p in predict(model, [folder]))
-    found["predict"] = len(files) / (time.perf_counter() - start)
-    start = time.perf_counter()
-    data = load_dataset(folder)
-    assert len(data) == len(files)
-    found["reading"] = len(files) / (time.perf_counter() - start)
-    return found
-
-
-def run(photos: str | None = None, files: int = 2000, rounds: int = 5) -> list[Row]:
-    """Measure for each kind of features."""
-    count = threads.count()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _prepare(folder, photos, files)
-        images = np.stack([decode(str(path)) for path in sorted(folder.rglob("*.jpg"))[:SEEN]])
-        rows: list[Row] = []
-        for kind in ("pixels", "conv", "patches"):
-            found = [rates(folder, fit(kind, images), count) for _ in range(rounds)]
-            rows += _rows(kind, found)
-        return rows
-
-
-def _rows(kind: str, found: list[dict[str, float]]) -> list[Row]:
-    def row(what: str, rate: Callable[[Any], float], most: Callable[[Any], float]) -> Row:
-        ratio = statistics.median(rate(one) / most(one) for one in found)
-        return (kind, what, statistics.median(map(rate, found)), most_of(most), ratio)
-
-    def most_of(most: Callable[[Any], float]) -> float:
-        return statistics.median(map(most, found))
-
-    def both(one: dict[str, float]) -> float:
-        if kind == "pixels":
-            return one["decoding"]
-        return 1 / (1 / one["decoding"] + 1 / one["features"])
-
-    rows = [row("predict FOLDER", lambda one: one["predict"], both)]
-    if kind == "pixels":
-        rows.append(row("reading to train", lambda one: one["reading"], both))
-    return rows
-
-
-def _prepare(folder: Path, photos: str | None, files: int) -> None:
-    """Fill a folder with files, in two classes."""
+def _fill(folder: Path, sources: list[Path], n: int) -> None:
+    """Copy the photos into two classes, the same again and again."""
     for name in ("cat", "other"):
-        (folder / name).mkdir()
-    sources: list[Path] = []
-    if photos is not None:
-        sources = sorted(path for path in Path(photos).rglob("*.jp*g") if path.is_file())
-    else:
-        for i, drawing in enumerate(draw(40)[0]):
-            sources.append(folder / f"{i}.jpeg")
-            large = Image.fromarray(drawing).resize((640, 480), Image.Resampling.BICUBIC)
-            large.save(sources[-1], quality=90)
-    for i in range(files):
+        (folder / name).mkdir(parents=True)
+    for i in range(n):
         target = folder / ("cat" if i % 2 else "other") / f"{i:06}.jpg"
         shutil.copy(sources[i % len(sources)], target)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photos", nargs="?")
-    parser.add_argument("--files", type=int, default=2000)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    rows = run(arguments.photos, arguments.files, arguments.rounds)
-    print(f"{arguments.files} files, {threads.count()} threads; {arguments.rounds} rounds, medians")
-    print(f"{'features':<10}{'what':<18}{'photos / s':>12}{'at best':>10}{'ratio':>8}")
-    for kind, what, rate, most, ratio in rows:
-        print(f"{kind:<10}{what:<18}{rate:>12,.0f}{most:>10,.0f}{ratio:>8.2f}")
+def plot(result: Result, figure: Any) -> None:
+    axes = figure.subplots()
+    y = range(len(result.rows))
+    for key, label, shift, colour in (
+        ("rate", "catclf", -0.2, "#c44e52"),
+        ("best", "decoding and features alone", 0.2, "#8c9bb4"),
+    ):
+        sizes = [row[key] for row in result.rows]
+        axes.barh([i + shift for i in y], sizes, height=0.36, label=label, color=colour)
+    axes.set_yticks(y, [f"{row['command']},\n{row['features']}" for row in result.rows])
+    axes.invert_yaxis()
+    axes.set_xlabel("photos a second")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def summary(result: Result) -> list[Line]:
+    return [
+        Line(
+            f"{row['command']}, {row['features']}",
+            f"{row['rate']:,.0f} photos / s",
+            f"decoding{' and features' * (row['alone'] is not None)} alone: "
+            f"{row['best']:,.0f} photos / s",
+            f"{row['ratio']:.2f}",
+        )
+        for row in result.rows
+    ]

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from catclf import __version__, files
+from catclf import __version__, files, text
 from catclf.errors import CheckpointError, ModelError
 from catclf.training.fit import Journal, State
 
@@ -86,7 +86,8 @@ class Checkpoint(Journal):
         for key in [*self.settings, *self._found]:
             then, now = self._found.get(key), self.settings.get(key)
             if then != now:
-                what = "its images were others" if key == "data" else f"{key} was {then}, not {now}"
+                was = f"{key[:100]} was {str(then)[:100]}, not {str(now)[:100]}"
+                what = "its images were others" if key == "data" else was
                 raise CheckpointError(
                     f"{self.path}: the checkpoint is of another run: {what}; "
                     "give the same settings and data, or leave out --resume"
@@ -214,6 +215,7 @@ def _load(path: str) -> tuple[dict[str, Any], list[State]]:
             raise ValueError("its content does not match its SHA-256")
         line, numbers = body.split(b"\n", 1)
         meta = json.loads(line)
+        text.check_depth(meta)
         if set(meta) != {"settings", "states"} or not isinstance(meta["settings"], dict):
             raise ValueError("unexpected members")
         states, rest = [], np.frombuffer(numbers, "<f8").astype(np.float64)

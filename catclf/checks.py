@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from catclf.dataset import IMAGE_SIZE, Dataset
 from catclf.duplicates import clusters
+from catclf.stored import Rows as Images
+from catclf.stored import in_blocks
 
 RARE = 0.1
 """A class with a smaller share of the images than this is told of."""
@@ -112,7 +114,7 @@ def warnings(parts: Sequence[Dataset], whole: Dataset) -> Iterator[str]:
         yield f"several DATA overlap: images that an earlier one has already: {shared}"
 
 
-def pictures(*sets: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pictures(*sets: Images) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number the pictures in several sets of images, as if they were one after another.
 
     Returns
@@ -126,7 +128,8 @@ def pictures(*sets: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.in
         [
             hashlib.sha256(np.ascontiguousarray(i).data).hexdigest()
             for images in sets
-            for i in images
+            for _, block in in_blocks(images)
+            for i in block
         ]
     )
     _, first, which = np.unique(digests, return_index=True, return_inverse=True)
@@ -158,10 +161,11 @@ def _names(role: str, data: Dataset) -> Sequence[str]:
 
 
 def _plain(role: str, data: Dataset) -> Iterator[str]:
-    low, high = data.images.min(axis=(1, 2)), data.images.max(axis=(1, 2))
     names = _names(role, data)
-    for i in np.flatnonzero((high - low <= PLAIN).all(axis=1)):
-        yield names[int(i)]
+    for part, images in in_blocks(data.images):
+        low, high = images.min(axis=(1, 2)), images.max(axis=(1, 2))
+        for i in np.flatnonzero((high - low <= PLAIN).all(axis=1)):
+            yield names[part.start + int(i)]
 
 
 def _tiny(role: str, data: Dataset) -> Iterator[str]:

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catclf import files, hdf5_write
 from catclf.dataset import Dataset, Progress, Split
 from catclf.errors import DataError, OutputError
-from catclf.folders import SPLIT_NAMES, ClassFolders
+from catclf.folders import SPLIT_NAMES, ClassFolders, Outcome
+from catclf.hdf5_write import Chunk
+from catclf.partial import Partial
 
+BLOCK = 256
+"""Images that are taken from a data set at a time."""
 T = TypeVar("T")
+
+
+def is_folder(source: str | os.PathLike[str]) -> bool:
+    """Tell which way to go: from a folder, or else from a file; raise DataError if unknown."""
+    try:
+        return stat.S_ISDIR(os.stat(source).st_mode)
+    except (FileNotFoundError, ValueError):  # ValueError: a null character in the name
+        return False
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{os.fspath(source)}: it cannot be read ({reason})") from error
 
 
 def to_hdf5(
@@ -24,11 +41,29 @@ def to_hdf5(
     *,
     split: Split = "train",
     cat_class: str | None = None,
+    resume: bool = False,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> tuple[int, tuple[str, ...]]:
     """Write the images of a folder of classes to an HDF5 file of the course's layout.
 
-    The images are those that `load_dataset` gives, in the same order.
+    The images are those that `load_dataset` gives, in the same order. Until all are read they are
+    gathered in a file beside `out`, see `partial_path`, which outlives an interruption.
+
+    Parameters
+    ----------
+    folder : path
+        It has a sub-folder for each class.
+    out : path
+        The file.
+    split, cat_class
+        As in `load_dataset`.
+    resume : bool
+        Whether to go on with a conversion that was interrupted.
+    progress : callable, optional
+        Called as progress(done, total).
+    note : callable, optional
+        Told, in a line each, what a person should know of earlier conversions and this one.
 
     Returns
     -------
@@ -40,14 +75,49 @@ def to_hdf5(
     Raises
     ------
     DataError
-        If the folder cannot be used.
+        If the folder cannot be used; CheckpointError if there is no going on.
     OutputError
         If the file cannot be written, or what is there is no HDF5 file.
     """
     hdf5_write.check_target(out)
     found = ClassFolders(Path(folder), split, cat_class)
-    count = hdf5_write.write_hdf5(out, ((p.image, p.y) for p in found.photos(progress)), split)
+    about = {"split": split, "cat class": cat_class or "cat or cats", "photos": found.digest()}
+    with Partial(partial_path(out), about, resume=resume, note=note) as partial:
+        if len(partial.outcomes) > len(found.files):
+            raise partial.damaged()
+        found.outcomes += partial.outcomes
+        for outcomes, images in _batches(found, progress):
+            partial.add(outcomes, hdf5_write.compress(images) if images else b"")
+        count = hdf5_write.write_hdf5(out, _gathered(partial, found), split)
     return count, found.notes()
+
+
+def partial_path(out: str | os.PathLike[str]) -> str:
+    """Name the file in which the images for `out` are gathered."""
+    return f"{os.fspath(out)}.partial"
+
+
+Batch = tuple[list[Outcome], list[NDArray[np.uint8]]]
+
+
+def _batches(found: ClassFolders, progress: Progress | None) -> Iterator[Batch]:
+    """Read images by as many as are compressed together, each time with the outcomes so far."""
+    photos = found.photos(progress)
+    more = True
+    while more:
+        done = len(found.outcomes)
+        images = [photo.image for photo in islice(photos, hdf5_write.CHUNK)]
+        more = len(images) == hdf5_write.CHUNK
+        if len(found.outcomes) > done:
+            yield found.outcomes[done:], images
+
+
+def _gathered(partial: Partial, found: ClassFolders) -> Iterator[Chunk]:
+    labels = (y for _, y in found.files)
+    for outcomes, data in partial.records():
+        known = [y for outcome, y in zip(outcomes, labels, strict=False) if outcome is None]
+        if known:
+            yield Chunk(data, known)
 
 
 def draw_to_hdf5(
@@ -62,7 +132,12 @@ def draw_to_hdf5(
     """
     from catclf.drawings import drawings
 
-    hdf5_write.write_hdf5(out, _counted(drawings(n, seed), n, progress))
+    def chunks() -> Iterator[Chunk]:
+        rest = _counted(drawings(n, seed), n, progress)
+        while block := list(islice(rest, hdf5_write.CHUNK)):
+            yield Chunk(hdf5_write.compress([image for image, _ in block]), [y for _, y in block])
+
+    hdf5_write.write_hdf5(out, chunks())
 
 
 def to_folder(
@@ -83,22 +158,23 @@ def to_folder(
 
     target = check_folder(folder)
     _check_names(dataset)
-    temporary = target.with_name(f".catclf-{os.getpid()}-{os.urandom(4).hex()}.tmp")
     digits = len(str(len(dataset) - 1))
     try:
-        for name in dataset.classes:
-            (temporary / name).mkdir(parents=True)
-        rows = zip(dataset.images, dataset.Y[0], strict=True)
-        for i, (image, y) in enumerate(_counted(rows, len(dataset), progress)):
-            path = temporary / dataset.classes[int(y)] / f"{i:0{digits}}.png"
-            Image.fromarray(np.ascontiguousarray(image)).save(path)
-        if hasattr(os, "sync"):
-            os.sync()  # the files reach the disk before their folder gets its name
-        os.rename(temporary, target)
+        with files.making_folder(target) as temporary:
+            for name in dataset.classes:
+                (temporary / name).mkdir()
+            rows = zip(_rows(dataset), dataset.Y[0], strict=True)
+            for i, (image, y) in enumerate(_counted(rows, len(dataset), progress)):
+                path = temporary / dataset.classes[int(y)] / f"{i:0{digits}}.png"
+                Image.fromarray(image).save(path)
     except OSError as error:
         raise _cannot_write(folder, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _rows(dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
+    """Give the images one by one, of which a block at a time is in memory."""
+    for start in range(0, len(dataset), BLOCK):
+        yield from np.ascontiguousarray(dataset.images[start : start + BLOCK])
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:

@@ -1,4 +1,4 @@
-"""Labelled images in memory, wherever they came from."""
+"""Labelled images, wherever they came from."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.errors import DataError
+from catclf.memory import budget
+from catclf.stored import Rows, Stored, in_blocks, joined
 
 if TYPE_CHECKING:
     from catclf.features import Taker
@@ -31,10 +34,10 @@ CAT_NAMES = ("cat", "cats")
 
 
 class Taken(NamedTuple):
-    """Features taken as the images were read, X float32 (n_x, m), and the settings of their map."""
+    """Features that a map took as the images were read, float32 (m, n_x), and its settings."""
 
     settings: dict[str, Any]
-    X: NDArray[np.float32]
+    rows: Rows
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Dataset:
     Attributes
     ----------
     images : uint8 (m, 64, 64, 3)
-        RGB, 0 to 255.
+        RGB, 0 to 255; an array, or images that stay on disk and are read like one.
     Y : int64 (1, m)
         1 for the second class, 0 for the first.
     classes : (str, str)
@@ -63,9 +66,11 @@ class Dataset:
         The files that were left out because they are damaged, each with the reason.
     taken : Taken, optional
         By a map that takes larger images than are kept.
+    memory : float
+        How many bytes images and features may take in memory.
     """
 
-    images: NDArray[np.uint8]
+    images: Rows
     Y: NDArray[np.int64]
     classes: tuple[str, str]
     name: str
@@ -75,6 +80,7 @@ class Dataset:
     sizes: tuple[tuple[int, int], ...] = ()
     unreadable: tuple[str, ...] = ()
     taken: Taken | None = None
+    memory: float = inf
 
     def __post_init__(self) -> None:
         check_images(self.images)
@@ -96,7 +102,9 @@ class Dataset:
     @cached_property
     def sha256(self) -> str:
         """The digest of the images' bytes followed by the labels, a byte each."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.images).data)
+        digest = hashlib.sha256()
+        for _, block in in_blocks(self.images):
+            digest.update(np.ascontiguousarray(block).data)
         digest.update(self.Y.astype(np.uint8).tobytes())
         return digest.hexdigest()
 
@@ -107,18 +115,37 @@ class Dataset:
 
         return clusters(self.images)
 
-    def features(self, feature_map: Taker) -> NDArray[np.float32]:
-        """Give X float32 (n_x, m): what the map took as the images were read, or takes now.
+    def taken_by(self, feature_map: Taker) -> Rows | None:
+        """Give the features, float32 (m, n_x), that this map took as the images were read."""
+        taken = self.taken
+        return taken.rows if taken and taken.settings == feature_map.settings() else None
 
-        Raises
-        ------
-        DataError
-            If the map takes larger images, and these were read without it.
+    @cached_property
+    def fingerprints(self) -> NDArray[np.uint64]:
+        """What near-identical images have in common, (m,); see `catclf.duplicates`."""
+        from catclf.duplicates import fingerprints
+
+        return fingerprints(self.images)
+
+    def within(self, memory: float | None) -> Dataset:
+        """Read images and features into memory if they fit, in bytes; else what fits of them.
+
+        None stands for half of the memory that is available.
         """
-        if self.taken is not None and self.taken.settings == feature_map.settings():
-            return self.taken.X
-        check_images(self.images, feature_map.image_size)
-        return feature_map.transform(self.images)
+        images, taken = self.images, self.taken
+        memory = budget(memory, images.nbytes + (taken.rows.nbytes if taken else 0))
+        if isinstance(images, Stored):
+            if images.nbytes <= memory:
+                images = images[:]
+            else:
+                images.keep = int(memory)
+        if (
+            taken
+            and isinstance(taken.rows, Stored)
+            and self.images.nbytes + taken.rows.nbytes <= memory
+        ):
+            taken = Taken(taken.settings, taken.rows[:])
+        return replace(self, images=images, taken=taken, memory=memory)
 
     def grouped_by_folder(self) -> Dataset:
         """Keep the images of each folder together, whatever else they belonged with."""
@@ -131,9 +158,7 @@ class Dataset:
         return self.paths[i] if self.paths else f"{self.name}[{i}]"
 
 
-def check_images(
-    images: NDArray[np.uint8], size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE)
-) -> None:
+def check_images(images: Rows, size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE)) -> None:
     """Raise DataError if these are not uint8 (m, height, width, 3), of this height and width."""
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (*size, 3):
         raise DataError(
@@ -160,7 +185,7 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
                 f"those of {first.name} {' and '.join(first.classes)}"
             )
     return Dataset(
-        images=np.concatenate([d.images for d in datasets]),
+        images=joined([d.images for d in datasets]),
         Y=np.concatenate([d.Y for d in datasets], axis=1),
         classes=first.classes,
         name=" + ".join(d.name for d in datasets),
@@ -180,4 +205,4 @@ def _join_taken(parts: Sequence[Taken | None]) -> Taken | None:
     first = parts[0]
     if first is None or any(part is None or part.settings != first.settings for part in parts):
         return None
-    return Taken(first.settings, np.hstack([part.X for part in parts if part is not None]))
+    return Taken(first.settings, joined([part.rows for part in parts if part is not None]))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from catclf import threads
 from catclf.dataset import CLASSES, IMAGE_SIZE, MAX_FILE_BYTES, Dataset, Progress, Split, Taken
 from catclf.errors import DataError
 
@@ -32,6 +30,7 @@ def load_dataset(
     cat_class: str | None = None,
     max_bytes: int = MAX_FILE_BYTES,
     trust: bool = False,
+    memory: float | None = inf,
     feature_map: Taker | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -50,20 +49,24 @@ def load_dataset(
         The largest image file of a folder that is read.
     trust : bool
         Whether to read an HDF5 file whose arrays are much larger than itself.
+    memory : float
+        How many bytes images may take in memory; None stands for half of what is available. Those
+        of a larger HDF5 file are read when they are used, as often as they are; a larger folder is
+        refused.
     feature_map : Taker, optional
         Takes features as the images are read, from more pixels than are kept if it wants these.
     progress : callable, optional
-        Called as progress(done, total) while a folder's images are read.
+        Called as progress(done, total) while a folder's images are read, or features taken.
 
     Raises
     ------
     DataError
-        If there is nothing there, it is not in one of these forms, or the map takes other images.
+        If there is nothing there, it is not in one of these forms, it is a folder and would not fit
+        into memory, or the map takes other images.
     """
     if feature_map is not None and not (data is not None and os.path.isdir(data)):
-        return _taken(
-            load_dataset(data, split=split, cat_class=cat_class, trust=trust), feature_map
-        )
+        dataset = load_dataset(data, split=split, cat_class=cat_class, trust=trust, memory=memory)
+        return _taken(dataset, feature_map, progress)
     notes: tuple[str, ...] = ()
     if data is None:
         data = COURSE_FILE[split]
@@ -85,26 +88,28 @@ def load_dataset(
     if is_folder:
         from catclf.folders import load_folder
 
-        return load_folder(path, split, cat_class, max_bytes, progress, feature_map)
+        found = load_folder(path, split, cat_class, max_bytes, memory, progress, feature_map)
+        return found.within(memory)
     if is_file:
         from catclf.hdf5 import load_hdf5
 
-        return load_hdf5(path, split, cat_class, trust)
-    found = "not a regular file" if is_there else "no such file or folder"
-    raise DataError(f"{path}: {found}; expected an HDF5 file, a folder of classes, or 'drawn'")
+        return load_hdf5(path, split, cat_class, trust).within(memory)
+    problem = "not a regular file" if is_there else "no such file or folder"
+    raise DataError(f"{path}: {problem}; expected an HDF5 file, a folder of classes, or 'drawn'")
 
 
-def _taken(dataset: Dataset, feature_map: Taker) -> Dataset:
+def _taken(dataset: Dataset, feature_map: Taker, progress: Progress | None) -> Dataset:
     """Take the features of images that have their size already."""
+    from catclf.extraction import features
+
     height, width = feature_map.image_size
     if (height, width) != (IMAGE_SIZE, IMAGE_SIZE):
         raise DataError(
             f"{dataset.name}: its images have {IMAGE_SIZE} × {IMAGE_SIZE} pixels, and the features "
             f"are taken from {height} × {width}; name a folder of photos"
         )
-    blocks = (dataset.images[i : i + 16] for i in range(0, len(dataset), 16))
-    X = np.hstack(list(threads.ordered(feature_map.transform, blocks)))
-    return replace(dataset, taken=Taken(feature_map.settings(), X))
+    rows = features(feature_map, dataset.images, dataset.memory, progress)
+    return replace(dataset, taken=Taken(feature_map.settings(), rows))
 
 
 def _load_drawn(split: Split, notes: tuple[str, ...]) -> Dataset:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.stored import Rows, in_blocks
+
 SIDE = 16
 ALIKE = 0.995
 """Correlation of two 16 × 16 grey thumbnails from which on they count as one picture."""
 BLOCK = 2048
+MOST_COMPARED = 20_000
+"""Images that are compared each with each, which takes 3 s; the time grows with the square."""
 
 _FREQUENCIES = np.arange(SIDE)
 _COSINES = np.cos(np.pi / SIDE * _FREQUENCIES[:, None] * (_FREQUENCIES + 0.5)).astype(np.float32)
@@ -25,11 +29,12 @@ MOST_DIFFERENT = 3
 """Bits in which two fingerprints of one picture may differ."""
 
 
-def clusters(*sets: NDArray[np.uint8]) -> NDArray[np.int64]:
+def clusters(*sets: Rows) -> NDArray[np.int64]:
     """Number the pictures: near-identical images get the same number.
 
     Two images are near-identical if their thumbnails, or one's and the other's mirror image,
-    correlate by 0.995 or more. Images of one colour are alike only to themselves.
+    correlate by 0.995 or more. Images of one colour are alike only to themselves. Of more than
+    MOST_COMPARED images each is not compared with each: there, equal fingerprints make a cluster.
 
     Parameters
     ----------
@@ -41,7 +46,11 @@ def clusters(*sets: NDArray[np.uint8]) -> NDArray[np.int64]:
     int64 (sum of all m,)
         The index of the first image of each one's cluster.
     """
-    thumbnails = np.concatenate([_thumbnails(images) for images in sets])
+    if sum(map(len, sets)) > MOST_COMPARED:
+        return _alike(np.concatenate([fingerprints(images) for images in sets]))
+    blocks = (block for images in sets for _, block in in_blocks(images))
+    nothing = np.zeros((0, SIDE * SIDE), dtype=np.float32)
+    thumbnails = np.concatenate([nothing, *map(_thumbnails, blocks)])
     m = len(thumbnails)
     mirrored = thumbnails.reshape(m, SIDE, SIDE)[:, :, ::-1].reshape(m, SIDE * SIDE)
     first = np.arange(m)
@@ -57,7 +66,18 @@ def clusters(*sets: NDArray[np.uint8]) -> NDArray[np.int64]:
     return first
 
 
-def fingerprints(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def _alike(prints: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Number the pictures by their fingerprints, where a mirror image has its original's number."""
+    mirrored = np.packbits(_signs(prints) * _FLIPPED > 0, axis=1).view("<u8")[:, 0]
+    either = np.minimum(prints, np.where(prints == 0, 0, mirrored))
+    _, first, which = np.unique(either, return_index=True, return_inverse=True)
+    number = first[which].astype(np.int64)
+    plain = prints == 0
+    number[plain] = np.flatnonzero(plain)
+    return number
+
+
+def fingerprints(images: Rows) -> NDArray[np.uint64]:
     """Boil each image down to 64 bits, nearly the same for its near-identical copies.
 
     The bits are the signs of 64 coefficients of the thumbnail's discrete cosine transform, of
@@ -73,6 +93,11 @@ def fingerprints(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     uint64 (m,)
         0 for an image of (nearly) one colour, which has none.
     """
+    found = [_fingerprints(block) for _, block in in_blocks(images)]
+    return np.concatenate([np.zeros(0, dtype=np.uint64), *found])
+
+
+def _fingerprints(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     thumbnails = _thumbnails(images)
     waves = _COSINES @ thumbnails.reshape(-1, SIDE, SIDE) @ _COSINES.T
     # A coefficient that ought to be 0, as in a symmetric picture, must not give a bit by chance.

@@ -51,7 +51,8 @@ class FeatureCache:
 
     def __init__(self, feature_map: FeatureMap, path: str | os.PathLike[str]) -> None:
         self._map, self.path = feature_map, os.fspath(path)
-        self.image_size, self.settings = feature_map.image_size, feature_map.settings
+        self.image_size, self.n_x = feature_map.image_size, feature_map.n_x
+        self.settings = feature_map.settings
         kept = {key: v for key, v in feature_map.settings().items() if key not in OF_PLACES}
         self._network = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
         self._rows: dict[bytes, Float32] = {}

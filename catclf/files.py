@@ -1,13 +1,14 @@
-"""Writing a file so that it is the old one or the new one, never half of either."""
+"""Writing files and folders so that they are the old ones or the new ones, never half of either."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +20,8 @@ except ImportError:  # Windows
 
 STALE_SECONDS = 3600
 """Where files cannot be locked, a temporary file of this age is taken for a dead process's."""
+NONE = -1
+"""In place of a descriptor."""
 _TEMPORARY = re.compile(r"\.catclf-[0-9a-f]{16}\.tmp")
 
 
@@ -40,19 +43,46 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     target = _target(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     _sweep(target.parent)
-    with _temporary(target.parent) as temporary:
+    with _temporary(target.parent, _new_file, os.unlink) as temporary:
         with open(temporary, "r+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
-    if hasattr(os, "O_DIRECTORY"):  # the rename itself reaches the disk (not on Windows)
-        with suppress(OSError):  # some file systems cannot; the new file is in place all the same
-            folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync_names(target.parent)
+
+
+@contextmanager
+def making_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Make a folder that gets the name `path` when the block ends well; there may be an empty one.
+
+    All else is as in `replacing`.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, or what is there is not an empty folder.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target.parent)
+    with _temporary(target.parent, _new_folder, shutil.rmtree) as temporary:
+        yield temporary
+        if hasattr(os, "sync"):
+            os.sync()  # the files reach the disk before their folder gets its name
+        os.rename(temporary, target)
+    _sync_names(target.parent)
+
+
+def _sync_names(folder: Path) -> None:
+    """Let a rename itself reach the disk."""
+    if hasattr(os, "O_DIRECTORY"):  # not on Windows
+        with suppress(OSError):  # some file systems cannot; what is new is in place all the same
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                os.fsync(folder)
+                os.fsync(descriptor)
             finally:
-                os.close(folder)
+                os.close(descriptor)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
@@ -87,30 +117,86 @@ def _target(path: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    """Make an empty file, locked until the block ends, and remove it then if it is still there.
+def _temporary(
+    parent: Path, make: Callable[[Path], int], remove: Callable[[Path], None]
+) -> Iterator[Path]:
+    """Make something new, locked until the block ends, and remove it then if it is still there.
 
     The lock ends with this process, however that ends. It has a descriptor of its own, so that a
     file that is whole, but not renamed yet, is locked still.
     """
     while True:
-        path = folder / f".catclf-{os.urandom(8).hex()}.tmp"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        path = parent / f".catclf-{os.urandom(8).hex()}.tmp"
+        descriptor = NONE
         try:
+            descriptor = make(path)
             if fcntl is not None:
                 with suppress(OSError):  # where nothing can be locked, nothing is swept either
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
                 if os.fstat(descriptor).st_nlink == 0:
                     continue  # swept by another process before it was locked
-            else:  # what is open cannot be renamed there
-                os.close(descriptor)
             yield path
             return
         finally:
             with suppress(OSError):
-                path.unlink()
-            if fcntl is not None:
+                remove(path)
+            if descriptor != NONE:
                 os.close(descriptor)
+
+
+def _new_file(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    if fcntl is not None:
+        return descriptor
+    os.close(descriptor)  # what is open cannot be renamed there
+    return NONE
+
+
+def _new_folder(path: Path) -> int:
+    path.mkdir()
+    return NONE if fcntl is None else os.open(path, os.O_RDONLY)
+
+
+def open_locked(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file to read it and to add to it, made if need be; no other process can meanwhile.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, or another process has it.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        file = open(path, "a+b")  # noqa: SIM115
+        try:
+            _lock_or_refuse(file.fileno())
+            if os.fstat(file.fileno()).st_nlink:
+                file.seek(0)
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # removed by another process before it was locked
+
+
+def _lock_or_refuse(descriptor: int) -> None:
+    if fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError("another process is at work on it") from None
+        except OSError:  # nothing can be locked there
+            pass
+
+
+def remove_open(file: BinaryIO) -> None:
+    """Remove a file that is open, and close it; never fail."""
+    if fcntl is None:  # what is open cannot be removed there
+        file.close()
+    with suppress(OSError):
+        os.unlink(file.name)
+    with suppress(OSError):
+        file.close()
 
 
 def _sweep(folder: Path) -> None:
@@ -130,9 +216,11 @@ def _remove_if_stale(path: str) -> None:
     # Neither follow a link nor wait for the other end of a pipe that happens to bear such a name.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(path)
+            remove = shutil.rmtree if stat.S_ISDIR(mode) else os.unlink
+            remove(path)
     finally:
         os.close(descriptor)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +26,7 @@ from catclf.dataset import (
     Taken,
 )
 from catclf.errors import DataError, NotAnImageError
+from catclf.memory import budget
 
 if TYPE_CHECKING:
     from catclf.features import Taker
@@ -33,6 +36,8 @@ IMAGE_SUFFIXES = frozenset([
     ".heic", ".heif", ".tif", ".tiff",
 ])  # fmt: skip
 """What a file is called that is meant to be an image."""
+Outcome = str | None
+"""Of reading a file; see `ClassFolders`."""
 SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
@@ -41,21 +46,23 @@ def load_folder(
     split: Split,
     cat_class: str | None,
     max_bytes: int,
+    memory: float | None,
     progress: Progress | None,
     feature_map: Taker | None = None,
 ) -> Dataset:
     """Read a folder of classes; parameters as in `catclf.datasets.load_dataset`."""
     found = ClassFolders(folder, split, cat_class)
+    _check_memory(found, memory, feature_map)
     images = np.empty((len(found.files), IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
     labels, paths, sizes = [], [], []
-    X: list[NDArray[np.float32]] = []
+    rows: list[NDArray[np.float32]] = []
     for i, photo in enumerate(found.photos(progress, max_bytes, feature_map)):
         images[i] = photo.image
         labels.append(photo.y)
         paths.append(str(photo.path))
         sizes.append(photo.size)
         if photo.x is not None:
-            X.append(photo.x)
+            rows.append(photo.x)
     return Dataset(
         images[: len(labels)],
         np.array(labels, dtype=np.int64).reshape(1, -1),
@@ -64,8 +71,22 @@ def load_folder(
         tuple(paths),
         notes=found.notes(),
         sizes=tuple(sizes),
-        unreadable=tuple(found.unreadable),
-        taken=Taken(feature_map.settings(), np.stack(X, axis=1)) if feature_map else None,
+        unreadable=found.unreadable,
+        taken=Taken(feature_map.settings(), np.array(rows)) if feature_map else None,
+    )
+
+
+def _check_memory(found: ClassFolders, memory: float | None, feature_map: Taker | None) -> None:
+    """Raise DataError, before any photo is read, if images and features would not fit."""
+    own = feature_map is None or feature_map.image_size == (IMAGE_SIZE, IMAGE_SIZE)
+    needed = len(found.files) * (3 * IMAGE_SIZE**2 + (4 * feature_map.n_x if feature_map else 0))
+    allowed = budget(memory, needed)
+    if needed <= allowed:
+        return
+    remedy = f"convert it first: catclf data convert {found.folder} out.h5"
+    raise DataError(
+        f"{found.folder}: {len(found.files)} images take {needed / 1e6:.4g} MB of memory, and "
+        f"{allowed / 1e6:.4g} MB is for data; {remedy if own else 'allow more with --memory'}"
     )
 
 
@@ -89,16 +110,17 @@ class ClassFolders:
     ----------
     files : list of (Path, int)
         Each file with its label, cats first.
-    unreadable : list of str
-        The files that turned out damaged so far, each with the reason.
+    outcomes : list of (str or None)
+        What became of the files that were read so far: None if it is an image, "" if it is none
+        and was not meant to be, else what is wrong with it. A list that an earlier reading left
+        may be put here, to go on after that.
     """
 
     def __init__(self, folder: Path, split: Split, cat_class: str | None) -> None:
         self.folder = folder
         self.files: list[tuple[Path, int]] = []
-        self.unreadable: list[str] = []
+        self.outcomes: list[Outcome] = []
         self._skipped: Counter[str] = Counter()
-        self._per_folder: Counter[Path] = Counter()
         self._subs = _class_folders(folder, split, cat_class, self._skipped)
         for sub, y in self._subs:
             for path, kind in _entries(sub):
@@ -113,7 +135,13 @@ class ClassFolders:
         max_bytes: int = MAX_FILE_BYTES,
         feature_map: Taker | None = None,
     ) -> Iterator[Photo]:
-        """Read the images; raise DataError at the end if there was none."""
+        """Read the images of the files that have no outcome yet; give them one each in turn.
+
+        Raises
+        ------
+        DataError
+            At the end, if no file at all was an image.
+        """
         from catclf.images import load_sized, thumbnail
 
         def one(path: Path, y: int) -> Photo:
@@ -133,25 +161,46 @@ class ClassFolders:
                     found.append(error)
             return found
 
-        results = chain.from_iterable(threads.ordered(read, threads.batches(self.files)))
-        for done, ((path, _), found) in enumerate(zip(self.files, results, strict=True), 1):
+        left = self.files[len(self.outcomes) :]
+        results = chain.from_iterable(threads.ordered(read, threads.batches(left)))
+        for (path, _), found in zip(left, results, strict=True):
             if isinstance(found, Photo):
-                self._per_folder[path.parent] += 1
+                self.outcomes.append(None)
                 yield found
-            elif isinstance(found, NotAnImageError) and not meant_as_image(path):
-                self._skipped["not an image"] += 1
             else:
-                self.unreadable.append(f"{path}: {found}")
+                skipped = isinstance(found, NotAnImageError) and not meant_as_image(path)
+                self.outcomes.append("" if skipped else str(found))
             if progress is not None:
-                progress(done, len(self.files))
-        if not self._per_folder:
+                progress(len(self.outcomes), len(self.files))
+        if None not in self.outcomes:
             raise DataError(f"{self.folder}: its class folders hold no image that can be read")
+
+    def digest(self) -> str:
+        """Compute a SHA-256 of the files' names, sizes and times, by which a change is noticed."""
+        sha256 = hashlib.sha256()
+        for path, _ in self.files:
+            size = time = 0
+            with suppress(OSError):  # gone, or not to be looked at: so it will be when it is read
+                status = os.stat(path)
+                size, time = status.st_size, status.st_mtime_ns
+            name = os.fsencode(os.path.relpath(path, self.folder))
+            sha256.update(b"%d %d %d %s" % (size, time, len(name), name))
+        return sha256.hexdigest()
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """The files that turned out damaged so far, each with the reason."""
+        known = zip(self.files, self.outcomes, strict=False)
+        return tuple(f"{path}: {reason}" for (path, _), reason in known if reason)
 
     def notes(self) -> tuple[str, ...]:
         """Tell what was read and what was skipped, a line each."""
-        lines = [f"{CLASSES[y]}: {sub.name} ({self._per_folder[sub]})" for sub, y in self._subs]
-        if self._skipped:
-            kinds = ", ".join(f"{kind} ({n})" for kind, n in sorted(self._skipped.items()))
+        known = list(zip(self.files, self.outcomes, strict=False))
+        read = Counter(path.parent for (path, _), outcome in known if outcome is None)
+        skipped = self._skipped + Counter({"not an image": self.outcomes.count("")})
+        lines = [f"{CLASSES[y]}: {sub.name} ({read[sub]})" for sub, y in self._subs]
+        if skipped:
+            kinds = ", ".join(f"{kind} ({n})" for kind, n in sorted(skipped.items()))
             lines.append(f"skipped: {kinds}")
         return (*lines, *(f"skipped {line}" for line in self.unreadable))
 

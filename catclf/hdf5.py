@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import platform
+import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,27 +22,41 @@ from catclf.errors import DataError
 from catclf.files import open_regular
 from catclf.hdf5_storage import VARIABLE, Array, check, describe
 from catclf.hdf5_structure import Structure, StructureError
+from catclf.stored import Stored
 
 MAX_RATIO = 200
 """How much larger than its file an array may be."""
 LARGE, MAX_RATIO_OF_LARGE = 256 * 2**20, 20
 """An array of more bytes than this may not be as much larger."""
+DAMAGED = (KeyError, RuntimeError, TypeError, ValueError)
+"""What h5py raises of damaged files, besides OSError."""
 SAMPLE = 50
 """Images from which the range of numbers of another type is told."""
 
 
 def load_hdf5(path: Path, split: Split, cat_class: str | None, trust: bool = False) -> Dataset:
-    """Read a file of the course's layout; parameters as in `catclf.datasets.load_dataset`."""
+    """Read a file of the course's layout, but for its images, which are read when they are used.
+
+    Parameters are as in `catclf.datasets.load_dataset`.
+    """
     try:
-        with open_regular(path) as file:
+        file = open_regular(path)
+        try:
             images, labels, names, sources = _read(path, file, split, trust)
+        except BaseException:
+            file.close()
+            raise
     except (OSError, StructureError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise DataError(f"{path}: not an HDF5 file that can be read ({reason})") from error
+        raise _unreadable(path, error) from error
     Y = _check_labels(path, labels, len(images))
     classes, flipped = _check_classes(path, names, cat_class)
     groups = tuple(_text(source) for source in sources) if len(sources) == len(Y[0]) else ()
     return Dataset(images, 1 - Y if flipped else Y, classes, path.name, groups=groups)
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return DataError(f"{path}: not an HDF5 file that can be read ({reason})")
 
 
 def import_h5py() -> Any:
@@ -52,7 +69,7 @@ def import_h5py() -> Any:
     return h5py
 
 
-def _read(path: Path, file: BinaryIO, split: Split, trust: bool) -> tuple[Any, Any, Any, Any]:
+def _read(path: Path, file: BinaryIO, split: Split, trust: bool) -> tuple[Stored, Any, Any, Any]:
     if file.read(24) == b"version https://git-lfs.":
         raise DataError(
             f"{path}: a Git LFS pointer, not the data itself; fetch it with: git lfs pull"
@@ -78,16 +95,63 @@ def _read(path: Path, file: BinaryIO, split: Split, trust: bool) -> tuple[Any, A
     h5py = import_h5py()
     file.seek(0)
     try:
-        with h5py.File(file, "r") as opened:
+        opened = h5py.File(file, "r")
+        try:
             if arrays[x].dtype != "uint8":
                 raise DataError(f"{path}: {x} is {arrays[x]}; {_remedy(opened[x][:SAMPLE])}")
             names, sources = (
                 opened[key][...] if key in extras else default
                 for key, default in (("list_classes", CLASSES), ("source", ()))
             )
-            return opened[x][...], opened[y][...], names, sources
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # h5py's, of damaged files
+            return _stored(path, file, opened, x), opened[y][...], names, sources
+        except BaseException:
+            opened.close()
+            raise
+    except DAMAGED as error:
         raise StructureError(str(error)) from error
+
+
+def _stored(path: Path, file: BinaryIO, opened: Any, key: str) -> Stored:
+    """Leave an array in its file, which is closed when nothing refers to the array any more."""
+    array = opened[key]
+
+    def read(start: int, stop: int) -> NDArray[Any]:
+        try:
+            rows: NDArray[Any] = inflated(array, start, stop) if simple else array[start:stop]
+        except (OSError, *DAMAGED) as error:
+            raise _unreadable(path, error) from error
+        return rows
+
+    # HDF5's library does one thing at a time, inflating included; zlib does not wait for others.
+    simple = (
+        array.chunks is not None
+        and array.chunks[1:] == array.shape[1:]
+        and (array.compression, array.shuffle, array.fletcher32) == ("gzip", False, False)
+    )
+
+    def close() -> None:
+        with suppress(OSError):  # nothing was written
+            opened.close()
+            file.close()
+
+    stored = Stored(read, array.shape, np.uint8, array.chunks[0] if array.chunks else 1)
+    finalize(stored, close)
+    return stored
+
+
+def inflated(array: Any, start: int, stop: int) -> NDArray[np.uint8]:
+    """Read rows of an array in compressed chunks of whole rows."""
+    rows = array.chunks[0]
+    size = int(np.prod(array.chunks))
+    first = start - start % rows
+    data = bytearray()
+    for at in range(first, stop, rows):
+        skipped, chunk = array.id.read_direct_chunk((at, 0, 0, 0))
+        data += chunk if skipped else zlib.decompressobj().decompress(chunk, size)
+        if len(data) != (at - first) // rows * size + size:
+            raise ValueError("a chunk of another size")
+    found = np.frombuffer(data, np.uint8).reshape(-1, *array.shape[1:])
+    return found[start - first : stop - first]
 
 
 def _check_shapes(path: Path, arrays: dict[str, Array], x: str, y: str) -> None:

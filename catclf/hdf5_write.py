@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from io import FileIO
-from itertools import chain, islice
-from queue import Full, Queue
-from threading import Event, Thread
+from itertools import chain
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +23,22 @@ from catclf.hdf5 import import_h5py
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CHUNK = 16
 """Images that are compressed together."""
-BLOCK = 256
-"""Images that are written at a time; three such blocks are in memory at most."""
+LEVEL = 4
+"""Of compression; higher ones gain nothing on photos."""
 
-Example = tuple[NDArray[np.uint8], int]
+
+class Chunk(NamedTuple):
+    """CHUNK images, fewer at the end, as the file holds them; and their labels, 1 for a cat."""
+
+    data: bytes
+    labels: list[int]
+
+
+def compress(images: Sequence[NDArray[np.uint8]]) -> bytes:
+    """Compress up to CHUNK images, made up to as many by black ones, as HDF5's own filter would."""
+    block = np.zeros((CHUNK, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+    block[: len(images)] = images
+    return zlib.compress(block.data, LEVEL)
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -44,18 +58,16 @@ def check_target(path: str | os.PathLike[str]) -> None:
 
 
 def write_hdf5(
-    path: str | os.PathLike[str],
-    examples: Iterable[Example],
-    split: Split = "train",
+    path: str | os.PathLike[str], chunks: Iterable[Chunk], split: Split = "train"
 ) -> int:
-    """Write images uint8 (64, 64, 3), one at least, with their labels, 1 for a cat, as they come.
+    """Write chunks of images, one at least, as they come.
 
     The file appears whole or not at all, and little of it is in memory at any time.
 
     Returns
     -------
     int
-        How many there were.
+        How many images there were.
 
     Raises
     ------
@@ -63,7 +75,6 @@ def write_hdf5(
         If the file cannot be written, or what is there is no HDF5 file.
     """
     check_target(path)
-    rest = iter(examples)
     count = 0
     try:
         with (
@@ -73,9 +84,11 @@ def write_hdf5(
             writer = _Writer(file, split)
             writer.start()
             try:
-                while writer.problem is None and (block := list(islice(rest, BLOCK))):
-                    writer.take(block)
-                    count += len(block)
+                for chunk in chunks:
+                    if writer.problem is not None:
+                        break
+                    writer.take(chunk)
+                    count += len(chunk.labels)
             finally:
                 writer.finish()
             if writer.problem is not None:
@@ -86,7 +99,7 @@ def write_hdf5(
 
 
 class _Writer(Thread):
-    """A thread that writes blocks of examples as they come, until one is empty.
+    """A thread that writes chunks as they come, until there is none.
 
     In the main thread Ctrl-C would be raised within HDF5, which crashes the process.
     """
@@ -94,42 +107,56 @@ class _Writer(Thread):
     def __init__(self, file: FileIO, split: Split) -> None:
         super().__init__(daemon=True)
         self.problem: Exception | None = None
-        self.done = Event()  # join() cannot be relied on once Ctrl-C has interrupted it
+        self.ended = False
         self._file, self._split = file, split
-        self._blocks: Queue[list[Example]] = Queue(maxsize=1)
+        # Of all that can be waited for, these alone stay sound when Ctrl-C is raised in them.
+        self._chunks: SimpleQueue[Chunk | None] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(16):
+            self._room.put(None)
 
-    def take(self, block: list[Example]) -> None:
-        """Wait until the block can be taken, or the thread has ended."""
-        while not self.done.is_set():
-            with suppress(Full):
-                self._blocks.put(block, timeout=0.5)
+    def take(self, chunk: Chunk) -> None:
+        """Wait until there is room for the chunk, or the thread has ended."""
+        while not self.ended:
+            with suppress(Empty):
+                self._room.get(timeout=0.5)
+                self._chunks.put(chunk)
                 return
 
     def finish(self) -> None:
-        """Wait for the last block, which takes a moment; Ctrl-C and the like are raised then."""
+        """Wait for the last chunk, which takes a moment; Ctrl-C and the like are raised then."""
         interrupted: BaseException | None = None
-        while not self.done.is_set():
+        while not self.ended:
             try:
-                self.take([])
-                self.done.wait()
+                self._chunks.put(None)
+                self._room.get(timeout=0.5)
+            except Empty:
+                pass
             except BaseException as error:
                 interrupted = error
         if interrupted is not None:
             raise interrupted
 
     def run(self) -> None:
-        blocks = iter(self._blocks.get, [])
         disk = _Disk(self._file)
         try:
-            for first in blocks:  # nothing is open before there is something to write
-                _write_blocks(disk, chain([first], blocks), self._split)
+            chunks = self._taken()
+            first = next(chunks, None)
+            if first is not None:  # nothing is open before there is something to write
+                _write_chunks(disk, chain([first], chunks), self._split)
         except Exception as error:
             self.problem = error
         self.problem = disk.problem or self.problem
-        self.done.set()
+        self.ended = True
+        self._room.put(None)
+
+    def _taken(self) -> Iterator[Chunk]:
+        for chunk in iter(self._chunks.get, None):
+            self._room.put(None)
+            yield chunk
 
 
-def _write_blocks(disk: _Disk, blocks: Iterable[list[Example]], split: Split) -> None:
+def _write_chunks(disk: _Disk, chunks: Iterable[Chunk], split: Split) -> None:
     h5py = import_h5py()
 
     side = IMAGE_SIZE
@@ -142,15 +169,15 @@ def _write_blocks(disk: _Disk, blocks: Iterable[list[Example]], split: Split) ->
             dtype=np.uint8,
             chunks=(CHUNK, side, side, 3),
             compression="gzip",  # a shuffle before it does nothing to single bytes
-            compression_opts=4,
+            compression_opts=LEVEL,
         )
-        for block in blocks:
+        for chunk in chunks:
             if disk.problem is not None:
                 return
             start = len(labels)
-            labels += [y for _, y in block]
+            labels += chunk.labels
             x.resize(len(labels), axis=0)
-            x[start:] = np.stack([image for image, _ in block])
+            x.id.write_direct_chunk((start, 0, 0, 0), chunk.data)
         file[f"{split}_set_y"] = np.array(labels, dtype=np.int64)
         file["list_classes"] = np.array([name.encode() for name in CLASSES])
 

@@ -47,7 +47,9 @@ def trimmed(data: bytes) -> bytes:
         If the file is damaged, or its decoder would take too long.
     """
     if data.startswith(b"\xff\xd8\xff"):
-        return b"".join(_jpeg(data))
+        parts = list(_jpeg(data))
+        # Most photos are kept as they are, and need no copy.
+        return data if sum(map(len, parts)) == len(data) else b"".join(parts)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return b"".join(_png(data))
     if data.startswith(b"GIF8"):
@@ -65,12 +67,13 @@ def is_held_whole(data: bytes) -> bool:
     if not data.startswith(b"\xff\xd8\xff"):
         return True
     *_, scans = _jpeg(data)
-    return scans.count(b"\xff\xda") > 1
+    return bytes(scans).count(b"\xff\xda") > 1
 
 
-def _jpeg(data: bytes) -> Iterator[bytes]:
+def _jpeg(data: bytes) -> Iterator[memoryview]:
     """Keep tables, frame and scans, and a block each of EXIF and XMP (ITU-T T.81, annex B)."""
-    yield data[:2]
+    kept = memoryview(data)
+    yield kept[:2]
     at, pixels, progressive = 2, 0, False
     notes = list(_NOTES)
     for _ in range(MOST_PARTS):
@@ -86,7 +89,7 @@ def _jpeg(data: bytes) -> Iterator[bytes]:
             pixels = max(pixels, int.from_bytes(body[1:3]) * int.from_bytes(body[3:5]))
             progressive |= marker not in _SEQUENTIAL
         if marker == _SCAN:
-            yield data[start : _end_of_scans(data, at, pixels)]
+            yield kept[start : _end_of_scans(data, at, pixels)]
             if progressive and len(data) - start > MAX_PROGRESSIVE_BYTES:
                 most = MAX_PROGRESSIVE_BYTES // 2**20
                 raise ImageError(f"a progressive JPEG of more than {most} MiB; save it as baseline")
@@ -98,7 +101,7 @@ def _jpeg(data: bytes) -> Iterator[bytes]:
             notes.remove(kind)
         elif (0xE1 < marker <= 0xEF and marker != _ADOBE) or marker == _COMMENT:
             continue
-        yield data[start:at]
+        yield kept[start:at]
     raise ImageError(f"a JPEG of more than {MOST_PARTS} segments")
 
 

@@ -169,9 +169,10 @@ def _decode(
 def _read(path: str | os.PathLike[str], max_bytes: int, turn: ExitStack) -> bytes:
     try:
         with open_regular(path) as file:
-            if os.fstat(file.fileno()).st_size >= LARGE_FILE:
+            size = os.fstat(file.fileno()).st_size
+            if size >= LARGE_FILE:
                 turn.enter_context(_LARGE)
-            return file.read(max_bytes + 1)
+            return file.read(min(size, max_bytes) + 1)
     except IsADirectoryError:
         raise ImageError("a folder, where an image file was expected") from None
     except FileNotFoundError:

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf import __version__, features, files, logistic, npz
+from catclf import __version__, features, files, logistic, npz, text
 from catclf.dataset import LONGEST_NAME, check_images
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
 from catclf.logistic import Array
+from catclf.stored import Rows, in_blocks
 
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 256 * 2**20
 PREFIX = "features_"
 """Of the names of a feature map's own arrays in the file."""
-BLOCK = 1024
+BLOCK = 64
 """How many images are turned into features at a time."""
 
 
@@ -60,13 +61,10 @@ class Model:
     version: str = __version__
     seen: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
-    def scores(self, images: NDArray[np.uint8]) -> Array:
-        """Score images uint8 (m, height, width, 3), of the size that the features are taken from.
+    def scores(self, images: Rows) -> Array:
+        """Score images: Z float64 (1, m), log-odds of class 1.
 
-        Returns
-        -------
-        Z : float64 (1, m)
-            Log-odds of class 1.
+        They are uint8 (m, height, width, 3), of the size that the features are taken from.
 
         The score of an image is the same, to the last bit, whatever images come with it.
 
@@ -79,24 +77,28 @@ class Model:
         """
         check_images(images, self.features.image_size)
         Z = np.empty((1, len(images)))
-        for i in range(0, len(images), BLOCK):
-            with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of is told
-                X = self.features.transform(images[i : i + BLOCK])
-            Z[:, i : i + BLOCK] = self.weigh(X)
+        with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of is told
+            for part, block in in_blocks(images):
+                for i in range(0, len(block), BLOCK):
+                    X = self.features.transform(block[i : i + BLOCK])
+                    at = part.start + i
+                    Z[:, at : at + X.shape[1]] = self.weigh(X.T)
         return Z
 
-    def weigh(self, X: NDArray[np.floating]) -> Array:
-        """Score features X (n_x, m): Z float64 (1, m), log-odds of class 1.
+    def weigh(self, rows: Rows) -> Array:
+        """Score features, a row (n_x,) for each image: Z float64 (1, m), log-odds of class 1.
 
         Raises
         ------
         ModelError
             If a score is not finite.
         """
-        Z = np.empty((1, X.shape[1]))
+        Z = np.empty((1, len(rows)))
         with np.errstate(over="ignore", invalid="ignore"):
-            for j, x in enumerate(X.T):  # in one product, the last digits can be others
-                Z[0, j] = logistic.forward(self.w, self.b, x)[0]
+            for part, block in in_blocks(rows):
+                x = np.ascontiguousarray(block, dtype=np.float64)
+                # A product for each image: in one for all, the last digits can be others.
+                Z[0, part] = np.matmul(x[:, None], self.w)[:, 0, 0] + self.b
         if not np.isfinite(Z).all():
             raise ModelError("the model gives scores that are not finite; train it again")
         return Z
@@ -197,6 +199,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         raise ModelError(f"{name}: not a catclf model; make one with: catclf train")
     try:
         meta = json.loads(arrays.pop("meta").item(), parse_float=_finite, parse_constant=_finite)
+        text.check_depth(meta)
         version = meta["format_version"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise ModelError(
@@ -221,8 +224,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         raise ModelError(f"{name}: a damaged catclf model ({error})") from error
 
 
-def _finite(text: str) -> float:
-    value = float(text)
+def _finite(number: str) -> float:
+    value = float(number)
     if not np.isfinite(value):
         raise ValueError("a number that is not finite")
     return value

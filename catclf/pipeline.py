@@ -15,10 +15,11 @@ from catclf import features as feature_maps
 from catclf import metrics
 from catclf.calibration import calibrate
 from catclf.checkpoint import Checkpoint
-from catclf.dataset import Dataset
+from catclf.dataset import Dataset, Progress
 from catclf.datasets import load_dataset
-from catclf.duplicates import fingerprints, known
+from catclf.duplicates import known
 from catclf.errors import DataError, ParameterError
+from catclf.extraction import examples
 from catclf.features import FeatureMap
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
@@ -200,13 +201,14 @@ def train_rates(
     *,
     callback: Callable[[int, float], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    progress: Progress | None = None,
     **settings: Any,
 ) -> list[Attempt]:
     """Train at each of several learning rates, on the same features and folds.
 
     A rate at which training diverges does not end it, as long as there are others. The settings
     are those of `train`; the callback's iterations are counted on from rate to rate. A checkpoint
-    goes with one rate alone.
+    goes with one rate alone. Before, progress(done, total) counts images whose features are made.
 
     Raises
     ------
@@ -237,13 +239,14 @@ def train_rates(
     folds = _folds(dataset, settings.get("cv", 5))
     if isinstance(features, str):
         features = feature_maps.fit(features, dataset.images, **of_map)
-    X = dataset.features(features).astype(np.float64)
+    taken = dataset.taken_by(features)
+    seen = examples(features, dataset.images, dataset.memory, taken, progress)
     attempts, errors = [], {}
     for i, (how, _) in enumerate(checked):
         told = None if callback is None else _from(i * how.iterations, callback)
         try:
             fit, out_of_fold = how.fit(
-                X,
+                seen,
                 dataset.Y,
                 scaled=features.standardised,
                 folds=folds,
@@ -317,7 +320,7 @@ def assemble(
             **provenance,
         },
         # np.unique would load numpy.ma, a fifth of what NumPy itself takes
-        seen=np.array(sorted(set(fingerprints(dataset.images).tolist())), dtype=np.uint64),
+        seen=np.array(sorted(set(dataset.fingerprints.tolist())), dtype=np.uint64),
     )
 
 
@@ -333,7 +336,7 @@ def _folds(dataset: Dataset, cv: int) -> NDArray[np.int64] | None:
 
 def trained_on(model: Model, dataset: Dataset) -> int:
     """Count the images that the model was trained on, near-identical ones included."""
-    return int(known(fingerprints(dataset.images), model.seen).sum())
+    return int(known(dataset.fingerprints, model.seen).sum())
 
 
 def evaluate(
@@ -382,6 +385,5 @@ def scores(model: Model, dataset: Dataset) -> NDArray[np.float64]:
             f"{dataset.name}: its classes are {' and '.join(dataset.classes)}, "
             f"the model's {' and '.join(model.classes)}; name the model's with --cat-class"
         )
-    if dataset.taken is not None:
-        return model.weigh(dataset.features(model.features))
-    return model.scores(dataset.images)
+    taken = dataset.taken_by(model.features)
+    return model.scores(dataset.images) if taken is None else model.weigh(taken)

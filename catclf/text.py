@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from catclf.metrics import Proportion
+
+MOST_LEVELS = 30
+"""Of nesting."""
+
+
+def check_depth(value: Any, left: int = MOST_LEVELS) -> None:
+    """Raise ValueError if JSON from outside is nested deeper than what shows it could follow."""
+    if isinstance(value, dict | list):
+        if not left:
+            raise ValueError(f"nested more than {MOST_LEVELS} levels deep")
+        for part in value.values() if isinstance(value, dict) else value:
+            check_depth(part, left - 1)
 
 
 def printable(text: str) -> str:

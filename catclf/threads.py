@@ -14,6 +14,9 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
+BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+MOST_FOR_PRODUCTS = 8
+"""More would wait for memory, and each needs some for the block that it is at."""
 LARGEST_BATCH = 16
 AHEAD = 2
 """Batches under way for each thread."""
@@ -26,6 +29,15 @@ def count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def for_products() -> int:
+    """Count the threads that matrix products may be shared out to.
+
+    OpenBLAS has threads of its own, unless it is told otherwise before NumPy is loaded; the
+    commands tell it so. Both together would get in each other's way.
+    """
+    return min(count(), MOST_FOR_PRODUCTS) if os.environ.get(BLAS_THREADS) == "1" else 1
 
 
 def batches(items: Iterable[T], largest: int = LARGEST_BATCH) -> Iterator[list[T]]:

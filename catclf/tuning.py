@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 from catclf import features as feature_maps
 from catclf import metrics
 from catclf.dataset import Dataset
+from catclf.extraction import examples
 from catclf.features import FeatureMap
 from catclf.features.patches import DICTIONARY
 from catclf.features.pixels import Pixels
 from catclf.logistic import Array, cost
 from catclf.model import Model
 from catclf.pipeline import FOLD_SEED, assemble, check_classes, check_settings, read
+from catclf.stored import joined, mirrored
+from catclf.training.examples import Examples
 from catclf.training.folds import grouped_folds
 from catclf.training.path import cross_validated_path
 from catclf.training.solver import Solver
@@ -121,7 +124,7 @@ def tune(
     path = L2_PATH if l2 is None else (l2,)
     clock = _Clock(names, len(dataset), int(folds.max()) + 1, progress)
     trials: list[Trial] = []
-    best: tuple[Trial, FeatureMap, Array, Array] | None = None
+    best: tuple[Trial, FeatureMap, Examples, Array] | None = None
     complete = True
     for one, name in zip(maps, names, strict=True):
         try:
@@ -131,11 +134,12 @@ def tune(
                 feature_map = feature_maps.fit(name, dataset.images, **own)
             else:
                 feature_map = one
-            X = dataset.features(feature_map).astype(np.float64)
+            images, taken = dataset.images, dataset.taken_by(feature_map)
             if not feature_map.symmetric:
-                X = np.hstack([X, feature_map.transform(dataset.images[:, :, ::-1])])
+                images, taken = joined([images, mirrored(images)]), None
+            seen = examples(feature_map, images, dataset.memory, taken)
             scores, _ = cross_validated_path(
-                X,
+                seen,
                 dataset.Y,
                 folds,
                 path,
@@ -152,7 +156,7 @@ def tune(
             log_loss = cost(Z, dataset.Y.astype(np.float64))
             trials.append(Trial(name, value, log_loss, metrics.accuracy(dataset.Y, Z > 0)))
             if best is None or log_loss < best[0].log_loss:
-                best = trials[-1], feature_map, X, Z
+                best = trials[-1], feature_map, seen, Z
     assert best is not None  # a map was tried to the end
     try:
         model = _refit(dataset, *best, trials, folds, maximise)
@@ -187,16 +191,16 @@ def _refit(
     dataset: Dataset,
     best: Trial,
     feature_map: FeatureMap,
-    X: Array,
+    seen: Examples,
     Z: Array,
     trials: list[Trial],
     folds: NDArray[np.int64],
     maximise: str,
 ) -> Model:
     """Train with the best choice on everything; Z are the scores that cross-validation gave."""
-    y = dataset.Y[:, np.arange(X.shape[1]) % len(dataset)]
+    y = np.resize(dataset.Y, (1, seen.m))
     solver = Solver("newton", l2=best.l2)
-    fit, _ = solver.fit(X, y, scaled=feature_map.standardised)
+    fit, _ = solver.fit(seen, y, scaled=feature_map.standardised)
     tried = [[t.features, t.l2, t.log_loss, t.accuracy.value] for t in trials]
     return assemble(dataset, feature_map, solver, fit, folds, Z, maximise, tried=tried)
 

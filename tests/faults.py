@@ -4,8 +4,9 @@ import builtins
 import fcntl
 import io
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -27,11 +28,14 @@ class Faults:
     def __init__(self, folder: Path, k: int = 0, code: int = 0) -> None:
         self.folder, self.k, self.code = os.path.realpath(folder), k, code
         self.log: list[str] = []
-        self._inside = os.path.abspath  # before anything is replaced
+        self._inside, self._readlink = os.path.abspath, os.readlink  # before they are replaced
+        self._lock = threading.Lock()
 
     def step(self, what: str, path: object = "") -> None:
-        self.log.append(f"{what} {path}".strip())
-        if len(self.log) == self.k:
+        with self._lock:
+            self.log.append(f"{what} {path}".strip())
+            fails = len(self.log) == self.k
+        if fails:
             raise OSError(self.code, os.strerror(self.code), str(path))
 
     def watches(self, path: Any) -> bool:
@@ -54,6 +58,7 @@ class Faults:
                 mock.patch.object(fcntl, "flock", flock),
                 mock.patch.object(builtins, "open", opened),
                 mock.patch.object(io, "open", opened),
+                mock.patch.object(os, "sync"),  # slow; it cannot fail
             ):
                 yield
 
@@ -71,11 +76,16 @@ class Faults:
         real = getattr(module, name)
 
         def operation(descriptor: int, *rest: Any) -> Any:
-            self.step(name)
+            self.step(name, self._name_of(descriptor))
             if name != "fsync":  # slow, and whether it was called is all that shows
                 return real(descriptor, *rest)
 
         return operation
+
+    def _name_of(self, descriptor: int) -> str:
+        with suppress(OSError):  # not on Linux
+            return self._readlink(f"/proc/self/fd/{descriptor}")
+        return ""
 
     def _open(self, real: Callable[..., Any]) -> Callable[..., Any]:
         faults = self
@@ -95,6 +105,10 @@ class Faults:
                 faults.step("read", self.name)
                 return super().readall()
 
+            def truncate(self, size: Any = None) -> int:
+                faults.step("truncate", self.name)
+                return super().truncate(size)
+
             def close(self) -> None:
                 was_open = not self.closed
                 super().close()
@@ -106,6 +120,8 @@ class Faults:
                 return real(path, mode, buffering, *rest, **more)
             faults.step(f"open {mode}", path)
             raw = Raw(path, mode.replace("b", "").replace("t", ""))
+            if buffering == 0:
+                return raw
             kind = io.BufferedReader if mode.strip("bt") == "r" else io.BufferedWriter
             file = (io.BufferedRandom if "+" in mode else kind)(raw)
             return file if "b" in mode else io.TextIOWrapper(file, *rest, **more)

@@ -291,7 +291,7 @@ def test_the_layout_is_as_documented(few, tmp_path):
     state = module._load(os.fspath(tmp_path / "run"))[1][0]
     np.testing.assert_array_equal(state.v, fit)
     model = catclf.train(few, iterations=119, cv=2, l2=0.1)
-    X = model.features.transform(few.images).astype(np.float64)
+    X = few.images.reshape(len(few), -1).T / 255.0
     np.testing.assert_allclose(X @ state.v[:, :1], model.w, rtol=1e-9, atol=1e-14)
 
 
@@ -335,6 +335,16 @@ def with_entry(**change: object) -> dict[str, object]:
     return {"settings": {}, "states": [{**ENTRY, **change}]}
 
 
+def test_what_another_run_was_is_told_in_a_line_however_long_it_is(few, tmp_path):
+    path = tmp_path / "run"
+    long = "x" * 100_000
+    for settings in ({"solver": long}, {long: 1}, {"solver": [long] * 9}):
+        path.write_bytes(signed({"settings": settings, "states": [ENTRY]}, THREE))
+        with pytest.raises(CheckpointError, match="of another run") as told:
+            Checkpoint(path, resume=True).begin({"solver": "descent"} if len(settings) else {})
+        assert len(str(told.value)) < 500 + len(str(path))
+
+
 @pytest.mark.parametrize(
     ("meta", "numbers"),
     [
@@ -342,6 +352,7 @@ def with_entry(**change: object) -> dict[str, object]:
         (b"[" * 100_000, THREE),
         ([], THREE),
         (5, THREE),
+        (b'{"settings": {"data": %s1%s}, "states": []}' % (b"[" * 600, b"]" * 600), THREE),
         ({"states": [ENTRY]}, THREE),
         ({"settings": {}, "states": [ENTRY], "more": 1}, THREE),
         ({"settings": [], "states": [ENTRY]}, THREE),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from catclf import __version__
-from catclf.cli.output import printable
+from catclf.cli.output import printable, table
 
 DATA_COMMANDS = ("info", "check", "convert", "draw", "fetch")
 QUICK = ("--iterations", "20", "--cv", "0")
@@ -346,6 +346,11 @@ def test_a_terminal_gets_a_table_and_a_bar(trained, class_folder):
     code, text = on_a_terminal("train", "drawn", "--iterations", 3000, "--cv", 0, cwd=trained)
     assert code == 0
     assert re.search(r"training.*cost 0\.\d{6} \d+/s", text)
+    assert "photos" not in text
+    words = ("--features", "conv", "--iterations", 3000, "--cv", 0)
+    code, text = on_a_terminal("train", "drawn", *words, cwd=trained)
+    assert code == 0
+    assert re.search(r"training.*photos \d+/s.*cost 0\.\d{6} \d+/s", text, re.DOTALL)
 
 
 @pytest.mark.parametrize("columns", [40, 80])
@@ -364,6 +369,51 @@ def test_names_outside_the_encoding_are_escaped(catclf, trained, class_folder, t
     done = catclf("predict", tmp_path / "猫.png", cwd=trained, env=env)
     assert r"\u732b.png" in done.stdout
     catclf("eval", cwd=trained, env=env)
+
+
+TABLES = [
+    (["on 209 images", "accuracy"], [["training", "99.04%"], ['always "non-cat"', "65.55%"]]),
+    (["photo", "is"], [["a/path/that/goes/" + "on/and/" * 20 + "on.jpg", "cat"], ["b", "non-cat"]]),
+    (["photo", "is"], [["猫" * 45 + ".jpg", "cat"], ["e\u0301.jpg", "cat"]]),
+    (["several words in its head", ""], [["some words, " * 9 + "x" * 99 + " and more", "1"]]),
+    (["", "called non-cat", "called cat"], [["is non-cat", "12", "5"]]),
+    (["none", "at all"], []),
+]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("content", TABLES, ids=lambda content: content[0][0] or "no name")
+def test_a_table_is_as_rich_draws_it(content, columns, capsys, monkeypatch):
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    for i, column in enumerate(content[0]):
+        how = {"justify": "right", "no_wrap": True} if i else {"overflow": "fold"}
+        drawn.add_column(Text(column), **how)
+    for row in content[1]:
+        drawn.add_row(*map(Text, row))
+    file = io.StringIO()
+    Console(file=file, width=columns).print(drawn)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    table(*content)
+    assert capsys.readouterr().out == file.getvalue()
+
+
+def test_a_terminal_gets_each_line_as_it_comes(trained, class_folder):
+    code, text = on_a_terminal("predict", "-q", class_folder, cwd=trained, columns=40)
+    head, rule, *lines = text.splitlines()
+    assert (code, head) == (0, " label     P(cat)   image")
+    assert rule == "─" * (len(head) + 1)
+    found = [re.fullmatch(r" (cat|non-cat) +(0\.\d{4})   (.*\.png)", line) for line in lines]
+    assert len(found) == 12
+    assert [match[3] for match in found] == sorted(match[3] for match in found)
+    (class_folder / "dogs" / "zz.png").write_bytes(b"\x89PNG")
+    code, text = on_a_terminal("predict", "-q", class_folder / "dogs" / "zz.png", cwd=trained)
+    assert code == 3
+    assert text.count("\n") == 1  # no head over nothing
 
 
 def test_printable_leaves_text_alone_and_escapes_the_rest():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from queue import SimpleQueue
 
 import h5py
 import numpy as np
@@ -31,9 +32,9 @@ def mixed(class_folder):
     return class_folder
 
 
-@pytest.mark.parametrize("block", [1, 5, 13, 256])
-def test_the_file_holds_what_the_folder_does(mixed, tmp_path, monkeypatch, block):
-    monkeypatch.setattr(hdf5_write, "BLOCK", block)
+@pytest.mark.parametrize("chunk", [1, 5, 13, 16, 256])
+def test_the_file_holds_what_the_folder_does(mixed, tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(hdf5_write, "CHUNK", chunk)
     seen = []
     out = tmp_path / "new" / "out.h5"
     count, notes = to_hdf5(mixed, out, progress=lambda i, n: seen.append((i, n)))
@@ -172,18 +173,16 @@ def test_a_folder_without_images_gives_no_file(tmp_path):
 # What comes between
 
 
-@pytest.mark.parametrize("problem", [KeyboardInterrupt, OSError(28, "No space left on device")])
-def test_half_a_file_is_never_seen(mixed, tmp_path, monkeypatch, problem):
-    monkeypatch.setattr(hdf5_write, "BLOCK", 4)
+def test_half_a_file_is_never_seen(mixed, tmp_path):
     out = tmp_path / "out.h5"
     draw_to_hdf5(4, out)
     old = out.read_bytes()
 
     def progress(i, n):
         if i == 9:
-            raise problem
+            raise KeyboardInterrupt
 
-    with pytest.raises((KeyboardInterrupt, OutputError)):
+    with pytest.raises(KeyboardInterrupt):
         to_hdf5(mixed, out, progress=progress)
     assert out.read_bytes() == old
     assert sorted(os.listdir(tmp_path)) == ["out.h5", "photos"]
@@ -282,35 +281,76 @@ class FullDisk(hdf5_write._Disk):
 
 def test_a_disk_that_fills_up_ends_the_work_early(tmp_path, monkeypatch):
     monkeypatch.setattr(hdf5_write, "_Disk", FullDisk)
-    monkeypatch.setattr(hdf5_write, "BLOCK", 4)
     taken = []
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    examples = ((image, len(taken) % 2) for i in range(10_000) if not taken.append(i))
+    chunk = hdf5_write.Chunk(hdf5_write.compress([image] * 16), [0, 1] * 8)
+    chunks = (chunk for i in range(1000) if not taken.append(i))
     with pytest.raises(OutputError, match="No space left"):
-        hdf5_write.write_hdf5(tmp_path / "a.h5", examples)
-    assert len(taken) < 10_000
+        hdf5_write.write_hdf5(tmp_path / "a.h5", chunks)
+    assert len(taken) < 1000
     assert os.listdir(tmp_path) == []
 
 
 def test_whatever_goes_wrong_in_the_thread_is_raised(tmp_path, monkeypatch):
-    def write_blocks(*_):
+    def write_chunks(*_):
         raise MemoryError
 
-    monkeypatch.setattr(hdf5_write, "_write_blocks", write_blocks)
+    monkeypatch.setattr(hdf5_write, "_write_chunks", write_chunks)
     with pytest.raises(MemoryError):
         draw_to_hdf5(600, tmp_path / "a.h5")
     assert os.listdir(tmp_path) == []
 
 
+def test_a_source_that_fails_at_once_is_no_file(tmp_path):
+    def chunks():
+        raise KeyboardInterrupt
+        yield
+
+    with pytest.raises(KeyboardInterrupt):
+        hdf5_write.write_hdf5(tmp_path / "a.h5", chunks())
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_comes_after_a_failure_is_not_waited_for(tmp_path, monkeypatch):
+    """The queue is full and nobody takes anything out of it any more."""
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(hdf5_write, "_write_chunks", fail)
+    with open(tmp_path / "a", "w+b", buffering=0) as file:
+        writer = hdf5_write._Writer(file, "train")
+        writer.start()
+        for _ in range(40):
+            writer.take(hdf5_write.Chunk(b"", []))
+        writer.finish()
+    assert writer.problem.strerror == "No space left on device"
+
+
+def test_what_is_neither_folder_nor_file_is_a_line(tmp_path):
+    with pytest.raises(DataError, match="it cannot be read"):
+        convert.is_folder(tmp_path / ("a" * 300))
+    assert not convert.is_folder(tmp_path / "nul\0")
+
+
 def test_ctrl_c_in_the_last_moment_waits_for_it(tmp_path, monkeypatch):
-    take, interrupts = hdf5_write._Writer.take, [KeyboardInterrupt, KeyboardInterrupt]
+    interrupts = [KeyboardInterrupt, KeyboardInterrupt]
 
-    def interrupted(self, block):
-        if not block and interrupts:
-            raise interrupts.pop()
-        take(self, block)
+    class Interrupted:
+        def __init__(self):
+            self.queue = SimpleQueue()
+            self.of_chunks = False
 
-    monkeypatch.setattr(hdf5_write._Writer, "take", interrupted)
+        def put(self, chunk):
+            self.of_chunks |= chunk is not None
+            if chunk is None and self.of_chunks and interrupts:
+                raise interrupts.pop()
+            self.queue.put(chunk)
+
+        def get(self, **limits):
+            return self.queue.get(**limits)
+
+    monkeypatch.setattr(hdf5_write, "SimpleQueue", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         draw_to_hdf5(4, tmp_path / "a.h5")
     assert interrupts == []

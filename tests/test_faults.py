@@ -2,7 +2,7 @@
 
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,9 +12,10 @@ import pytest
 from faults import Faults
 from PIL import Image
 
-from catclf import files
+from catclf import files, hdf5_write, load_dataset
 from catclf.cli import interruption, main, output
 from catclf.drawings import draw
+from catclf.errors import DataError
 from catclf.model import load_model
 
 CODES = [errno.ENOSPC, errno.EIO, errno.EACCES]
@@ -50,27 +51,40 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def tree(folder: Path) -> dict[str, bytes]:
+Tree = dict[str, bytes | None]
+
+
+def tree(folder: Path) -> Tree:
+    """Give every file's content, and None for folders."""
     return {
-        str(path.relative_to(folder)): path.read_bytes()
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
     }
 
 
-def put_back(folder: Path, before: dict[str, bytes]) -> None:
-    for name in set(tree(folder)) - set(before):
-        (folder / name).unlink()
+def put_back(folder: Path, before: Tree) -> None:
+    found = tree(folder)
+    for name in sorted(set(found) - set(before), reverse=True):  # what is in a folder first
+        path = folder / name
+        path.rmdir() if found[name] is None else path.unlink()
     for name, content in before.items():
-        (folder / name).write_bytes(content)
+        if content is not None and found.get(name) != content:
+            (folder / name).write_bytes(content)
 
 
-def fail_every_operation(catclf, place: Path, words: list[object], code: int) -> int:
+def fail_every_operation(
+    catclf,
+    place: Path,
+    words: list[object],
+    code: int,
+    excused: Callable[[str], bool] = lambda failed: False,
+) -> int:
     """Run a command again and again, the k-th file operation failing; give how often it went well.
 
     Each run ends with a code that is documented, and says in one line why if it is not 0. What it
     writes is afterwards as it was, or as a run without a fault leaves it; a temporary file is left
-    only where removing it is what failed, and goes with the next run.
+    only where removing it is what failed, and goes with the next run. How far it came may be kept,
+    to go on from. `excused` says of a failed operation whether what is there is right all the same.
     """
     before = tree(place)
     assert catclf(*words)[0] == WELL
@@ -91,12 +105,15 @@ def fail_every_operation(catclf, place: Path, words: list[object], code: int) ->
         assert len(errors) == (ended != WELL), told
         assert errors == stderr.splitlines(), told
         found = tree(place)
-        left = {name for name in found if Path(name).name.startswith(".catclf-")}
+        left = {name for name in found if name.startswith(".catclf-") or "/.catclf-" in name}
         assert not left or failed.startswith("unlink"), told
-        kept = {name for name in found if name.endswith(".checkpoint")}
-        assert not kept or ended == MODEL or failed.startswith("unlink"), told
+        kept = {name for name in found if name.endswith((".checkpoint", ".partial"))}
+        assert not kept or ended in (MODEL, DATA) or failed.startswith("unlink"), told
         whole = {name: found[name] for name in set(found) - left - kept}
-        assert whole == (after if ended == WELL else before), told
+        if ended != WELL:  # a folder that was made for the file stays
+            whole = {name: x for name, x in whole.items() if x is not None or name in before}
+        old = {name: x for name, x in before.items() if not name.endswith(".partial")}
+        assert whole == (after if ended == WELL else old) or excused(failed), told
         well += ended == WELL
         if left or kept:
             assert catclf(*words, *["--resume"] * bool(kept))[0] == WELL
@@ -128,6 +145,66 @@ def test_train_with_checkpoints_does_not_fail_for_them(catclf, place):
 def test_predict(catclf, place, code):
     catclf(*TRAIN)
     fail_every_operation(catclf, place, ["predict", "-q", "-m", "m.npz", "photos"], code)
+
+
+@pytest.fixture
+def many(place, monkeypatch):
+    """The images of the data set in a folder by class; the command writes two to a chunk."""
+    monkeypatch.setattr(hdf5_write, "CHUNK", 2)
+    data = load_dataset("data.h5")
+    for i, (image, y) in enumerate(zip(data.images, data.Y[0], strict=True)):
+        path = Path("many", "cat" if y else "dog", f"{i}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    return place
+
+
+def without_one_photo(out: str) -> Callable[[str], bool]:
+    """Tell whether it was a photo that could not be read, and only that one is left out."""
+
+    def excused(failed: str) -> bool:
+        photo = Path(failed.rsplit(maxsplit=1)[-1])
+        if photo.suffix != ".png":
+            return False
+        images, every = load_dataset(out).images, load_dataset("data.h5").images
+        missing = [i for i, one in enumerate(every) if not (images == one).all((1, 2, 3)).any()]
+        return len(images) == 7 and missing == [int(photo.stem)]
+
+    return excused
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_convert_a_folder_over_an_old_file(catclf, many, code):
+    assert catclf("data", "draw", 2, "out.h5", "-q")[0] == WELL
+    words = ["data", "convert", "-q", "many", "out.h5"]
+    well = fail_every_operation(catclf, many, words, code, without_one_photo("out.h5"))
+    assert well >= 8  # a photo that cannot be read is left out
+
+
+def test_convert_into_a_folder_that_is_to_be_made(catclf, many):
+    words = ["data", "convert", "-q", "many", "a/b/out.h5"]
+    fail_every_operation(catclf, many, words, errno.ENOSPC, without_one_photo("a/b/out.h5"))
+
+
+def test_go_on_with_a_conversion(catclf, many, monkeypatch):
+    def broken(*_):
+        raise DataError("by this test")
+
+    words = ["data", "convert", "-q", "many", "out.h5"]
+    with monkeypatch.context() as patch:
+        patch.setattr(hdf5_write, "write_hdf5", broken)
+        assert catclf(*words)[0] == DATA
+    assert Path("out.h5.partial").stat().st_size > 10_000
+    fail_every_operation(catclf, many, [*words, "--resume"], errno.EIO)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_convert_a_file_to_a_folder(catclf, place, code):
+    fail_every_operation(catclf, place, ["data", "convert", "-q", "data.h5", "out"], code)
+
+
+def test_draw(catclf, place):
+    fail_every_operation(catclf, place, ["data", "draw", 4, "a.h5", "-q"], errno.ENOSPC)
 
 
 @contextmanager

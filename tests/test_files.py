@@ -385,17 +385,62 @@ def test_a_temporary_is_locked_until_it_is_renamed(
     assert (tmp_path / "model").read_bytes() == NEW
 
 
-def test_only_what_bears_such_a_name_and_is_a_file_is_swept(tmp_path: Path) -> None:
+def test_only_what_bears_such_a_name_and_is_a_file_or_a_folder_is_swept(tmp_path: Path) -> None:
     kept = [".catclf-0123.tmp", "a.catclf-0123456789abcdef.tmp", ".catclf-0123456789abcdef.tmp2"]
     for name in kept:
         (tmp_path / name).write_bytes(b"mine")
-    (tmp_path / ".catclf-000000000000000a.tmp").mkdir()
     os.mkfifo(tmp_path / ".catclf-000000000000000b.tmp")
     (tmp_path / ".catclf-000000000000000c.tmp").symlink_to(kept[0])
     before = tree(tmp_path)
     write(tmp_path / "model")
     (tmp_path / "model").unlink()
     assert tree(tmp_path) == before
+
+
+def test_a_dead_processs_folder_is_swept_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    dead = tmp_path / ".catclf-000000000000000a.tmp"
+    (dead / "cat").mkdir(parents=True)
+    (dead / "cat" / "1.png").write_bytes(b"half")
+    with files.making_folder(tmp_path / "f") as living:
+        (living / "cat").mkdir()
+        for _ in range(2):
+            write(tmp_path / "model")
+        assert not dead.exists()
+        assert (living / "cat").is_dir()
+        assert not (tmp_path / "f").exists()
+    assert sorted(os.listdir(tmp_path)) == ["f", "model"]
+    assert os.listdir(tmp_path / "f") == ["cat"]
+
+
+def test_a_folder_swept_before_it_was_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+    swept = []
+
+    def sweep_first(descriptor: int, operation: int) -> None:
+        if not swept:
+            (found,) = tmp_path.glob(".catclf-*")
+            found.rmdir()
+            swept.append(found)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
+    with files.making_folder(tmp_path / "f") as folder:
+        (folder / "cat").mkdir()
+    assert swept
+    assert os.listdir(tmp_path) == ["f"]
+
+
+def test_where_nothing_can_be_locked_there_are_folders_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "fcntl", None)
+    with files.making_folder(tmp_path / "f") as folder:
+        (folder / "cat").mkdir()
+    with files.open_locked(tmp_path / "g") as file:
+        files.remove_open(file)
+    assert os.listdir(tmp_path) == ["f"]
 
 
 def test_one_swept_before_it_was_locked_is_made_again(
@@ -425,6 +470,8 @@ def test_where_nothing_can_be_locked_files_are_written_and_nothing_is_swept(
         raise OSError("no locks available")
 
     monkeypatch.setattr(fcntl, "flock", fail)
+    with files.open_locked(tmp_path / "open") as file:
+        files.remove_open(file)
     (tmp_path / TEMPORARY).write_bytes(b"half")
     write(tmp_path / "model")
     assert (tmp_path / "model").read_bytes() == NEW

@@ -402,3 +402,17 @@ def test_a_heap_of_texts_that_is_full_to_the_end_is_read(tmp_path):
     with h5py.File(path, "a") as file:
         file["source"] = [*texts, ""]  # with 16 bytes each, they fill a heap of 4,096 bytes
     assert load_dataset(path).groups == (*texts, "")
+
+
+def test_a_heap_of_texts_whose_last_one_ends_where_it_does_is_read(tmp_path):
+    path = write(tmp_path / "a.h5", names=("non-cat", "cat"))
+    data = bytearray(path.read_bytes())
+    heap = data.index(b"GCOL")
+    at, end = heap + 16, heap + int.from_bytes(data[heap + 8 : heap + 16], "little")
+    while number := int.from_bytes(data[at : at + 2], "little"):
+        at += 16 + -(-int.from_bytes(data[at + 8 : at + 16], "little") // 8) * 8
+        last = number
+    # What is free becomes a text that nothing refers to.
+    data[at : at + 16] = (last + 1).to_bytes(8, "little") + (end - at - 16).to_bytes(8, "little")
+    path.write_bytes(data)
+    assert load_dataset(path).classes == ("non-cat", "cat")

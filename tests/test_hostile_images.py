@@ -5,6 +5,8 @@ import os
 import struct
 import subprocess
 import sys
+import threading
+import time
 import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from catclf import images
+from catclf import images, threads
 from catclf.errors import ImageError
+from catclf.image_limits import is_held_whole
 from catclf.images import load_image
 
 
@@ -297,6 +300,99 @@ def test_a_file_that_becomes_a_pipe_is_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "stat", lambda path: sound)  # it was a file when looked at
     with pytest.raises(ImageError, match="not a regular file"):
         load_image(tmp_path / "pipe")
+
+
+# Several at a time
+
+
+def at_once(monkeypatch, sources):
+    """Read images in a thread each; give how many at most were being decoded at once."""
+    lock, now, most = threading.Lock(), 0, 0
+    sound = images._scaled
+
+    def counted(*arguments):
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.3)  # long enough for the others to get here too
+        try:
+            return sound(*arguments)
+        finally:
+            with lock:
+                now -= 1
+
+    monkeypatch.setattr(images, "_scaled", counted)
+    found = list(threads.ordered(load_image, sources, len(sources)))
+    assert len(found) == len(sources)
+    return most
+
+
+LARGE = {
+    "PNG": (encoded("PNG", Image.new("L", (4000, 3000))), 1),
+    "progressive JPEG": (encoded("JPEG", Image.new("L", (4000, 3000)), progressive=True), 1),
+    "WebP": (encoded("WEBP", Image.new("RGB", (2000, 1700)), method=0), 1),
+    "JPEG, however large": (encoded("JPEG", Image.new("L", (4000, 3000))), 3),
+    "JPEG with another within": (
+        jpeg(
+            segment(0xE1, b"Exif\0\0" + encoded("JPEG", Image.new("L", (160, 120)))),
+            image=Image.new("L", (4000, 3000)),
+        ),
+        3,
+    ),
+    "small PNG": (encoded("PNG", Image.new("L", (1000, 1000))), 3),
+    "small WebP": (encoded("WEBP", Image.new("RGB", (1000, 1000)), method=0), 3),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_images_are_decoded_one_at_a_time(monkeypatch, name):
+    data, expected = LARGE[name]
+    assert at_once(monkeypatch, [data] * 3) == expected
+
+
+def test_a_jpeg_whose_colours_come_one_after_another_counts_as_held_whole():
+    data = jpeg(segment(0xE1, b"Exif\0\0" + encoded("JPEG")))
+    assert not is_held_whole(data)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    assert is_held_whole(data[:-2] + scan + data[-2:])
+
+
+def test_large_files_are_read_one_at_a_time(monkeypatch, tmp_path):
+    data = encoded("PNG", Image.new("L", (100, 100)))
+    (tmp_path / "small").write_bytes(data)
+    (tmp_path / "large").write_bytes(data + b"\0" * images.LARGE_FILE)
+    assert at_once(monkeypatch, [tmp_path / "large"] * 3) == 1
+    assert at_once(monkeypatch, [tmp_path / "small"] * 3) == 3
+
+
+def test_one_that_is_refused_leaves_room_for_the_next(tmp_path):
+    (tmp_path / "x").write_bytes(b"\0" * images.LARGE_FILE)
+    for _ in range(2):
+        with pytest.raises(ImageError):
+            load_image(tmp_path / "x")
+    assert len(list(threads.ordered(load_image, [LARGE["PNG"][0]] * 2, 2))) == 2
+
+
+def test_pillows_warnings_are_not_shown_in_any_thread():
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0\x12\x01\x03\0\x01\0\0\0\x01\0\0\0\x0f\x01\x02\0\xff"
+    data = jpeg(segment(0xE1, exif))
+    code = (
+        "import io, sys\n"
+        "from catclf import threads\n"
+        "from catclf.images import load_image\n"
+        "data = sys.stdin.buffer.read()\n"
+        "list(threads.ordered(load_image, [data] * 40, 4))\n"
+        "from PIL import Image\n"
+        "if 'control' in sys.argv:\n"
+        "    import warnings; warnings.resetwarnings()\n"
+        "    Image.open(io.BytesIO(data)).getexif()\n"
+    )
+    for words, warned in (([], False), (["control"], True)):
+        command = [sys.executable, "-W", "always", "-c", code, *words]
+        done = subprocess.run(command, input=data, capture_output=True, check=True)
+        assert (b"Corrupt EXIF" in done.stderr) is warned, done.stderr
+        assert warned or done.stderr == b""
 
 
 if __name__ == "__main__":  # the figures of SECURITY.md

@@ -1,4 +1,4 @@
-"""Real processes killed at random moments: the model always loads, and is the old or the new one.
+"""Real processes killed at random moments: what they write is the old or the new, always whole.
 
 CATCLF_KILLS sets how many there are of each signal; 60 without it.
 """
@@ -6,6 +6,7 @@ CATCLF_KILLS sets how many there are of each signal; 60 without it.
 import os
 import random
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
-from catclf import load_model
+from catclf import files, load_model
 from catclf.drawings import draw
 
 KILLS = int(os.environ.get("CATCLF_KILLS", "60"))
@@ -236,3 +238,92 @@ def test_a_run_killed_again_and_again_comes_to_the_same_end(place, name):
     np.testing.assert_allclose(model.costs, unbroken.costs, rtol=1e-12)
     assert model.provenance == unbroken.provenance
     assert {path.name for path in place.iterdir()} == {"data.h5", "m.npz"}
+
+
+# Conversions
+
+
+@pytest.fixture
+def photos(place):
+    """Forty photos, in a file and in a folder."""
+    images, labels = draw(40, seed=4)
+    with h5py.File(place / "forty.h5", "w") as file:
+        file["train_set_x"], file["train_set_y"] = images, labels
+    for i, (image, y) in enumerate(zip(images, labels, strict=True)):
+        path = place / "photos" / ("cat" if y else "dog") / f"{i:02}.bmp"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    return place
+
+
+SMALL_CHUNKS = "import catclf.convert, catclf.hdf5_write, PIL.Image; catclf.hdf5_write.CHUNK = 2"
+TO_FILE = "data convert -q photos out.h5"
+
+
+def one_run(nursery: Nursery) -> float:
+    """Let a process come to its end; give the seconds that it took."""
+    begun = time.monotonic()
+    nursery.start()
+    assert nursery.end() == 0
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_conversion_killed_again_and_again_comes_to_the_same_end(photos, name):
+    chance = random.Random(name)
+    out, partial = photos / "out.h5", photos / "out.h5.partial"
+    run = f"{TO_FILE} --resume"
+    seen, went_on = set(), 0
+    with Nursery(photos, run, again=False, change=SMALL_CHUNKS) as nursery:
+        longest = 0.5 * one_run(nursery)
+        unbroken = out.read_bytes()
+        for kill in range(KILLS):
+            out.unlink(missing_ok=True)
+            before = partial.read_bytes() if partial.exists() else b""
+            ended = sleep_then_kill(nursery, getattr(signal, name), chance, longest)
+            assert ended in ENDS[name] | {0}, kill
+            if out.exists():
+                assert out.read_bytes() == unbroken, kill
+            after = partial.read_bytes() if partial.exists() else b""
+            assert after.startswith(before) or out.exists(), f"kill {kill}: work was lost"
+            went_on += len(before) > 0
+            seen.add((out.exists(), partial.exists()))
+        one_run(nursery)
+    assert out.read_bytes() == unbroken
+    assert {path.name for path in photos.iterdir()} == {"data.h5", "forty.h5", "photos", "out.h5"}
+    if KILLS >= 60:
+        assert {(True, False), (False, True)} <= seen
+        assert went_on
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_folder_is_there_whole_or_not_at_all(photos, name):
+    chance = random.Random(name)
+    out = photos / "out"
+    run = "data convert -q forty.h5 out"
+    seen, left = set(), 0
+    with Nursery(photos, run, again=False, change=SMALL_CHUNKS) as nursery:
+        longest = 1.2 * one_run(nursery)
+        unbroken = content(out)
+        assert len(unbroken) == 40
+        for kill in range(KILLS):
+            if out.exists():
+                shutil.rmtree(out)
+            ended = sleep_then_kill(nursery, getattr(signal, name), chance, longest)
+            assert ended in ENDS[name] | {0}, kill
+            if out.exists():
+                assert content(out) == unbroken, kill
+            seen.add(out.exists())
+            left += sum(path.name.endswith(".tmp") for path in photos.iterdir())
+            with files.replacing(photos / "another"):  # what writes there next sweeps
+                pass
+            names = {path.name for path in photos.iterdir()} - {"out"}
+            assert names == {"data.h5", "forty.h5", "photos", "another"}, kill
+    if KILLS >= 60:
+        assert seen == {False, True}
+        assert left or name != "SIGKILL"
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}

@@ -369,6 +369,30 @@ def test_a_model_that_is_not_finite_is_not_written(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.parametrize("kind", [list, dict])
+def test_what_a_model_says_is_not_nested_deeper_than_can_be_shown(tmp_path, kind):
+    def nested(levels):
+        value = kind()
+        for _ in range(levels - 1):
+            value = [value] if kind is list else {"a": value}
+        return value
+
+    path = tmp_path / "m"
+    path.write_bytes(npz_bytes(meta={"note": nested(29)}))
+    assert load_model(path).provenance["note"] == nested(29)
+    for levels in (30, 600, 900):  # 30 with the outermost
+        path.write_bytes(npz_bytes(meta={"note": nested(levels)}))
+        with pytest.raises(ModelError, match="nested more than 30 levels deep"):
+            load_model(path)
+
+
+def test_scores_that_overflow_are_refused():
+    model = Model(np.full((12288, 1), 1e308), 0.0, ("a", "b"), Pixels())
+    with pytest.raises(ModelError, match="scores that are not finite"):
+        model.scores(np.full((2, 64, 64, 3), 255, dtype=np.uint8))
+    assert model.scores(np.zeros((2, 64, 64, 3), dtype=np.uint8)).tolist() == [[0.0, 0.0]]
+
+
 def test_arrays_of_other_features_are_refused(tmp_path):
     (tmp_path / "m").write_bytes(npz_bytes(features_dictionary=np.zeros(3)))
     with pytest.raises(ModelError, match="do not belong"):

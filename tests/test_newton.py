@@ -11,6 +11,7 @@ from catclf.features.pixels import Pixels
 from catclf.training import newton as module
 from catclf.training.coordinates import Gram, Primal
 from catclf.training.descent import gradient_descent
+from catclf.training.examples import Examples
 from catclf.training.fit import State
 from catclf.training.folds import sample_weights, stratified_folds
 from catclf.training.newton import newton
@@ -297,10 +298,16 @@ def test_a_subset_of_gram_coordinates_equals_those_made_afresh():
     assert not np.allclose(part.G, Gram(X[:, np.sort(chosen)]).G)
 
 
+def standardised(X):
+    uniform = np.full((1, X.shape[1]), 1 / X.shape[1])
+    scaled, mean, scale = standardise(Examples.of(X), uniform)
+    return scaled.matrix(), mean, scale
+
+
 def test_standardised_features_have_mean_0_and_deviation_1():
     X, _ = problem(6, 50)
     X *= np.logspace(-3, 3, 6)[:, None]
-    scaled, mean, scale = standardise(X)
+    scaled, mean, scale = standardised(X)
     np.testing.assert_allclose(scaled.sum(axis=1), 0, atol=1e-9)
     np.testing.assert_allclose((scaled**2).sum(axis=1), 50, rtol=1e-9)
     np.testing.assert_allclose(scaled * scale + mean, X, rtol=1e-9, atol=1e-9)
@@ -308,7 +315,7 @@ def test_standardised_features_have_mean_0_and_deviation_1():
 
 def test_folding_back_predicts_as_with_scaled_features():
     X, _ = problem(6, 9)
-    scaled, mean, scale = standardise(X)
+    scaled, mean, scale = standardised(X)
     rng = np.random.default_rng(0)
     w, b = rng.normal(size=(6, 1)), rng.normal(size=(1, 1))
     unscaled, bias = fold_back(w, b, mean, scale)
@@ -322,7 +329,7 @@ def test_folding_back_predicts_as_with_scaled_features():
 def test_features_that_do_not_vary_give_no_nan(value):
     X, Y = problem(5, 21)
     X[2] = value
-    scaled, _, scale = standardise(X)
+    scaled, _, scale = standardised(X)
     assert np.isfinite(scaled).all()
     assert np.abs(scaled[2]).max() <= 1e-9 * (1 + abs(value))
     assert scale[2] == 1

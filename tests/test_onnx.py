@@ -7,17 +7,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from catclf import features, load_dataset, load_model, predict, train, tune
-from catclf.dataset import Dataset
+from catclf.dataset import Dataset, join
 from catclf.drawings import draw
 from catclf.errors import DataError, ModelError, OutputError, ParameterError
 from catclf.explanation import explain
+from catclf.extraction import examples
 from catclf.feature_cache import FeatureCache
 from catclf.features import onnx_file
 from catclf.features.onnx import PATH_VARIABLE, Onnx, normalisation
+from catclf.pipeline import scores
+from catclf.stored import Stored
 
 onnx = pytest.importorskip("onnx", reason="onnx, which makes the networks, is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime, the extra onnx, is not installed")
@@ -598,10 +602,63 @@ def test_a_photo_of_which_a_network_makes_nothing(catclf, tmp_path, photos):
 def test_images_that_have_their_size_already(tmp_path, drawn):
     network = Onnx.open(textured(tmp_path / "net.onnx", (1, 3, 64, 64)), "unit")
     model = train(drawn, features=network, solver="newton", l2=1)
-    Z = model.weigh(drawn.features(network))
+    Z = model.weigh(network.transform(drawn.images).T)
     np.testing.assert_array_equal(model.scores(drawn.images), Z)
     dataset = load_dataset("drawn", feature_map=network)
-    np.testing.assert_array_equal(dataset.taken.X, network.transform(dataset.images))
+    np.testing.assert_array_equal(dataset.taken.rows.T, network.transform(dataset.images))
+
+
+def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch):
+    monkeypatch.setattr("catclf.stored.BLOCK_BYTES", 16 * 64 * 64 * 3)
+    network = Onnx.open(textured(tmp_path / "net.onnx", (1, 3, 64, 64)), "imagenet")
+    pixels, labels = draw(70, seed=4)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("train_set_x", data=pixels, chunks=(8, 64, 64, 3), compression="gzip")
+        file["train_set_y"] = labels
+    most = []
+    real = network.transform
+    monkeypatch.setattr(network, "transform", lambda x: most.append(len(x)) or real(x))
+    told = []
+    disk = load_dataset(
+        tmp_path / "a.h5", memory=1e3, feature_map=network, progress=lambda *n: told.append(n)
+    )
+    assert isinstance(disk.images, Stored)
+    assert isinstance(disk.taken.rows, Stored)
+    assert (max(most), sum(most)) == (16, 70)
+    assert told == [(n, 70) for n in (16, 32, 48, 64, 70)]
+    ample = load_dataset(tmp_path / "a.h5", feature_map=network)
+    assert isinstance(ample.taken.rows, np.ndarray)
+    np.testing.assert_array_equal(disk.taken.rows[:], ample.taken.rows)
+    np.testing.assert_array_equal(ample.taken.rows, real(pixels).T)
+    # What is taken is used, from disk, from memory, and joined; and no image is looked at again.
+    most.clear()
+    both = join([disk, disk]).within(1e9)
+    assert isinstance(both.taken.rows, np.ndarray)
+    np.testing.assert_array_equal(both.taken.rows, np.tile(ample.taken.rows, (2, 1)))
+    one, other = (train(d, features=network, solver="newton", l2=0.1) for d in (disk, ample))
+    np.testing.assert_allclose(one.w, other.w, rtol=1e-6, atol=1e-9)
+    tune(disk, features=network, l2=0.1)
+    np.testing.assert_array_equal(scores(one, disk), scores(one, ample))
+    assert not most
+    np.testing.assert_array_equal(one.scores(disk.images), scores(one, disk))
+    # And the command, which keeps all on disk at first.
+    words = ("--features", "onnx:net.onnx", "--onnx-normalise", "imagenet", "--solver", "newton")
+    catclf("train", "a.h5", *words, "--l2", 0.1, "--cache", "f.h5", "--out", "m.npz")
+    np.testing.assert_allclose(load_model(tmp_path / "m.npz").w, one.w, rtol=1e-6, atol=1e-9)
+    with FeatureCache(network, tmp_path / "f.h5") as cache:
+        load_dataset(tmp_path / "a.h5", memory=0, feature_map=cache)
+    assert not most[70:]
+
+
+def test_a_folder_with_features_that_would_not_fit_is_refused(tmp_path, photos):
+    for shape, size, remedy in (
+        ((1, 3, 24, 20), 40 * (64 * 64 * 3 + 4 * 16), "allow more with --memory"),
+        ((1, 3, 64, 64), 40 * (64 * 64 * 3 + 4 * 16), "catclf data convert"),
+    ):
+        network = Onnx.open(textured(tmp_path / "net.onnx", shape), "unit")
+        with pytest.raises(DataError, match=f"40 images take 0.4941 MB of memory.*{remedy}"):
+            load_dataset(photos, memory=size - 1, feature_map=network)
+        assert load_dataset(photos, memory=size, feature_map=network).taken.rows.shape == (40, 16)
 
 
 def test_images_of_another_size_are_refused(tmp_path, drawn, catclf):
@@ -630,12 +687,10 @@ def test_several_models_each_see_their_own_size(catclf, tmp_path, photos):
 
 
 def test_parts_join_with_their_features(tmp_path, photos):
-    from catclf.dataset import join
-
     network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
     one = load_dataset(photos, feature_map=network)
     both = join([one, one])
-    np.testing.assert_array_equal(both.features(network), np.hstack([one.taken.X] * 2))
+    np.testing.assert_array_equal(both.taken_by(network), np.vstack([one.taken.rows] * 2))
     assert join([one, load_dataset(photos)]).taken is None
 
 
@@ -654,7 +709,7 @@ def test_the_cache_lets_each_image_be_seen_once(tmp_path, photos, monkeypatch):
         with FeatureCache(network, path) as cache:
             dataset = load_dataset(photos, feature_map=cache)
         assert sum(seen) == 40 * times
-        np.testing.assert_array_equal(dataset.taken.X, plain.taken.X)
+        np.testing.assert_array_equal(dataset.taken.rows, plain.taken.rows)
         bytes_then = path.read_bytes()
     shutil.copy(photos / "cat" / sorted(os.listdir(photos / "cat"))[0], photos / "other" / "z.png")
     os.unlink(sorted((photos / "other").iterdir())[0])
@@ -777,7 +832,7 @@ def test_onnxruntime_is_loaded_for_a_network_alone(tmp_path):
     code = (
         "import sys; from catclf import features, train; import catclf.cli.train;"
         "import catclf.features.onnx, catclf.features.onnx_network;"
-        "train('drawn', iterations=1, cv=0); features.fit('conv', None);"
+        "train('drawn', iterations=1, cv=0); train('drawn', features='conv', iterations=1, cv=0);"
         "sys.exit('onnxruntime' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
@@ -790,4 +845,4 @@ def test_the_function_behind_the_option(tmp_path):
     assert isinstance(made, Onnx)
     empty = Dataset(np.zeros((0, 64, 64, 3), np.uint8), np.zeros((1, 0), np.int64), ("a", "b"), "d")
     with pytest.raises(DataError):
-        empty.features(made)
+        examples(made, empty.images)

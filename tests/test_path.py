@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from catclf.logistic import cost
-from catclf.training import path as module
-from catclf.training.coordinates import Primal
+from catclf.training.coordinates import Gram, Primal
 from catclf.training.folds import stratified_folds
 from catclf.training.newton import newton
 from catclf.training.path import cross_validated_path
@@ -73,13 +72,13 @@ def test_wide_data_take_one_gram_matrix_for_all(monkeypatch):
     X, Y = problem(300, 25)
     made = []
 
-    class Counted(module.Gram):
+    class Counted(Gram):
         def __init__(self, X, G=None):
-            made.append((X.shape, G is None))
             super().__init__(X, G)
+            made.append((self.X.shape, G is None))
 
     monkeypatch.setattr("catclf.training.coordinates.Gram", Counted)
-    monkeypatch.setattr(module, "Gram", Counted)
+    monkeypatch.setattr("catclf.training.parts.Gram", Counted)
     folds = stratified_folds(Y, 5)
     cross_validated_path(X, Y, folds, L2S)
     assert [shape for shape, computed in made if computed] == [(300, 25)]

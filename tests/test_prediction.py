@@ -1,11 +1,20 @@
 """Predicting files, folders and bytes, good and bad, in order."""
 
 import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import unmeasured
+from PIL import Image
 
-from catclf import load_dataset, predict, train
+from catclf import load_dataset, predict, prediction, threads, train
+from catclf.features import fit
+from catclf.model import Model
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +89,6 @@ def test_a_photo_in_a_folder_that_cannot_be_read_is_named(catclf, class_folder):
 
 
 def test_a_reader_that_leaves_is_no_error(class_folder, tmp_path):
-    import subprocess
-    import sys
-
     for words in (
         ["lesson", str(class_folder)],
         ["show", "photos"],
@@ -96,3 +102,173 @@ def test_a_reader_that_leaves_is_no_error(class_folder, tmp_path):
             process.stdout.close()
             assert b"Traceback" not in process.stderr.read()
             assert process.wait() == 0
+
+
+# Several at a time
+
+
+@pytest.fixture
+def two_threads(monkeypatch):
+    """Two threads, whatever processors there are."""
+    monkeypatch.setattr(threads, "count", lambda: 2)
+
+
+def written(folder, images):
+    folder.mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(np.ascontiguousarray(image)).save(folder / f"{i:03}.png")
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["pixels", "patches", "conv"])
+def test_a_probability_does_not_depend_on_what_comes_with_it(kind, tmp_path, two_threads):
+    data = load_dataset("drawn")
+    rng = np.random.default_rng(0)
+    features = fit(kind, data.images[:100])
+    w = rng.normal(size=(features.n_x, 1)) / features.n_x**0.5
+    mixed = Model(w, 0.1, ("non-cat", "cat"), features)
+    paths = written(tmp_path / "x", data.images[:70])
+    together = [p.probability for p in predict(mixed, paths)]
+    alone = [next(predict(mixed, [path])).probability for path in paths]
+    assert together == alone
+    assert mixed.probabilities(data.images[:70])[0].tolist() == alone
+    assert len(set(alone)) == 70
+
+
+def test_the_order_is_that_of_the_sources_however_long_each_takes(
+    model, tmp_path, monkeypatch, two_threads
+):
+    images = load_dataset("drawn").images[:60]
+    paths = written(tmp_path / "x", images)
+    expected = model.probabilities(images)[0].tolist()
+    sound = prediction.load_image
+
+    def late(source, **how):
+        time.sleep(0.01 * (int(Path(source).stem) % 5 == 0))
+        return sound(source, **how)
+
+    monkeypatch.setattr(prediction, "load_image", late)
+    found = list(predict(model, [tmp_path / "x", *paths[::-1]]))
+    assert [p.path for p in found] == [*map(str, paths), *map(str, paths[::-1])]
+    assert [p.probability for p in found] == expected + expected[::-1]
+
+
+def test_folders_and_what_they_come_to_keep_their_place(model, class_folder, tmp_path, two_threads):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "texts").mkdir()
+    for i in range(40):
+        (tmp_path / "texts" / f"{i}").write_text("not an image")
+    one = str(next((class_folder / "dogs").iterdir()))
+    sources = [tmp_path / "empty", one, tmp_path / "texts", class_folder, tmp_path / "empty", one]
+    found = list(predict(model, sources))
+    told = [p.path for p in found if p.error]
+    assert told == [str(tmp_path / name) for name in ("empty", "texts", "empty")]
+    assert [found.index(p) for p in found if p.error][:2] == [0, 2]
+    assert [p.path for p in found[3:15]] == sorted(p.path for p in found[3:15])
+    assert [found[i].path for i in (1, 16)] == [one, one]
+    assert len(found) == 17
+
+
+def test_few_images_are_in_memory_however_many_there_are(model, class_folder, two_threads):
+    one = next((class_folder / "dogs").iterdir()).read_bytes()
+    taken = 0
+
+    def sources():
+        nonlocal taken
+        for i in range(1000):
+            taken += 1
+            yield str(i), one
+
+    most = 0
+    for done, p in enumerate(predict(model, sources())):
+        assert p.path == str(done)
+        most = max(most, taken - done)
+    # A batch that is being handed on, and the others under way; the last batch is dealt whole.
+    assert most <= threads.LARGEST_BATCH * threads.AHEAD * 2
+
+
+def test_the_first_prediction_does_not_wait_for_many(model, class_folder, two_threads):
+    one = next((class_folder / "dogs").iterdir()).read_bytes()
+    taken = []
+
+    def sources():
+        for i in range(1000):
+            taken.append(i)
+            yield str(i), one
+
+    next(predict(model, sources()))
+    assert len(taken) <= 1 + 2 + 4 + 8
+
+
+def test_a_folder_of_classes_is_read_in_order_and_told_in_order(tmp_path, monkeypatch, two_threads):
+    images = load_dataset("drawn").images[:40]
+    for name in ("cat", "dog"):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        written(tmp_path / "x" / name, images)
+        for i in (3, 17, 30):
+            (tmp_path / "x" / name / f"{i:03}.png").write_bytes(b"\x89PNG no more")
+        (tmp_path / "x" / name / "notes.txt").write_text("not an image")
+    steps = []
+    data = load_dataset(tmp_path / "x", progress=lambda done, n: steps.append((done, n)))
+    good = [i for i in range(40) if i not in (3, 17, 30)]
+    np.testing.assert_array_equal(data.images, np.concatenate([images[good]] * 2))
+    assert [Path(path).stem for path in data.paths] == [f"{i:03}" for i in good] * 2
+    assert data.Y[0].tolist() == [1] * 37 + [0] * 37
+    assert data.sizes == ((64, 64),) * 74
+    bad = [line.split(":")[0] for line in data.unreadable]
+    names = [f"{name}/{i:03}.png" for name in ("cat", "dog") for i in (3, 17, 30)]
+    assert bad == [str(tmp_path / "x" / name) for name in names]
+    assert steps == [(i + 1, 82) for i in range(82)]
+    assert "skipped: not an image (2)" in data.notes
+
+
+HANGING = """
+import sys, time
+from catclf import prediction
+sound = prediction.load_image
+def hanging(source, **how):
+    if source.endswith({}):
+        open("hung", "w").close()
+        time.sleep(600)
+    return sound(source, **how)
+prediction.load_image = hanging
+sys.argv = ["catclf", "predict", "-q", "x"]
+from catclf.cli import run
+run()
+"""
+
+
+def test_predictions_come_out_while_others_are_at_work(tmp_path):
+    """The first is read, and its reader leaves, though the rest would take ten minutes."""
+    written(tmp_path / "x", load_dataset("drawn").images[:30])
+    code = HANGING.format("('005.png', '009.png')")
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    ) as process:
+        assert process.stdout.readline().startswith(b"x/000.png\t")
+        assert process.stdout.readline().startswith(b"x/001.png\t")
+        process.kill()
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_being_told_to_stop_waits_for_no_image(tmp_path, name, code):
+    written(tmp_path / "x", load_dataset("drawn").images[:30])
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGING.format("'.png'")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=unmeasured(),
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "hung").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(getattr(signal, name))
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (code, b"")
+    assert err in (b"error: interrupted\n", b"error: terminated\n")

@@ -55,14 +55,14 @@ def test_newton_ends_at_the_last_of_its_costs(drawn):
 
 
 def test_features_are_computed_once(drawn, monkeypatch):
-    from catclf.features.pixels import Pixels
+    from catclf.features.conv import Conv
 
     calls = []
-    transform = Pixels.transform
+    transform = Conv.transform
     monkeypatch.setattr(
-        Pixels, "transform", lambda self, images: calls.append(1) or transform(self, images)
+        Conv, "transform", lambda self, images: calls.append(1) or transform(self, images)
     )
-    train_rates(drawn, [0.1, 0.01, 0.001], iterations=5, cv=2)
+    train_rates(drawn, [0.1, 0.01, 0.001], features="conv", iterations=5, cv=2)
     assert calls == [1]
 
 

@@ -204,7 +204,7 @@ def test_mirrored_copies_are_trained_on_and_never_scored(recorded):
     [(_, _, folds)] = dealt
     [((X, labels, kept_apart, path), _, _)] = called
     both = np.concatenate([data.images, data.images[:, :, ::-1]])
-    np.testing.assert_array_equal(np.rint(255 * X), both.reshape(len(both), -1).T)
+    np.testing.assert_array_equal(np.rint(255 * X.matrix()), both.reshape(len(both), -1).T)
     np.testing.assert_array_equal(labels, data.Y)
     np.testing.assert_array_equal(kept_apart, folds)
     assert path == L2_PATH

@@ -23,8 +23,7 @@ def run() -> NoReturn:
     try:
         sys.stdout.flush()
     except OSError as error:
-        output.error(f"the output cannot be written ({error.strerror or error})")
-        code = 3
+        code = output.unwritten(error)
     interruption.leave(code if isinstance(code, int) else int(code is not None))
 
 
@@ -33,15 +32,21 @@ def main() -> None:
 
     With CATCLF_DEBUG set, a fault of catclf's own shows its traceback.
     """
+    # Photos, and blocks of examples, are shared out to threads: a product needs one thread, and
+    # several would wait for one another. To be said before NumPy is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        from catclf.cli import interruption
+        from catclf.cli import interruption, output
 
         interruption.install()
+        output.prepare_streams()
         from catclf.cli.app import app
 
         app(prog_name="catclf")
     except KeyboardInterrupt:  # before or after the command itself, which has its own handler
         sys.exit(130)
+    except OSError as error:  # of --help, say; of the files that they use, the commands tell
+        sys.exit(output.unwritten(error))
     except Exception as error:
         if os.environ.get("CATCLF_DEBUG"):
             raise

@@ -51,7 +51,6 @@ class Commands(TyperGroup):
         self.commands = _Made()  # type: ignore[assignment]  # only ever looked into
 
     def invoke(self, ctx: Any) -> Any:
-        output.prepare_streams()
         try:
             result = super().invoke(ctx)
             output.flush()
@@ -68,13 +67,8 @@ class Commands(TyperGroup):
         except MemoryError:
             output.error("not enough memory for data of this size")
             raise typer.Exit(3) from None
-        except BrokenPipeError:
-            output.abandon_stdout()
-            raise typer.Exit(0) from None
         except OSError as error:  # of the files that are read and written, each command tells
-            output.error(f"the output cannot be written ({error.strerror or error})")
-            output.abandon_stdout()
-            raise typer.Exit(3) from None
+            raise typer.Exit(output.unwritten(error)) from None
 
 
 app = typer.Typer(

@@ -39,6 +39,7 @@ def evaluate(
     cat_class: output.CatClass = None,
     max_file_size: output.MaxFileSize = 64,
     trust: output.Trust = False,
+    memory: output.Memory = None,
     fail_under: Annotated[
         float | None,
         typer.Option(callback=output.share, help="Exit with 1 if an accuracy is below this."),
@@ -65,6 +66,7 @@ def evaluate(
     catclf eval photos/test --model photos --model models/mine.npz
     catclf eval photos/test --fail-under 0.8
     """
+    from catclf.memory import parse_size
     from catclf.model import load_model
     from catclf.results import measure, short_names
 
@@ -79,7 +81,16 @@ def evaluate(
     trained = [load_model(path) for path in paths]
     for path in paths:
         output.note(f"model: {path}", quiet)
-    sets = _read(trained, data, cache, cat_class, quiet, max_file_size=max_file_size, trust=trust)
+    sets = _read(
+        trained,
+        data,
+        cache,
+        cat_class,
+        quiet,
+        max_file_size=max_file_size,
+        trust=trust,
+        memory=parse_size(memory),
+    )
     names = short_names([name or path for name, path in zip(given, paths, strict=True)])
     results = [
         measure(one, dataset, name=name, path=path, unsure=unsure)

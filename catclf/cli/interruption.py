@@ -82,20 +82,39 @@ def on_a_thread(work: Callable[[], T]) -> T:
 
 @contextmanager
 def resumable(checkpoint: Checkpoint | None) -> Iterator[None]:
-    """Let the block be interrupted: keep how far it has come, say how to go on, and end."""
+    """Let training be interrupted: keep how far it has come, say how to go on, and end."""
     try:
         with checkpoint or nullcontext():
             yield
     except (KeyboardInterrupt, SystemExit) as stop:
-        try:
-            words = "interrupted" if isinstance(stop, KeyboardInterrupt) else "terminated"
-            if checkpoint is not None and checkpoint.begun:
-                again = [word for word in sys.argv[2:] if word != "--resume"]
-                how = f"go on with: {output.command('catclf', 'train', '--resume', *again)}"
-                words += f" at {checkpoint.place}; {checkpoint.failure or how}"
-            output.error(words)
-        finally:  # whatever comes in between: a second Ctrl-C, say
-            leave(130 if isinstance(stop, KeyboardInterrupt) else int(stop.code or 0))
+        if checkpoint is not None and checkpoint.begun:
+            _end_saying(stop, "train", f" at {checkpoint.place}", checkpoint.failure)
+        _end_saying(stop)
+
+
+@contextmanager
+def partial_kept(path: str) -> Iterator[None]:
+    """Let a conversion be interrupted: say how to go on if its file is left, and end."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        _end_saying(stop, "data convert" if os.path.exists(path) else "")
+
+
+def _end_saying(
+    stop: BaseException, command: str = "", place: str = "", failure: str = ""
+) -> NoReturn:
+    """Say that a command was interrupted, and how to go on with it if one is named; end."""
+    try:
+        words = "interrupted" if isinstance(stop, KeyboardInterrupt) else "terminated"
+        if command:
+            names = command.split()
+            again = [word for word in sys.argv[1 + len(names) :] if word != "--resume"]
+            how = f"go on with: {output.command('catclf', *names, '--resume', *again)}"
+            words += f"{place}; {failure or how}"
+        output.error(words)
+    finally:  # whatever comes in between: a second Ctrl-C, say
+        leave(130 if isinstance(stop, KeyboardInterrupt) else int(getattr(stop, "code", 0) or 0))
 
 
 def leave(code: int) -> NoReturn:

@@ -57,6 +57,10 @@ MaxFileSize = Annotated[
     float,
     typer.Option("--max-file-size", metavar="MIB", help="Of an image. [64]", show_default=False),
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option("--memory", metavar="SIZE", help="For data, as 2GB. [half of what is free]"),
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Read HDF5 data however large.")]
 
 
@@ -88,6 +92,15 @@ def flush() -> None:
     """Write out what stdout still holds."""
     with reader_may_leave():
         sys.stdout.flush()
+
+
+def unwritten(error: OSError) -> int:
+    """Tell that stdout cannot be written, unless its reader just left, and give the exit code."""
+    abandon_stdout()
+    if isinstance(error, BrokenPipeError):
+        return 0
+    _tell(f"error: the output cannot be written ({printable(str(error.strerror or error))})")
+    return 3
 
 
 def abandon_stdout() -> None:
@@ -243,9 +256,13 @@ def read(
     *,
     max_file_size: float = 64,
     trust: bool = False,
+    memory: float | None = None,
     feature_map: Taker | None = None,
 ) -> Dataset:
-    """Load a data set, with a bar for a folder, and tell how it was read."""
+    """Load a data set, with a bar for a folder, and tell how it was read.
+
+    Up to `memory` bytes of it are kept in memory; half of what is available without.
+    """
     from catclf.datasets import load_dataset
 
     with progress_bar("reading", None, quiet) as advance:
@@ -256,6 +273,7 @@ def read(
             cat_class=cat_class,
             max_bytes=to_bytes(max_file_size),
             trust=trust,
+            memory=memory,
             feature_map=feature_map,
             progress=progress,
         )
@@ -294,7 +312,7 @@ def progress_bar(
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     start = last = time.perf_counter()
-    told = ""
+    told, before = "", 0.0
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
@@ -307,12 +325,15 @@ def progress_bar(
         task = bar.add_task(label, total=total, word="")
 
         def advance(done: float, word: str = "", total: float | None = None) -> None:
-            nonlocal last, told
+            nonlocal start, last, told, before
             now = time.perf_counter()
+            if done < before:  # something else is counted now
+                start = now
+            before = done
             # Drawing must not slow down what it shows; but a new stage may be a long one.
             if now - last > 0.05 or (not counted and word != told):
                 last, told = now, word
-                rate = f" {done / (now - start):.0f}/s" if counted else ""
+                rate = f" {done / (now - start):.0f}/s" if counted and now > start else ""
                 bar.update(task, completed=done, word=word + rate, total=total)
 
         yield advance

@@ -53,9 +53,6 @@ def predict(
     catclf predict img.jpg --explain why.png
     curl -s https://example.org/cat.jpg | catclf predict -
     """
-    # Photos are shared out to threads: a product needs one thread, and several would wait for one
-    # another. To be said before NumPy is loaded.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from catclf import prediction
     from catclf.errors import DataError
     from catclf.model import load_model

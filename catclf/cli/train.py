@@ -63,7 +63,9 @@ def train(
     tolerance: Annotated[float, typer.Option(help="End of newton.")] = 1e-8,
     coordinates: Annotated[
         Literal["auto", "primal", "gram"],
-        typer.Option(metavar="WHICH", help="auto, primal or gram. [auto]", show_default=False),
+        typer.Option(
+            metavar="NAME", help="auto, primal or gram; same result. [auto]", show_default=False
+        ),
     ] = "auto",
     cv: Annotated[
         int, typer.Option(help="Folds of cross-validation; 0: none. [5]", show_default=False)
@@ -80,7 +82,17 @@ def train(
     cat_class: output.CatClass = None,
     max_file_size: output.MaxFileSize = 64,
     trust: output.Trust = False,
-    out: Annotated[str, typer.Option("--out", "-o", help="The model file.")] = output.DEFAULT_MODEL,
+    memory: output.Memory = None,
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PATH",
+            help=f"Model to write. [{output.DEFAULT_MODEL}]",
+            show_default=False,
+        ),
+    ] = output.DEFAULT_MODEL,
     plot: Annotated[
         str | None, typer.Option(metavar="PNG", help="Draw the cost by iteration.")
     ] = None,
@@ -97,13 +109,13 @@ def train(
     """Learn a model from labelled images.
 
     \b
-    catclf train
     catclf train photos/train --auto --out models/mine.npz
     catclf train photos.h5 --features conv --solver newton --l2 0.3
     """
     start = time.perf_counter()
     from catclf import features as maps
     from catclf import pipeline
+    from catclf.memory import parse_size
     from catclf.model import check_target
 
     if group_by and not auto:
@@ -137,6 +149,7 @@ def train(
         dataset = _read(
             data or [None],
             group_by == "folder",
+            parse_size(memory),
             cat_class=cat_class,
             quiet=quiet,
             max_file_size=max_file_size,
@@ -214,12 +227,25 @@ def _draw(curves: dict[str, list[tuple[int, float]]], model: Model, path: str) -
     save(cost_curves(curves, data=model.provenance["data"]["name"], steps=steps), path)
 
 
-def _read(sources: Sequence[str | None], by_folder: bool, quiet: bool, **how: Any) -> Dataset:
+def _read(
+    sources: Sequence[str | None], by_folder: bool, memory: float | None, quiet: bool, **how: Any
+) -> Dataset:
     from catclf.checks import warnings
     from catclf.dataset import join
 
-    parts = [output.read(source, "train", quiet=quiet, **how) for source in sources]
+    # HDF5 files stay where they are until it is known whether all fit together.
+    parts = [
+        output.read(
+            source,
+            "train",
+            quiet=quiet,
+            memory=memory if source is not None and os.path.isdir(source) else 0,
+            **how,
+        )
+        for source in sources
+    ]
     dataset = join([part.grouped_by_folder() if by_folder else part for part in parts])
+    dataset = dataset.within(memory)
     for line in warnings(parts, dataset):
         output.note(line, quiet)
     return dataset
@@ -234,9 +260,12 @@ def _train(
 ) -> list[Attempt]:
     from catclf.pipeline import train_rates
 
-    with output.progress_bar("training", len(rates) * settings["iterations"], quiet) as advance:
-        callback = None if advance is None else lambda i, J: advance(i, f"cost {J:.6g}")
-        told: dict[str, Any] = {"callback": callback, "checkpoint": checkpoint}
+    steps = len(rates) * settings["iterations"]
+    with output.progress_bar("training", steps, quiet) as advance:
+        told: dict[str, Any] = {"checkpoint": checkpoint}
+        if advance is not None:
+            told["callback"] = lambda i, J: advance(i, f"cost {J:.6g}", steps)
+            told["progress"] = lambda done, n: advance(done, "photos", n)
         return on_a_thread(lambda: train_rates(dataset, rates, **told, **settings))
 
 

@@ -12,6 +12,7 @@ from catclf.features.conv import Conv
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
 from catclf.logistic import Array
+from catclf.stored import Rows, Stored
 
 if TYPE_CHECKING:
     from catclf.features.onnx import Onnx
@@ -22,6 +23,9 @@ class Taker(Protocol):
 
     image_size: tuple[int, int]
     """Height and width of the images that it takes, in pixels."""
+
+    n_x: int
+    """How many features an image has."""
 
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn images uint8 (m, height, width, 3) into X (n_x, m), columns being examples."""
@@ -36,13 +40,14 @@ class FeatureMap(Taker, Protocol):
     """What every feature map offers."""
 
     name: str
-    n_x: int
-    """How many features an image has."""
     standardised: bool
     """Whether training scales each feature to a standard deviation of 1 first."""
 
     symmetric: bool
     """Whether an image and its mirror image have the same features, or nearly."""
+
+    divisor: float | None
+    """What bytes are divided by, where they themselves are the features; None for other maps."""
 
     def shares(self, image: NDArray[np.uint8], w: Array) -> Array:
         """Divide wᵀx among the positions: image uint8 (height, width, 3), w float64 (n_x, 1).
@@ -87,7 +92,11 @@ def network(
     return Onnx.open(name.removeprefix(f"{ONNX}:"), normalise, output)
 
 
-def fit(name: str, images: NDArray[np.uint8], **settings: int) -> FeatureMap:
+MOST_LEARNED_FROM = 10_000
+"""Images that a map learns from; of more, so many are drawn."""
+
+
+def fit(name: str, images: Rows, **settings: int) -> FeatureMap:
     """Make a feature map by name, learning from images where there is something to learn.
 
     Raises
@@ -95,6 +104,10 @@ def fit(name: str, images: NDArray[np.uint8], **settings: int) -> FeatureMap:
     KeyError
         If there is no such map.
     """
+    if isinstance(images, Stored) or len(images) > MOST_LEARNED_FROM:
+        n = min(len(images), MOST_LEARNED_FROM) if MAPS[name].learns else 0
+        drawn = np.random.default_rng(0).choice(len(images), n, replace=False)
+        images = images[np.sort(drawn)]
     fitted: FeatureMap = MAPS[name].fit(images, **settings)
     return fitted
 

@@ -30,8 +30,6 @@ Float32 = NDArray[np.float32]
 FILE = "features.npz"
 SHA256 = "785c9dcdab8e4abbc9bc44652619aa9946563740a6594ac372a17471dc79aec2"
 """Of the file that is shipped; no other is read."""
-BLOCK = 4
-"""Images at a time: more would not fit the processor's cache."""
 
 
 def shipped(name: str) -> Path:
@@ -50,6 +48,8 @@ class Conv:
     name = "conv"
     image_size = (64, 64)
     standardised = True
+    learns = False
+    divisor = None
 
     def __init__(self, mirror: bool = True) -> None:
         self.mirror = self.symmetric = mirror
@@ -84,12 +84,11 @@ class Conv:
     def transform(self, images: NDArray[np.uint8]) -> Float32:
         """Turn images uint8 (m, 64, 64, 3) into X float32 (n_x, m), averages of activations."""
         X = np.empty((self.n_x, len(images)), dtype=np.float32)
-        for i in range(0, len(images), BLOCK):
-            block = images[i : i + BLOCK]
-            x = self.last_map(block).mean(axis=(1, 2))
-            if self.mirror:
-                x = (x + self.last_map(block[:, :, ::-1]).mean(axis=(1, 2))) / 2
-            X[:, i : i + BLOCK] = x.T
+        # One image after another: more would not fit the processor's cache, and in products of
+        # several the last digits of each depend on how many there are.
+        for i, image in enumerate(images):
+            views = np.stack([image, image[:, ::-1]]) if self.mirror else image[None]
+            X[:, i] = self.last_map(views).mean(axis=(0, 1, 2))
         return X
 
     def shares(self, image: NDArray[np.uint8], w: Array) -> Array:

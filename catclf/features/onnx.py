@@ -74,6 +74,7 @@ class Onnx:
 
     name = "onnx"
     standardised = True
+    divisor: float | None = None
     symmetric = True  # nearly: networks learn from mirrored copies, so that ours add nothing
 
     def __init__(self, settings: dict[str, Any], near: str = "") -> None:

@@ -55,6 +55,8 @@ class Patches:
     image_size = (64, 64)
     standardised = True
     symmetric = False
+    learns = True
+    divisor = None
 
     def __init__(self, whitening: Float32, offset: Float32, dictionary: Float32, pool: int) -> None:
         self.whitening, self.offset, self.dictionary = whitening, offset, dictionary

@@ -18,6 +18,8 @@ class Pixels:
     n_x = 64 * 64 * 3
     standardised = False
     symmetric = False
+    learns = False
+    divisor = 255.0
 
     @classmethod
     def fit(cls, images: NDArray[np.uint8]) -> Pixels:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from catclf import logistic
 from catclf.errors import ParameterError
 from catclf.logistic import Array
+from catclf.threads import for_products
 from catclf.training.examples import Examples, gradient
 
 
@@ -61,7 +62,7 @@ class Primal:
     name = "primal"
 
     def __init__(self, X: Array | Examples) -> None:
-        self.examples = X if isinstance(X, Examples) else Examples(X.T)
+        self.examples = Examples.of(X)
         self.size = self.examples.n_x
 
     def forward(self, v: Array, b: Array | float) -> Array:
@@ -128,26 +129,49 @@ class Gram:
 GRAM_SPEEDUP = 16
 """How many times faster a product is inside XᵀX than inside wᵀX, which waits for memory.
 
-benchmarks/descent.py prints it: 3 to 5 on the course's 209 images, which stay in the cache; more
-where X does not, as where the choice is close.
+`python -m benchmarks gram` prints it: less where X stays in the cache, where Gram coordinates are
+far ahead all the same; this much where X does not, as where the choice is close.
 """
 
 
-def choose(X: Array, iterations: int, coordinates: str = "auto") -> Coordinates:
-    """Pick the coordinates in which so many steps on X (n_x, m) are cheaper.
+PRIMAL_ELEMENT = 2.4
+"""What a number in X costs in a primal step, two products on one thread, over one of G in Gram's.
 
-    Gram costs n_x·m² products once, at GRAM_SPEEDUP, and m² a step; primal 2·n_x·m a step.
+`python -m benchmarks gram` prints it, divided by the threads.
+"""
+
+
+def cheaper(n_x: int, m: int, iterations: int) -> str:
+    """Say which coordinates, primal or gram, so many steps on X (n_x, m) take less work in.
+
+    Gram costs n_x·m² products once, at GRAM_SPEEDUP, and m² a step; primal PRIMAL_ELEMENT·n_x·m a
+    step, shared out to threads.
+    """
+    gram = n_x * m * m / GRAM_SPEEDUP + iterations * m * m
+    primal = iterations * PRIMAL_ELEMENT * n_x * m / for_products()
+    return "gram" if gram < primal else "primal"
+
+
+def choose(X: Array | Examples, iterations: int, coordinates: str = "auto") -> Primal | Gram:
+    """Build the coordinates asked for; "auto" are the cheaper ones for so many steps on X.
+
+    Gram coordinates need X and XᵀX in memory, and are not chosen where they do not fit.
 
     Raises
     ------
     ParameterError
-        If `coordinates` is none of auto, primal and gram.
+        If `coordinates` is none of auto, primal and gram, or gram does not fit into memory.
     """
     if coordinates not in ("auto", "primal", "gram"):
         raise ParameterError(f"coordinates are auto, primal or gram, not {coordinates!r}")
+    examples = Examples.of(X)
+    n_x, m = examples.n_x, examples.m
+    size = 8.0 * (n_x * m + 3 * m * m)
+    if coordinates == "gram" and size > examples.memory:
+        raise ParameterError(
+            f"gram coordinates of {m} examples take {size / 1e9:.1f} GB, more than the "
+            f"{examples.memory / 1e9:.1f} GB that may be used; leave them out, or raise --memory"
+        )
     if coordinates == "auto":
-        n_x, m = X.shape
-        gram = n_x * m * m / GRAM_SPEEDUP + iterations * m * m
-        primal = iterations * 2 * n_x * m
-        coordinates = "gram" if gram < primal else "primal"
-    return Gram(X) if coordinates == "gram" else Primal(X)
+        coordinates = cheaper(n_x, m, iterations) if size <= examples.memory else "primal"
+    return Gram(X) if coordinates == "gram" else Primal(examples)

@@ -87,6 +87,7 @@ def gradient_descent(
             b = b - learning_rate * db
         Z = coordinates.forward(v, b)
         w, bias = coordinates.parameters(v, b)
-        J = np.sum(sample_weight * loss(Z, Y), axis=1) + l2 * coordinates.penalty(v)
+        J = np.sum(sample_weight * loss(Z, Y), axis=1)
+        J = J + l2 * coordinates.penalty(v) if l2 else J
         check(iterations, Z, w, bias, J)
     return Fit(w, bias, Z, costs, float(J[0]), v)

@@ -8,12 +8,15 @@ source of examples has to offer; the pieces themselves are the lesson's two oper
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from math import inf
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.logistic import Array, backward, forward, loss, sigmoid
+from catclf.stored import Rows, in_blocks, pieces
+from catclf.threads import for_products, ordered
 
 SLICE_BYTES = 3 * 2**20
 """X is made float64 in slices of this size, which stay in the processor's cache for both products.
@@ -21,25 +24,12 @@ SLICE_BYTES = 3 * 2**20
 benchmarks/scale.py compares sizes: from bytes a pass is six times faster so than from a float64
 matrix in memory, for which the products wait.
 """
-BLOCK_BYTES = 12 * 2**20
-"""About how much is read at a time."""
 FLOOR = 1e-10
 """Of a curvature A (1 − A): the Hessian would be singular in b where all scores saturate."""
 
 Sums = tuple[Array, ...]
 Work = Callable[..., Sums]
 """work(X, Y, weight, *parameters) → what a slice X (n_x, s) adds to each sum."""
-
-
-class Rows(Protocol):
-    """Examples as rows of numbers of any type, (m, ...): an array, or what reads like one."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: Any, /) -> NDArray[Any]: ...
 
 
 class Examples:
@@ -51,68 +41,55 @@ class Examples:
         A row for each example, flattened; an array, or images that stay on disk.
     mean, scale : float64 (n_x, 1), or float, optional
         What is taken off each feature, and what it is divided by.
+    memory : float, optional
+        How many bytes X may take where it is wanted whole.
     """
 
     def __init__(
-        self, rows: Rows, mean: Array | float | None = None, scale: Array | float | None = None
+        self,
+        rows: Rows,
+        mean: Array | float | None = None,
+        scale: Array | float | None = None,
+        memory: float = inf,
     ) -> None:
-        self.rows, self.mean, self.scale = rows, mean, scale
+        self.rows, self.mean, self.scale, self.memory = rows, mean, scale, memory
         self.m = len(rows)
         self.n_x = int(np.prod(rows.shape[1:]))
 
-    def standardised(self, weight: Array) -> tuple[Examples, Array, Array]:
-        """Scale each feature to mean 0 and standard deviation 1, as `standardise` does, over
-        the examples that count: weight float64 (1, m), adding up to 1.
-
-        Returns
-        -------
-        Examples
-        mean, scale : float64 (n_x, 1)
-        """
-        plain = Examples(self.rows)
-        none, zero = weight, np.zeros((self.n_x, 1))
-        (mean,) = plain.add_up(_weighted_sum, none, weight, zero)
-        (square,) = plain.add_up(_weighted_square, none, weight, mean)
-        scale = np.sqrt(square)
-        scale[scale < 1e-12 * (1 + np.abs(mean))] = 1.0
-        return Examples(self.rows, mean, scale), mean, scale
+    @classmethod
+    def of(cls, X: Array | Examples) -> Examples:
+        """Take a matrix X (n_x, m) for what it is too."""
+        return X if isinstance(X, Examples) else cls(X.T)
 
     def add_up(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
         """Add up what `work` gives for each slice: Y (1, m) and weight (K, m) are sliced with X."""
+
+        def one(part: slice) -> Sums:
+            chosen = Y[:, part], weight[:, part]
+            return add_up(work, self.rows[part], self.mean, self.scale, *chosen, *parameters)
+
         totals: Sums = ()
-        for part, rows in blocks(self.rows):
-            found = add_up(
-                work, rows, self.mean, self.scale, Y[:, part], weight[:, part], *parameters
-            )
+        # In the order of the blocks, so that the sums do not depend on the number of threads.
+        for found in ordered(one, pieces(self.rows), for_products()):
             totals = plus(totals, found)
         return totals
 
     def scores(self, w: Array, b: Array | float) -> Array:
         """Score all examples: Z = wᵀX + b float64 (K, m)."""
-        Z = np.empty((w.shape[1], self.m))
-        for part, rows in blocks(self.rows):
-            Z[:, part] = scores(rows, self.mean, self.scale, w, b)
-        return Z
+
+        def one(part: slice) -> Array:
+            return scores(self.rows[part], self.mean, self.scale, w, b)
+
+        found = ordered(one, pieces(self.rows), for_products())
+        return np.concatenate(list(found), axis=1)
 
     def matrix(self) -> Array:
         """Give X whole: float64 (n_x, m)."""
         X = np.empty((self.m, self.n_x))
-        for part, rows in blocks(self.rows):
+        for part, rows in in_blocks(self.rows):
             for inner, x in slices(rows, self.mean, self.scale):
                 X[part][inner] = x.T
         return X.T
-
-
-def blocks(rows: Rows) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """Go through the rows in pieces of about BLOCK_BYTES, or as they are stored."""
-    stored = getattr(rows, "blocks", None)
-    if stored is not None:
-        yield from stored()
-        return
-    size = max(1, BLOCK_BYTES // max(1, rows[:1].nbytes))
-    for start in range(0, len(rows), size):
-        part = slice(start, min(start + size, len(rows)))
-        yield part, rows[part]
 
 
 def slices(
@@ -204,11 +181,3 @@ def hessian(X: Array, Y: Array, weight: Array, w: Array, b: float) -> Sums:
     D = curvature(sigmoid(forward(w, b, X)), weight)
     XD = X * D
     return np.dot(XD, X.T), XD.sum(axis=1, keepdims=True), D.sum(axis=1, keepdims=True)
-
-
-def _weighted_sum(X: Array, Y: Array, weight: Array, zero: Array) -> Sums:
-    return (np.dot(X, weight.T),)
-
-
-def _weighted_square(X: Array, Y: Array, weight: Array, mean: Array) -> Sums:
-    return (np.dot((X - mean) ** 2, weight.T),)

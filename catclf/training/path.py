@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.logistic import Array
-from catclf.training.coordinates import Coordinates, Gram, choose
+from catclf.training.coordinates import choose
+from catclf.training.examples import Examples
 from catclf.training.fit import State
-from catclf.training.folds import sample_weights
 from catclf.training.newton import newton
+from catclf.training.parts import part
 from catclf.training.solver import NEWTON_STEPS
-from catclf.training.standardise import standardise
 
 
 def cross_validated_path(
-    X: Array,
+    X: Array | Examples,
     Y: NDArray[np.int64],
     folds: NDArray[np.int64],
     l2s: Sequence[float] | Array,
@@ -34,7 +34,7 @@ def cross_validated_path(
 
     Parameters
     ----------
-    X : float64 (n_x, m) or (n_x, c·m)
+    X : float64 (n_x, m) or (n_x, c·m), or Examples
         m examples; after them, if there are any, all their copies, in the same order. A copy is
         trained on where its example is, and never scored.
     Y : int64 (1, m)
@@ -57,32 +57,24 @@ def cross_validated_path(
     costs : float64 (n, k)
         The penalised cost of each regression on its own training examples, in nats.
     """
-    m, k = Y.shape[1], int(folds.max()) + 1
+    examples, m, k = Examples.of(X), Y.shape[1], int(folds.max()) + 1
     penalties = np.array(l2s, dtype=np.float64)
     penalties = np.broadcast_to(penalties.reshape(len(penalties), -1), (len(penalties), k))
     scores, costs = np.empty((len(penalties), m)), np.empty((len(penalties), k))
-    together = None if scaled else choose(X, NEWTON_STEPS)
+    labels = np.resize(Y, (1, examples.m)).astype(np.float64)
+    fold_of = np.resize(folds, examples.m)
+    whole = None if scaled else choose(examples, NEWTON_STEPS)
     for fold in range(k):
         if begin is not None:
             begin(fold)
+        without = part(examples, fold_of != fold, scaled=scaled, steps=NEWTON_STEPS, whole=whole)
+        y, start = labels[:, without.chosen], None
         left = np.flatnonzero(folds == fold)
-        kept = np.flatnonzero(np.resize(folds, X.shape[1]) != fold)
-        y = Y[:, kept % m].astype(np.float64)
-        if isinstance(together, Gram):
-            # With their inner products for features, what is left out has the scores for weights:
-            # wᵀx = cᵀ(Xᵀx). X itself is not touched again.
-            between = together.G[np.ix_(left, kept)] - 1.0
-            system: Coordinates = Gram(between, together.G[np.ix_(kept, kept)])
-            seen = np.eye(len(left))
-        elif scaled:
-            part, mean, scale = standardise(X[:, kept])
-            system, seen = choose(part, NEWTON_STEPS), (X[:, left] - mean) / scale
-        else:
-            system, seen = choose(X[:, kept], NEWTON_STEPS), X[:, left]
-        start, weights = None, sample_weights(len(kept))
         for j, l2 in enumerate(penalties[:, fold]):
-            fit = newton(system, y, weights, l2=float(l2), tolerance=tolerance, start=start)
+            fit = newton(
+                without.system, y, without.weight, l2=float(l2), tolerance=tolerance, start=start
+            )
             start = State(0, fit.v, float(fit.b[0, 0]), [])
-            scores[j, left] = (np.dot(fit.w.T, seen) + fit.b)[0]
+            scores[j, left] = without.scores(fit)[0, : len(left)]  # what follows are their copies
             costs[j, fold] = fit.J
     return scores, costs

@@ -14,9 +14,11 @@ from catclf.errors import ParameterError
 from catclf.logistic import Array
 from catclf.training.coordinates import Coordinates, choose
 from catclf.training.descent import gradient_descent
+from catclf.training.examples import Examples
 from catclf.training.fit import Fit, Journal
 from catclf.training.folds import sample_weights
 from catclf.training.newton import newton
+from catclf.training.parts import part
 from catclf.training.standardise import fold_back, standardise
 
 Callback = Callable[[int, float], None]
@@ -72,10 +74,6 @@ class Solver:
             for key, value in found.items()
         }
 
-    def _system(self, X: Array) -> Coordinates:
-        steps = self.iterations if self.name == "descent" else NEWTON_STEPS
-        return choose(X, steps, self.coordinates)
-
     def _run(
         self,
         system: Coordinates,
@@ -112,7 +110,7 @@ class Solver:
 
     def fit(
         self,
-        X: Array,
+        X: Array | Examples,
         Y: NDArray[np.int64],
         *,
         scaled: bool,
@@ -124,7 +122,7 @@ class Solver:
 
         Parameters
         ----------
-        X : float64 (n_x, m)
+        X : float64 (n_x, m), or Examples
         Y : int64 (1, m)
         scaled : bool
             Whether features are standardised, on the training examples of each fit alone.
@@ -140,36 +138,47 @@ class Solver:
         out_of_fold : float64 (1, m) or None
             The score of each example under the regression that has not seen it.
         """
-        labels, m, noted = Y.astype(np.float64), X.shape[1], journal or Journal()
-        if self.name == "descent" and not scaled:
-            weights = sample_weights(m, folds)
-            together = self._run(self._system(X), labels, weights, callback, noted)
-            fit = replace(
-                together,
-                w=together.w[:, :1],
-                b=together.b[:1],
-                Z=together.Z[:1],
-                v=together.v[:, :1],
-            )
-            if folds is None:
-                return fit, None
-            return fit, together.Z[1 + folds, np.arange(m)].reshape(1, m)
-
-        def one(part: Array, y: Array, told: Callback | None, entry: int) -> Fit:
-            weights = sample_weights(part.shape[1])
-            if not scaled:
-                return self._run(self._system(part), y, weights, told, noted, entry)
-            standard, mean, scale = standardise(part)
-            found = self._run(self._system(standard), y, weights, told, noted, entry)
+        examples = Examples.of(X)
+        labels, m, noted = Y.astype(np.float64), examples.m, journal or Journal()
+        steps = self.iterations if self.name == "descent" else NEWTON_STEPS
+        if not scaled:
+            whole = choose(examples, steps, self.coordinates)
+            if self.name == "descent":  # of all folds at once
+                weights = sample_weights(m, folds)
+                together = self._run(whole, labels, weights, callback, noted)
+                fit = replace(
+                    together,
+                    w=together.w[:, :1],
+                    b=together.b[:1],
+                    Z=together.Z[:1],
+                    v=together.v[:, :1],
+                )
+                if folds is None:
+                    return fit, None
+                return fit, together.Z[1 + folds, np.arange(m)].reshape(1, m)
+            fit = self._run(whole, labels, sample_weights(m), callback, noted)
+        else:
+            whole = None
+            standard, mean, scale = standardise(examples, sample_weights(m))
+            system = choose(standard, steps, self.coordinates)
+            found = self._run(system, labels, sample_weights(m), callback, noted)
             w, b = fold_back(found.w, found.b, mean, scale)
-            return replace(found, w=w, b=b)
-
-        fit = one(X, labels, callback, 0)
+            fit = replace(found, w=w, b=b)
         if folds is None:
             return fit, None
         out_of_fold = np.empty((1, m))
         for fold in range(folds.max() + 1):
             left = folds == fold
-            part = one(X[:, ~left], labels[:, ~left], None, 1 + fold)
-            out_of_fold[:, left] = np.dot(part.w.T, X[:, left]) + part.b
+            without = part(
+                examples,
+                ~left,
+                scaled=scaled,
+                steps=steps,
+                coordinates=self.coordinates,
+                whole=whole,
+            )
+            found = self._run(
+                without.system, labels[:, without.chosen], without.weight, None, noted, 1 + fold
+            )
+            out_of_fold[:, left] = without.scores(found)
         return fit, out_of_fold

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
 import io
 import json
 import random
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -151,6 +152,10 @@ def damaged_model(chance: random.Random) -> bytes:
         members[name] = mutate(chance, members[name], list(range(140)))
     else:
         members = _signed_again(chance, members)
+    return _packed(members)
+
+
+def _packed(members: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
@@ -162,13 +167,7 @@ VALUES = (None, True, 0, -1, 2, 0.5, 1e999, -1e999, 10**400, "", "cat", "x" * 20
 
 
 def _signed_again(chance: random.Random, members: dict[str, bytes]) -> dict[str, bytes]:
-    from catclf import npz
-
-    arrays = {
-        name.removesuffix(".npy"): np.load(io.BytesIO(content)) for name, content in members.items()
-    }
-    meta = json.loads(arrays.pop("meta").item())
-    del meta["sha256"]
+    meta, arrays = _opened(members)
     place = meta
     while chance.random() < 0.5 and (inner := [v for v in place.values() if isinstance(v, dict)]):
         place = chance.choice(inner)
@@ -180,6 +179,22 @@ def _signed_again(chance: random.Random, members: dict[str, bytes]) -> dict[str,
     if chance.random() < 0.3:
         name = chance.choice(list(arrays))
         arrays[name] = arrays[name].astype(chance.choice(("<f4", ">f8", "<i8", "?", "<U3")))
+    return _signed(meta, arrays)
+
+
+def _opened(members: dict[str, bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Take a model apart: what it says of itself, but for the digest, and its arrays."""
+    arrays = {
+        name.removesuffix(".npy"): np.load(io.BytesIO(content)) for name, content in members.items()
+    }
+    meta = json.loads(arrays.pop("meta").item())
+    del meta["sha256"]
+    return meta, arrays
+
+
+def _signed(meta: dict[str, Any], arrays: dict[str, Any]) -> dict[str, bytes]:
+    from catclf import npz
+
     text = json.dumps(meta)
     with suppress(ValueError):  # numbers that are not finite have no digest
         text = json.dumps({**meta, "sha256": npz.digest(meta, arrays)})
@@ -187,6 +202,25 @@ def _signed_again(chance: random.Random, members: dict[str, bytes]) -> dict[str,
     for name, array in (*arrays.items(), ("meta", np.array(text))):
         np.save(buffers[name], array)
     return {f"{name}.npy": buffer.getvalue() for name, buffer in buffers.items()}
+
+
+def model_that_says(text: bytes) -> bytes:
+    """Make a model, rightly signed, that says this of itself; what is no JSON stays as it is."""
+    with suppress(ValueError, RecursionError):
+        meta = json.loads(text)
+        if isinstance(meta, dict):
+            return _packed(_signed(meta, _plain_model()[1]))
+    return text
+
+
+@cache
+def _plain_model() -> tuple[dict[str, Any], dict[str, Any]]:
+    with zipfile.ZipFile(io.BytesIO(models()[0])) as archive:
+        return _opened({name: archive.read(name) for name in archive.namelist()})
+
+
+def what_a_model_says() -> bytes:
+    return json.dumps(_plain_model()[0]).encode()
 
 
 def read_model(data: bytes, path: Path) -> None:
@@ -218,13 +252,17 @@ def checkpoints() -> list[bytes]:
 
 
 def damaged_checkpoint(chance: random.Random) -> bytes:
-    import hashlib
-
     data = chance.choice(checkpoints())
     if chance.random() < 0.3:
         return mutate(chance, data)
-    first, _, body = data.split(b"\n", 2)
-    body = mutate(chance, body)
+    first, digest, body = data.split(b"\n", 2)
+    return signed_checkpoint(b"\n".join((first, digest, mutate(chance, body))))
+
+
+def signed_checkpoint(data: bytes) -> bytes:
+    """Give a checkpoint its right SHA-256."""
+    first, _, rest = data.partition(b"\n")
+    body = rest.partition(b"\n")[2]
     return b"\n".join((first, hashlib.sha256(body).hexdigest().encode(), body))
 
 
@@ -236,14 +274,57 @@ def read_checkpoint(data: bytes, path: Path) -> None:
     assert all(np.isfinite(state.v).all() for state in found.states)
 
 
+ABOUT = {"photos": "0" * 64}
+
+
+@cache
+def partials() -> list[bytes]:
+    from catclf.partial import Partial
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "a.partial")
+        with Partial(path, ABOUT) as partial:
+            partial.add([None, "", "a damaged image"], b"chunk" * 20)
+            partial.add([None] * 3, b"another" * 20)
+            partial.add([""], b"")
+            return [path.read_bytes()]
+
+
+def damaged_partial(chance: random.Random) -> bytes:
+    return repaired_partial(mutate(chance, chance.choice(partials())))
+
+
+def repaired_partial(data: bytes) -> bytes:
+    """Give every record its right checksum."""
+    from catclf.partial import HEAD
+
+    fixed = bytearray(data)
+    at = data.find(b"\n", data.find(b"\n") + 1) + 1
+    while at + HEAD.size < len(fixed):
+        told, size, _ = HEAD.unpack_from(fixed, at)
+        start = at + HEAD.size
+        at = start + told + size
+        HEAD.pack_into(fixed, start - HEAD.size, told, size, zlib.crc32(fixed[start:at]))
+    return bytes(fixed)
+
+
+def read_partial(data: bytes, path: Path) -> None:
+    from catclf.partial import Partial
+
+    path.write_bytes(data)
+    with Partial(path, ABOUT, resume=True) as partial:
+        found = [outcome for outcomes, _ in partial.records() for outcome in outcomes]
+        assert found == partial.outcomes
+
+
 Read = Callable[[bytes, Path], None]
 READERS: dict[str, tuple[Callable[[random.Random], bytes], Read]] = {
     "images": (damaged_image, read_image),
     "hdf5": (damaged_hdf5, read_hdf5),
     "model": (damaged_model, read_model),
+    "checkpoint": (damaged_checkpoint, read_checkpoint),
+    "partial": (damaged_partial, read_partial),
 }
-if importlib.util.find_spec("catclf.checkpoint"):
-    READERS["checkpoint"] = (damaged_checkpoint, read_checkpoint)
 
 
 def make(reader: str, number: int) -> bytes:

@@ -1,0 +1,185 @@
+"""Sums over blocks are the sums over all, wherever the blocks are."""
+
+from math import inf
+
+import numpy as np
+import pytest
+
+from catclf import logistic
+from catclf.dataset import Dataset
+from catclf.drawings import draw
+from catclf.errors import DataError
+from catclf.extraction import examples
+from catclf.features import MAPS, fit
+from catclf.pipeline import train_rates
+from catclf.stored import Stored, in_blocks
+from catclf.training import examples as module
+from catclf.training.coordinates import Gram, Primal, choose
+from catclf.training.descent import gradient_descent
+from catclf.training.examples import Examples
+from catclf.training.folds import sample_weights, stratified_folds
+from catclf.training.newton import newton
+from catclf.training.solver import Solver
+
+
+@pytest.fixture
+def in_pieces(monkeypatch):
+    """Give images as they would be in memory, and as they are read a few at a time."""
+    monkeypatch.setattr(module, "SLICE_BYTES", 8 * 12288 * 3)
+    images, labels = draw(31, seed=5)
+    stored = Stored(lambda start, stop: images[start:stop].copy(), images.shape, np.uint8)
+    stored.rows = 7
+    return images, stored, labels.reshape(1, -1)
+
+
+def test_the_sums_are_the_lessons(in_pieces):
+    images, stored, Y = in_pieces
+    X = images.reshape(31, -1).T / 255.0
+    rng = np.random.default_rng(0)
+    w, b = 0.01 * rng.normal(size=(12288, 3)), rng.normal(size=(3, 1))
+    weight = rng.random((3, 31))
+    Z = logistic.forward(w, b, X)
+    dw, db = logistic.backward(X, weight * (logistic.sigmoid(Z) - Y))
+    J = np.sum(weight * logistic.loss(Z, Y), axis=1)
+    for rows in (images, stored):
+        seen = Examples(rows, scale=255.0)
+        np.testing.assert_allclose(seen.scores(w, b), Z, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(seen.matrix(), X, rtol=1e-15)
+        found = Primal(seen).gradient(w, b, Y, weight)
+        for got, expected in zip(found, (J, dw, db), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
+        assert not Primal(seen).gradient(w, b, Y, weight, cost=False)[0].any()
+
+
+def test_products_with_the_hessian_are_differences_of_gradients(in_pieces):
+    _, stored, Y = in_pieces
+    seen = Examples(stored, scale=255.0)
+    rng = np.random.default_rng(1)
+    w, p = 0.02 * rng.normal(size=(2, 12288, 1))
+    weight = rng.random((1, 31))
+    b, q, step = 0.3, -0.7, 1e-5
+    u, total = seen.add_up(module.hessian_product, Y, weight, w, b, p, q)
+    _, before, bias_before = Primal(seen).gradient(w - step * p, b - step * q, Y, weight)
+    _, after, bias_after = Primal(seen).gradient(w + step * p, b + step * q, Y, weight)
+    np.testing.assert_allclose(u, (after - before) / (2 * step), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(total, (bias_after - bias_before) / (2 * step), rtol=1e-5)
+    few = Examples(stored[:][:, :2, :2], scale=255.0)  # 12 features
+    H, H_b, H_bb = few.add_up(module.hessian, Y, weight, w[:12], b)
+    u, total = few.add_up(module.hessian_product, Y, weight, w[:12], b, p[:12], q)
+    np.testing.assert_allclose(H @ p[:12] + q * H_b, u, rtol=1e-10)
+    np.testing.assert_allclose(H_b.T @ p[:12] + q * H_bb, total, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize(
+    "solver",
+    [
+        Solver("descent", iterations=40, learning_rate=0.01),
+        Solver("descent", iterations=40, learning_rate=0.01, l2=0.3),
+        Solver("newton", l2=0.1, tolerance=1e-10),
+    ],
+    ids=["descent", "descent with a penalty", "newton"],
+)
+def test_every_solver_and_map_gives_the_same_from_disk(in_pieces, name, solver):
+    images, stored, Y = in_pieces
+    feature_map = fit(name, images, **({"dictionary": 8} if name == "patches" else {}))
+    folds = stratified_folds(Y, 3)
+    (one, left), (other, also_left) = (
+        solver.fit(seen, Y, scaled=feature_map.standardised, folds=folds)
+        for seen in (examples(feature_map, images), examples(feature_map, stored, memory=0))
+    )
+    # A network's float32 sums depend, in their last digits, on how many images are in a block.
+    exact = 1e-3 if name == "conv" else 1e-6
+    np.testing.assert_allclose(other.w, one.w, rtol=exact, atol=exact * np.abs(one.w).max())
+    np.testing.assert_allclose(other.Z, one.Z, rtol=exact, atol=exact)
+    np.testing.assert_allclose(also_left, left, rtol=exact, atol=exact)
+    assert other.J == pytest.approx(one.J, rel=exact)
+
+
+def test_features_that_do_not_fit_are_kept_in_a_file(in_pieces):
+    images, stored, _ = in_pieces
+    conv = fit("conv", images)
+    ample, tight = examples(conv, images, memory=1e9), examples(conv, stored, memory=1e4)
+    assert isinstance(ample.rows, np.ndarray)
+    assert isinstance(tight.rows, Stored)
+    np.testing.assert_allclose(tight.rows[:], ample.rows, rtol=1e-5, atol=1e-6)
+    assert tight.memory == 0
+    assert ample.memory == 1e9 - images.nbytes - ample.rows.nbytes
+
+
+def test_features_are_counted_as_they_are_made(in_pieces):
+    images, stored, Y = in_pieces
+    told = []
+    for rows, memory in ((images, inf), (stored, 1e4)):
+        told.clear()
+        examples(fit("conv", images), rows, memory, progress=lambda *n: told.append(n))
+        assert told == sorted(told)
+        assert told[-1] == (31, 31)
+    data = Dataset(images, Y, ("non-cat", "cat"), "some")
+    for name, count in (("conv", 1), ("pixels", 0)):
+        told.clear()
+        how = {"features": name, "iterations": 2, "cv": 0}
+        train_rates(data, [0.01, 0.02], progress=lambda *n: told.append(n), **how)
+        assert told == [(31, 31)] * count
+
+
+def test_images_of_another_size_are_refused(in_pieces):
+    images, _, _ = in_pieces
+    with pytest.raises(DataError, match=r"expected uint8 \(m, 64, 64, 3\)"):
+        examples(fit("conv", images), images[:, :32])
+
+
+def test_gram_coordinates_are_chosen_only_where_they_fit(in_pieces):
+    images, _, _ = in_pieces
+    size = 8 * (12288 * 31 + 3 * 31**2)
+    assert isinstance(choose(Examples(images, scale=255.0, memory=size), 2000), Gram)
+    assert isinstance(choose(Examples(images, scale=255.0, memory=size - 1), 2000), Primal)
+
+
+def counted(stored, Y, solve):
+    """Count the bytes that a solver reads, by passes over all images."""
+    before = stored.bytes_read
+    solve(Primal(Examples(stored, scale=255.0)), Y.astype(float), sample_weights(31))
+    passes, rest = divmod(stored.bytes_read - before, stored.nbytes)
+    assert rest == 0
+    return passes
+
+
+def test_a_step_of_descent_is_one_pass(in_pieces):
+    _, stored, Y = in_pieces
+    for n in (1, 5):
+        passes = counted(
+            stored,
+            Y,
+            lambda *given, n=n: gradient_descent(*given, learning_rate=0.01, iterations=n),
+        )
+        assert passes == n + 1  # the last one scores the images
+
+
+def test_a_product_of_newtons_method_is_one_pass(in_pieces, monkeypatch):
+    _, stored, Y = in_pieces
+    asked = []
+    add_up = Examples.add_up
+    monkeypatch.setattr(
+        Examples,
+        "add_up",
+        lambda self, work, *rest: asked.append(work.__name__) or add_up(self, work, *rest),
+    )
+    passes = counted(stored, Y, lambda *given: newton(*given, l2=0.1, tolerance=1e-6))
+    assert passes == len(asked) + 1
+    assert set(asked) == {"gradient", "hessian_product"}
+
+
+def test_a_dataset_stays_on_disk_if_it_does_not_fit(in_pieces):
+    images, stored, Y = in_pieces
+    data = Dataset(stored, Y, ("non-cat", "cat"), "some")
+    small, large = data.within(images.nbytes - 1), data.within(images.nbytes)
+    assert small.images is stored
+    assert stored.keep == images.nbytes - 1
+    assert isinstance(large.images, np.ndarray)
+    memory = Dataset(images, Y, ("non-cat", "cat"), "some")
+    for one in (small, large):
+        assert one.sha256 == memory.sha256
+        np.testing.assert_array_equal(one.fingerprints, memory.fingerprints)
+        np.testing.assert_array_equal(one.clusters, memory.clusters)
+    assert [part for part, _ in in_blocks(images)] == [slice(0, 31)]

@@ -1,0 +1,137 @@
+"""Work in threads: the order of the items, how many are under way, how it ends."""
+
+import threading
+import time
+
+import pytest
+
+from catclf import threads
+from catclf.threads import AHEAD, LARGEST_BATCH, batches, ordered
+
+
+def test_batches_begin_small_and_lose_nothing():
+    found = list(batches(range(100)))
+    assert [len(batch) for batch in found] == [1, 2, 4, 8, 16, 16, 16, 16, 16, 5]
+    assert [i for batch in found for i in batch] == list(range(100))
+    assert list(batches([])) == []
+    assert max(map(len, batches(range(1000)))) == LARGEST_BATCH
+
+
+def test_batches_ask_for_no_more_than_they_give():
+    rest = iter(range(100))
+    dealt = batches(rest)
+    assert next(dealt) == [0]
+    assert next(rest) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_results_come_in_the_order_of_the_items(count):
+    def late(i):
+        time.sleep(0.002 * (7 - i % 8))  # the first of every eight ends last
+        return -i
+
+    assert list(ordered(late, range(64), count)) == [-i for i in range(64)]
+
+
+def test_two_threads_are_at_work_at_once():
+    meeting = threading.Barrier(2, timeout=30)
+    assert list(ordered(lambda i: meeting.wait() >= 0, range(10), 2)) == [True] * 10
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_a_single_item_needs_no_thread(n):
+    before = threading.active_count()
+    found = list(ordered(lambda i: (threading.current_thread(), threading.active_count()), [0] * n))
+    assert found == [(threading.current_thread(), before)] * n
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_few_items_are_under_way(count):
+    """What has been taken and not yet handed on is bounded, however slow its reader is."""
+    taken = 0
+
+    def items():
+        nonlocal taken
+        for i in range(500):
+            taken += 1
+            yield i
+
+    most = 0
+    for done, _ in enumerate(ordered(lambda i: i, items(), count)):
+        most = max(most, taken - done)
+    assert most == AHEAD * count
+
+
+def test_the_first_result_comes_before_the_last_item_is_asked_for():
+    def endless():
+        i = 0
+        while True:
+            yield i
+            i += 1
+
+    found = ordered(lambda i: i, endless(), 2)
+    assert [next(found) for _ in range(1000)] == list(range(1000))
+    found.close()
+
+
+def test_an_exception_comes_in_its_turn():
+    def work(i):
+        return 1 // (5 - i)
+
+    found = ordered(work, range(10), 3)
+    assert [next(found) for _ in range(5)] == [0, 0, 0, 0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(found)
+
+
+def test_what_fails_in_the_items_is_raised_too():
+    def items():
+        yield from range(5)
+        raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        list(ordered(lambda i: i, items(), 2))
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_threads_end_with_the_iteration_and_begin_nothing_more(early):
+    before, begun = threading.active_count(), []
+    gate = threading.Event()
+
+    def work(i):
+        begun.append(i)
+        if i > 1:
+            gate.wait(10)
+        return i
+
+    found = ordered(work, range(100), 2)
+    assert [next(found), next(found)] == [0, 1]
+    threading.Timer(0.1, gate.set).start()
+    if early:
+        found.close()
+        assert len(begun) <= 4  # two that were done, and one in each thread
+    else:
+        assert list(found) == list(range(2, 100))
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+
+
+def test_a_thread_that_hangs_is_not_waited_for_long():
+    never = threading.Event()
+    found = ordered(lambda i: i == 0 or never.wait(60), range(9), 3)
+    assert next(found) is True
+    start = time.monotonic()
+    found.close()
+    waited = time.monotonic() - start
+    never.set()
+    assert waited < 30  # half a second; half of the minute if it were waited for
+
+
+def test_processors_are_those_that_may_be_used(monkeypatch):
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: {1, 5, 6}, raising=False)
+    assert threads.count() == 3
+    monkeypatch.delattr(threads.os, "sched_getaffinity")
+    monkeypatch.setattr(threads.os, "cpu_count", lambda: None)
+    assert threads.count() == 1
