@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,27 @@ from catclf.errors import DataError
 from catclf.memory import budget
 from catclf.stored import Rows, Stored, in_blocks, joined
 
+if TYPE_CHECKING:
+    from catclf.features import Taker
+
 Split = Literal["train", "test"]
 Progress = Callable[[int, int], None]
 
 IMAGE_SIZE = 64
-"""Width and height of every image, in pixels."""
+"""Width and height of an image, in pixels, unless a feature map takes others."""
 MAX_FILE_BYTES = 64 * 2**20
 """The largest image file that is read, unless another size is asked for."""
 LONGEST_NAME = 1000
 """Of a class, in characters."""
 CLASSES = ("non-cat", "cat")
 CAT_NAMES = ("cat", "cats")
+
+
+class Taken(NamedTuple):
+    """Features that a map took as the images were read, float32 (m, n_x), and its settings."""
+
+    settings: dict[str, Any]
+    rows: Rows
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,8 @@ class Dataset:
         Width and height of each image's original, in pixels; empty where nothing is known.
     unreadable : tuple of str
         The files that were left out because they are damaged, each with the reason.
+    taken : Taken, optional
+        By a map that takes larger images than are kept.
     memory : float
         How many bytes images and features may take in memory.
     """
@@ -67,6 +79,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
     unreadable: tuple[str, ...] = ()
+    taken: Taken | None = None
     memory: float = inf
 
     def __post_init__(self) -> None:
@@ -102,6 +115,11 @@ class Dataset:
 
         return clusters(self.images)
 
+    def taken_by(self, feature_map: Taker) -> Rows | None:
+        """Give the features, float32 (m, n_x), that this map took as the images were read."""
+        taken = self.taken
+        return taken.rows if taken and taken.settings == feature_map.settings() else None
+
     @cached_property
     def fingerprints(self) -> NDArray[np.uint64]:
         """What near-identical images have in common, (m,); see `catclf.duplicates`."""
@@ -110,18 +128,24 @@ class Dataset:
         return fingerprints(self.images)
 
     def within(self, memory: float | None) -> Dataset:
-        """Read the images into memory if they fit, in bytes; else keep what fits of them there.
+        """Read images and features into memory if they fit, in bytes; else what fits of them.
 
         None stands for half of the memory that is available.
         """
-        images = self.images
-        memory = budget(memory, images.nbytes)
+        images, taken = self.images, self.taken
+        memory = budget(memory, images.nbytes + (taken.rows.nbytes if taken else 0))
         if isinstance(images, Stored):
             if images.nbytes <= memory:
                 images = images[:]
             else:
                 images.keep = int(memory)
-        return replace(self, images=images, memory=memory)
+        if (
+            taken
+            and isinstance(taken.rows, Stored)
+            and self.images.nbytes + taken.rows.nbytes <= memory
+        ):
+            taken = Taken(taken.settings, taken.rows[:])
+        return replace(self, images=images, taken=taken, memory=memory)
 
     def grouped_by_folder(self) -> Dataset:
         """Keep the images of each folder together, whatever else they belonged with."""
@@ -134,13 +158,12 @@ class Dataset:
         return self.paths[i] if self.paths else f"{self.name}[{i}]"
 
 
-def check_images(images: Rows) -> None:
-    """Raise DataError if these are not uint8 (m, 64, 64, 3)."""
-    expected = (IMAGE_SIZE, IMAGE_SIZE, 3)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != expected:
+def check_images(images: Rows, size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE)) -> None:
+    """Raise DataError if these are not uint8 (m, height, width, 3), of this height and width."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (*size, 3):
         raise DataError(
-            f"images are {images.dtype} {images.shape}; expected uint8 (m, 64, 64, 3), "
-            "pixels from 0 to 255"
+            f"images are {images.dtype} {images.shape}; expected uint8 (m, {size[0]}, {size[1]}, "
+            "3), pixels from 0 to 255"
         )
 
 
@@ -174,4 +197,12 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
         ),
         notes=tuple(note for d in datasets for note in d.notes),
         unreadable=tuple(line for d in datasets for line in d.unreadable),
+        taken=_join_taken([d.taken for d in datasets]),
     )
+
+
+def _join_taken(parts: Sequence[Taken | None]) -> Taken | None:
+    first = parts[0]
+    if first is None or any(part is None or part.settings != first.settings for part in parts):
+        return None
+    return Taken(first.settings, joined([part.rows for part in parts if part is not None]))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from glob import glob, has_magic
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from catclf.dataset import CLASSES, MAX_FILE_BYTES, Dataset, Progress, Split
+from catclf.dataset import CLASSES, IMAGE_SIZE, MAX_FILE_BYTES, Dataset, Progress, Split, Taken
 from catclf.errors import DataError
+
+if TYPE_CHECKING:
+    from catclf.features import Taker
 
 DRAWN = "drawn"
 DRAWN_COUNT = 600
@@ -28,6 +33,7 @@ def load_dataset(
     max_bytes: int = MAX_FILE_BYTES,
     trust: bool = False,
     memory: float | None = inf,
+    feature_map: Taker | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Load labelled images from wherever they are.
@@ -47,15 +53,22 @@ def load_dataset(
         Whether to read an HDF5 file whose arrays are much larger than itself.
     memory : float
         How many bytes images may take in memory; None stands for half of what is available. Those
-        of a larger HDF5 file are read when they are used, as often as they are.
+        of a larger HDF5 file are read when they are used, as often as they are; a larger folder is
+        refused.
+    feature_map : Taker, optional
+        Takes features as the images are read, from more pixels than are kept if it wants these.
     progress : callable, optional
-        Called as progress(done, total) while a folder's images are read.
+        Called as progress(done, total) while a folder's images are read, or features taken.
 
     Raises
     ------
     DataError
-        If there is nothing there, or it is not in one of these forms.
+        If there is nothing there, it is not in one of these forms, it is a folder and would not fit
+        into memory, or the map takes other images.
     """
+    if feature_map is not None and not (data is not None and os.path.isdir(data)):
+        dataset = load_dataset(data, split=split, cat_class=cat_class, trust=trust, memory=memory)
+        return _taken(dataset, feature_map, progress)
     notes: tuple[str, ...] = ()
     if data is None:
         data = COURSE_FILE[split]
@@ -77,13 +90,28 @@ def load_dataset(
     if is_folder:
         from catclf.folders import load_folder
 
-        return load_folder(path, split, cat_class, max_bytes, progress)
+        found = load_folder(path, split, cat_class, max_bytes, memory, progress, feature_map)
+        return found.within(memory)
     if is_file:
         from catclf.hdf5 import load_hdf5
 
         return load_hdf5(path, split, cat_class, trust).within(memory)
-    found = "not a regular file" if is_there else "no such file or folder"
-    raise DataError(f"{path}: {found}; expected an HDF5 file, a folder of classes, or 'drawn'")
+    problem = "not a regular file" if is_there else "no such file or folder"
+    raise DataError(f"{path}: {problem}; expected an HDF5 file, a folder of classes, or 'drawn'")
+
+
+def _taken(dataset: Dataset, feature_map: Taker, progress: Progress | None) -> Dataset:
+    """Take the features of images that have their size already."""
+    from catclf.extraction import features
+
+    height, width = feature_map.image_size
+    if (height, width) != (IMAGE_SIZE, IMAGE_SIZE):
+        raise DataError(
+            f"{dataset.name}: its images have {IMAGE_SIZE} × {IMAGE_SIZE} pixels, and the features "
+            f"are taken from {height} × {width}; name a folder of photos"
+        )
+    rows = features(feature_map, dataset.images, dataset.memory, progress)
+    return replace(dataset, taken=Taken(feature_map.settings(), rows))
 
 
 def matching(words: Sequence[str | None]) -> list[str | None]:

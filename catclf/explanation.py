@@ -12,7 +12,7 @@ from catclf.logistic import Array
 from catclf.model import Model
 
 REGIONS = 8
-"""Of the coarse grid, each way."""
+"""Of the coarse grid, each way, at most."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,18 @@ class Explanation:
 
     @property
     def regions(self) -> Array:
-        """The shares added up in a grid of 8 × 8 regions, as even as can be: float64 (8, 8)."""
+        """The shares added up in a grid of 8 × 8 regions, as even as can be: float64 (8, 8).
+
+        There are fewer where the features know fewer places.
+        """
         height, width = self.shares.shape
-        rows = np.add.reduceat(self.shares, cells(height, REGIONS), axis=0)
-        regions: Array = np.add.reduceat(rows, cells(width, REGIONS), axis=1)
+        rows = np.add.reduceat(self.shares, cells(height, min(REGIONS, height)), axis=0)
+        regions: Array = np.add.reduceat(rows, cells(width, min(REGIONS, width)), axis=1)
         return regions
 
 
 def explain(model: Model, image: NDArray[np.uint8]) -> Explanation:
-    """Divide the log-odds of an image uint8 (64, 64, 3) among its regions and the bias.
+    """Divide the log-odds of an image uint8 (height, width, 3) among its regions and the bias.
 
     With temperature T they are Z/T = b/T + Σ shares/T, where the feature map's shares add up to
     wᵀx: the terms of the sum wᵀx, each given to where its feature comes from.
@@ -69,7 +72,7 @@ def explain(model: Model, image: NDArray[np.uint8]) -> Explanation:
     DataError
         If the image is of another type or shape.
     ModelError
-        If its score is not finite.
+        If its score is not finite, or its features know nothing of places.
     """
     T = model.temperature
     log_odds = float(model.scores(image[None])[0, 0]) / T

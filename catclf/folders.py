@@ -9,14 +9,27 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf import threads
-from catclf.dataset import CAT_NAMES, CLASSES, IMAGE_SIZE, MAX_FILE_BYTES, Dataset, Progress, Split
+from catclf.dataset import (
+    CAT_NAMES,
+    CLASSES,
+    IMAGE_SIZE,
+    MAX_FILE_BYTES,
+    Dataset,
+    Progress,
+    Split,
+    Taken,
+)
 from catclf.errors import DataError, NotAnImageError
+from catclf.memory import budget
+
+if TYPE_CHECKING:
+    from catclf.features import Taker
 
 IMAGE_SUFFIXES = frozenset([
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".avif",
@@ -29,17 +42,27 @@ SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testi
 
 
 def load_folder(
-    folder: Path, split: Split, cat_class: str | None, max_bytes: int, progress: Progress | None
+    folder: Path,
+    split: Split,
+    cat_class: str | None,
+    max_bytes: int,
+    memory: float | None,
+    progress: Progress | None,
+    feature_map: Taker | None = None,
 ) -> Dataset:
     """Read a folder of classes; parameters as in `catclf.datasets.load_dataset`."""
     found = ClassFolders(folder, split, cat_class)
+    _check_memory(found, memory, feature_map)
     images = np.empty((len(found.files), IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
     labels, paths, sizes = [], [], []
-    for i, photo in enumerate(found.photos(progress, max_bytes)):
+    rows: list[NDArray[np.float32]] = []
+    for i, photo in enumerate(found.photos(progress, max_bytes, feature_map)):
         images[i] = photo.image
         labels.append(photo.y)
         paths.append(str(photo.path))
         sizes.append(photo.size)
+        if photo.x is not None:
+            rows.append(photo.x)
     return Dataset(
         images[: len(labels)],
         np.array(labels, dtype=np.int64).reshape(1, -1),
@@ -49,16 +72,35 @@ def load_folder(
         notes=found.notes(),
         sizes=tuple(sizes),
         unreadable=found.unreadable,
+        taken=Taken(feature_map.settings(), np.array(rows)) if feature_map else None,
+    )
+
+
+def _check_memory(found: ClassFolders, memory: float | None, feature_map: Taker | None) -> None:
+    """Raise DataError, before any photo is read, if images and features would not fit."""
+    own = feature_map is None or feature_map.image_size == (IMAGE_SIZE, IMAGE_SIZE)
+    needed = len(found.files) * (3 * IMAGE_SIZE**2 + (4 * feature_map.n_x if feature_map else 0))
+    allowed = budget(memory, needed)
+    if needed <= allowed:
+        return
+    remedy = f"convert it first: catclf data convert {found.folder} out.h5"
+    raise DataError(
+        f"{found.folder}: {len(found.files)} images take {needed / 1e6:.4g} MB of memory, and "
+        f"{allowed / 1e6:.4g} MB is for data; {remedy if own else 'allow more with --memory'}"
     )
 
 
 class Photo(NamedTuple):
-    """An image uint8 (64, 64, 3), its label, its file, and its original's width and height."""
+    """An image uint8 (64, 64, 3), its label, its file, and its original's width and height.
+
+    Where a map took features of the image before it was shrunk, x float32 (n_x,) are these.
+    """
 
     image: NDArray[np.uint8]
     y: int
     path: Path
     size: tuple[int, int]
+    x: NDArray[np.float32] | None = None
 
 
 class ClassFolders:
@@ -88,7 +130,10 @@ class ClassFolders:
                     self._skipped["nested folder" if kind == "folder" else kind] += 1
 
     def photos(
-        self, progress: Progress | None = None, max_bytes: int = MAX_FILE_BYTES
+        self,
+        progress: Progress | None = None,
+        max_bytes: int = MAX_FILE_BYTES,
+        feature_map: Taker | None = None,
     ) -> Iterator[Photo]:
         """Read the images of the files that have no outcome yet; give them one each in turn.
 
@@ -97,14 +142,21 @@ class ClassFolders:
         DataError
             At the end, if no file at all was an image.
         """
-        from catclf.images import load_sized
+        from catclf.images import load_sized, thumbnail
+
+        def one(path: Path, y: int) -> Photo:
+            if feature_map is None:
+                image, size = load_sized(path, max_bytes=max_bytes)
+                return Photo(image, y, path, size)
+            image, size = load_sized(path, size=feature_map.image_size, max_bytes=max_bytes)
+            x = feature_map.transform(image[None])[:, 0]
+            return Photo(thumbnail(image), y, path, size, x)
 
         def read(batch: list[tuple[Path, int]]) -> list[Photo | DataError]:
             found: list[Photo | DataError] = []
             for path, y in batch:
                 try:
-                    image, size = load_sized(path, max_bytes=max_bytes)
-                    found.append(Photo(image, y, path, size))
+                    found.append(one(path, y))
                 except DataError as error:
                     found.append(error)
             return found

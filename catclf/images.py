@@ -1,4 +1,4 @@
-"""An image file, or its bytes → uint8 (64, 64, 3): the only reader of images.
+"""An image file, or its bytes → uint8 (64, 64, 3), or another size: the only reader of images.
 
 Training, evaluation and prediction all read through `load_image`, so that what a model sees later
 is what it learned from. `load_photo` reads the same files, to be looked at by a person.
@@ -57,9 +57,12 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def load_image(
-    source: str | os.PathLike[str] | bytes, *, max_bytes: int = MAX_FILE_BYTES
+    source: str | os.PathLike[str] | bytes,
+    *,
+    size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE),
+    max_bytes: int = MAX_FILE_BYTES,
 ) -> NDArray[np.uint8]:
-    """Read one image and squash its whole frame to 64 × 64.
+    """Read one image and squash its whole frame to 64 × 64, or to another size.
 
     EXIF orientation is applied; transparency is laid on white; 16 bits are scaled to 8; of an
     animation the first frame is taken. JPEG (and MPO), PNG, WebP, GIF, BMP and AVIF are read.
@@ -68,12 +71,14 @@ def load_image(
     ----------
     source : path or bytes
         A regular file, or the content of one.
+    size : (int, int)
+        Height and width of what is wanted, in pixels.
     max_bytes : int
-        The largest size that is read.
+        The largest file that is read.
 
     Returns
     -------
-    uint8 (64, 64, 3)
+    uint8 (height, width, 3)
         Rows, columns, RGB in 0 to 255.
 
     Raises
@@ -84,18 +89,29 @@ def load_image(
         If the file cannot be read, is truncated or damaged, or is too large.
     """
 
-    return load_sized(source, max_bytes=max_bytes)[0]
+    return load_sized(source, size=size, max_bytes=max_bytes)[0]
 
 
 def load_sized(
-    source: str | os.PathLike[str] | bytes, *, max_bytes: int = MAX_FILE_BYTES
+    source: str | os.PathLike[str] | bytes,
+    *,
+    size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE),
+    max_bytes: int = MAX_FILE_BYTES,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Do as `load_image`, and give the width and height that the image had, in pixels."""
+    height, width = size
 
-    def size(width: int, height: int) -> tuple[int, int]:
-        return IMAGE_SIZE, IMAGE_SIZE
+    def wanted(*original: int) -> tuple[int, int]:
+        return width, height
 
-    return _decode(source, 2 * IMAGE_SIZE, size, Image.Resampling.BILINEAR, max_bytes)
+    return _decode(source, 2 * max(size), wanted, Image.Resampling.BILINEAR, max_bytes)
+
+
+def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Squash an image uint8 (height, width, 3) that was read for a larger size to 64 × 64."""
+    size = (IMAGE_SIZE, IMAGE_SIZE)
+    small = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return np.asarray(small, dtype=np.uint8)
 
 
 def load_photo(

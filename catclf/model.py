@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf import __version__, features, files, logistic, npz, text
-from catclf.dataset import IMAGE_SIZE, LONGEST_NAME, check_images
+from catclf.dataset import LONGEST_NAME, check_images
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
 from catclf.logistic import Array
@@ -62,7 +62,9 @@ class Model:
     seen: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
     def scores(self, images: Rows) -> Array:
-        """Score images uint8 (m, 64, 64, 3): Z float64 (1, m), log-odds of class 1.
+        """Score images: Z float64 (1, m), log-odds of class 1.
+
+        They are uint8 (m, height, width, 3), of the size that the features are taken from.
 
         The score of an image is the same, to the last bit, whatever images come with it.
 
@@ -73,20 +75,36 @@ class Model:
         ModelError
             If a score is not finite.
         """
-        check_images(images)
-        Z = np.concatenate([np.zeros((1, 0)), *each(self._scores, images)], axis=1)
+        check_images(images, self.features.image_size)
+        return self._finite(np.concatenate([np.zeros((1, 0)), *each(self._scores, images)], axis=1))
+
+    def weigh(self, rows: Rows) -> Array:
+        """Score features, a row (n_x,) for each image: Z float64 (1, m), log-odds of class 1.
+
+        Raises
+        ------
+        ModelError
+            If a score is not finite.
+        """
+        return self._finite(np.concatenate([np.zeros((1, 0)), *each(self._weigh, rows)], axis=1))
+
+    def _finite(self, Z: Array) -> Array:
         if not np.isfinite(Z).all():
             raise ModelError("the model gives scores that are not finite; train it again")
         return Z
 
     def _scores(self, images: NDArray[np.uint8]) -> Array:
         Z = np.empty((1, len(images)))
+        for i in range(0, len(images), BLOCK):
+            X = self.features.transform(images[i : i + BLOCK])
+            Z[:, i : i + X.shape[1]] = self._weigh(X.T)
+        return Z
+
+    def _weigh(self, rows: NDArray[Any]) -> Array:
+        x = np.ascontiguousarray(rows, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of is told
-            for i in range(0, len(images), BLOCK):
-                X = self.features.transform(images[i : i + BLOCK])
-                rows = np.ascontiguousarray(X.T, dtype=np.float64)
-                # A product for each image: in one for all, the last digits can be others.
-                Z[0, i : i + len(rows)] = np.matmul(rows[:, None], self.w)[:, 0, 0] + self.b
+            # A product for each image: in one for all, the last digits can be others.
+            Z: Array = np.matmul(x[:, None], self.w)[None, :, 0, 0] + self.b
         return Z
 
     def probabilities(self, images: NDArray[np.uint8]) -> Array:
@@ -110,7 +128,7 @@ class Model:
             "catclf_version": self.version,
             "classes": {"negative": self.classes[0], "positive": self.classes[1]},
             "features": {"name": self.features.name, "settings": self.features.settings()},
-            "image_size": IMAGE_SIZE,
+            "image_size": _image_size(self.features),
             "threshold": self.threshold,
             "temperature": self.temperature,
             **self.provenance,
@@ -129,6 +147,12 @@ class Model:
                 np.savez(file, **arrays)
         except OSError as error:
             raise _cannot_write(path, error) from error
+
+
+def _image_size(feature_map: FeatureMap) -> int | list[int]:
+    """Give the side of the square images that a map takes, or the height and width of others."""
+    height, width = feature_map.image_size
+    return height if height == width else [height, width]
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -157,7 +181,7 @@ _OWN_META: dict[str, type | tuple[type, ...]] = {
     "catclf_version": str,
     "classes": dict,
     "features": dict,
-    "image_size": int,
+    "image_size": (int, list),
     "threshold": (int, float),
     "temperature": (int, float),
 }
@@ -188,16 +212,16 @@ def load_model(path: str | os.PathLike[str]) -> Model:
             )
         if not all(isinstance(meta[key], kind) for key, kind in _OWN_META.items()):
             raise ValueError("a setting of the wrong type")
-        if version != FORMAT_VERSION or meta["image_size"] != IMAGE_SIZE:
-            raise ValueError("an unknown format version or image size")
-        if meta["features"]["name"] not in features.MAPS:
+        if version != FORMAT_VERSION:
+            raise ValueError("an unknown format version")
+        if meta["features"]["name"] not in (*features.MAPS, features.ONNX):
             raise ModelError(
                 f"{name}: its features, {meta['features']['name']!r}, are not known to this catclf "
                 f"{__version__}; upgrade catclf"
             )
         if meta.pop("sha256") != npz.digest(meta, arrays):
             raise ValueError("its content does not match its SHA-256")
-        return _build(arrays, meta)
+        return _build(arrays, meta, os.path.dirname(name))
     except ModelError:
         raise
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -211,12 +235,15 @@ def _finite(number: str) -> float:
     return value
 
 
-def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
+def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any], near: str) -> Model:
     w, b, costs, seen = arrays["w"], arrays["b"], arrays["costs"], arrays["seen"]
     if any(array.dtype != np.float64 for array in (w, b, costs)):
         raise ValueError("arrays that are not float64")
     extra = {k.removeprefix(PREFIX): array for k, array in arrays.items() if k.startswith(PREFIX)}
-    feature_map = features.restore(meta["features"]["name"], meta["features"]["settings"], extra)
+    described = meta["features"]
+    feature_map = features.restore(described["name"], described["settings"], extra, near)
+    if meta["image_size"] != _image_size(feature_map):
+        raise ValueError("images of another size than its features take")
     if set(extra) != set(feature_map.arrays()):
         raise ValueError("arrays that do not belong to its features")
     if w.shape != (feature_map.n_x, 1) or b.shape != () or costs.shape != (len(costs), 2):

@@ -12,9 +12,11 @@ from PIL import Image
 from catclf.canvas import Canvas, drawable, width_of, wrapped
 from catclf.charts import Line, chart
 from catclf.dataset import MAX_FILE_BYTES
+from catclf.errors import ParameterError
 from catclf.explanation import Explanation, explain
 from catclf.features.conv import Conv
 from catclf.features.patches import SIDE, Patches
+from catclf.features.pixels import Pixels
 from catclf.images import load_image, load_photo
 from catclf.logistic import Array, sigmoid
 from catclf.model import Model
@@ -98,7 +100,8 @@ def explained(
     ImageError
         If it cannot be read.
     """
-    explanation = explain(model, load_image(source, max_bytes=max_bytes))
+    image = load_image(source, size=model.features.image_size, max_bytes=max_bytes)
+    explanation = explain(model, image)
     photo = load_photo(source, PHOTO, max_bytes=max_bytes)
     return explanation, heat_map(photo, explanation, label, model.classes[1], file)
 
@@ -139,12 +142,22 @@ def weights(model: Model, name: str) -> Image.Image:
     """Draw what a model weighs: its pixels' weights, its dictionary, or its network's filters.
 
     `name` is the model's, for the title.
+
+    Raises
+    ------
+    ParameterError
+        If its features have nothing to be drawn.
     """
     features = model.features
     if isinstance(features, Patches):
         return _dictionary(model, features, name)
     if isinstance(features, Conv):
         return _filters(features, name)
+    if not isinstance(features, Pixels):
+        raise ParameterError(
+            f"there is no picture of a model on features {features.name}; "
+            "catclf predict --explain shows what it sees in a photo"
+        )
     return _pixels(model, name)
 
 

@@ -15,7 +15,7 @@ from catclf import features as feature_maps
 from catclf import metrics
 from catclf.calibration import calibrate
 from catclf.checkpoint import Checkpoint
-from catclf.dataset import Dataset
+from catclf.dataset import Dataset, Progress
 from catclf.datasets import load_dataset
 from catclf.duplicates import known
 from catclf.errors import DataError, ParameterError
@@ -36,7 +36,7 @@ MOST_SEEN = 2**24
 
 def check_settings(
     *,
-    features: str | None = None,
+    features: str | FeatureMap | None = None,
     dictionary: int | None = None,
     pool: int | None = None,
     l2: float | None = None,
@@ -62,8 +62,8 @@ def check_settings(
     given = {"dictionary": dictionary, "pool": pool}
     of_map = {key: value for key, value in given.items() if value is not None}
     problem = None
-    if features is not None and features not in feature_maps.MAPS:
-        problem = f"features are {', '.join(feature_maps.MAPS)}, not {features!r}"
+    if isinstance(features, str) and features not in feature_maps.MAPS:
+        problem = f"features are {', '.join(feature_maps.MAPS)} or onnx:PATH, not {features!r}"
     elif of_map and features != "patches" and not (auto and features is None):
         problem = f"{' and '.join(of_map)} can be set with --features patches alone"
     elif dictionary is not None and not 1 <= dictionary <= MOST_WORDS:
@@ -100,7 +100,7 @@ def check_classes(dataset: Dataset) -> None:
 def train(
     data: Dataset | str | os.PathLike[str] | None = None,
     *,
-    features: str | None = None,
+    features: str | FeatureMap | None = None,
     dictionary: int | None = None,
     pool: int | None = None,
     solver: str = "descent",
@@ -122,8 +122,9 @@ def train(
     ----------
     data : Dataset or what `load_dataset` takes
         The training images.
-    features : "pixels", "patches" or "conv", optional
-        What the regression sees; pixels by default.
+    features : "pixels", "patches", "conv" or a FeatureMap, optional
+        What the regression sees; pixels by default. A network of one's own is
+        `catclf.features.network("onnx:PATH", normalise)`.
     dictionary, pool : int, optional
         Of patches: how many there are, and into how many cells, each way, they are pooled.
     solver, learning_rate, iterations, l2, tolerance, coordinates
@@ -202,13 +203,14 @@ def train_rates(
     *,
     callback: Callable[[int, float], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    progress: Progress | None = None,
     **settings: Any,
 ) -> list[Attempt]:
     """Train at each of several learning rates, on the same features and folds.
 
     A rate at which training diverges does not end it, as long as there are others. The settings
     are those of `train`; the callback's iterations are counted on from rate to rate. A checkpoint
-    goes with one rate alone.
+    goes with one rate alone. Before, progress(done, total) counts images whose features are made.
 
     Raises
     ------
@@ -221,7 +223,8 @@ def train_rates(
     of_map = checked[0][1]
     if len(checked) > 1 and checked[0][0].name != "descent":
         raise ParameterError("several learning rates are for the solver descent alone, not newton")
-    dataset = data if isinstance(data, Dataset) else load_dataset(data)
+    features = settings.get("features") or "pixels"
+    dataset = read(data, features)
     check_classes(dataset)
     if checkpoint is not None:
         if len(checked) > 1:
@@ -229,15 +232,17 @@ def train_rates(
         checkpoint.begin(
             {
                 **settings,
-                "features": settings.get("features") or "pixels",
+                "features": features if isinstance(features, str) else features.settings(),
                 **checked[0][0].settings(),
                 "classes": dataset.classes,
                 "data": dataset.sha256,
             }
         )
     folds = _folds(dataset, settings.get("cv", 5))
-    feature_map = feature_maps.fit(settings.get("features") or "pixels", dataset.images, **of_map)
-    seen = examples(feature_map, dataset.images, dataset.memory)
+    if isinstance(features, str):
+        features = feature_maps.fit(features, dataset.images, **of_map)
+    taken = dataset.taken_by(features)
+    seen = examples(features, dataset.images, dataset.memory, taken, progress)
     attempts, errors = [], {}
     for i, (how, _) in enumerate(checked):
         told = None if callback is None else _from(i * how.iterations, callback)
@@ -245,7 +250,7 @@ def train_rates(
             fit, out_of_fold = how.fit(
                 seen,
                 dataset.Y,
-                scaled=feature_map.standardised,
+                scaled=features.standardised,
                 folds=folds,
                 callback=told,
                 journal=checkpoint,
@@ -255,12 +260,21 @@ def train_rates(
             attempts.append(Attempt(how.learning_rate, [], None))
             continue
         maximise = settings.get("maximise", "accuracy")
-        model = assemble(dataset, feature_map, how, fit, folds, out_of_fold, maximise)
+        model = assemble(dataset, features, how, fit, folds, out_of_fold, maximise)
         last = [(how.iterations, fit.J)] if how.name == "descent" else []
         attempts.append(Attempt(how.learning_rate, fit.costs + last, model))
     if len(errors) == len(attempts):
         raise errors[min(errors)]
     return attempts
+
+
+def read(
+    data: Dataset | str | os.PathLike[str] | None, features: str | FeatureMap | None
+) -> Dataset:
+    """Load what is not loaded yet; a map that is made already takes its features meanwhile."""
+    if isinstance(data, Dataset):
+        return data
+    return load_dataset(data, feature_map=None if isinstance(features, str) else features)
 
 
 def _from(start: int, callback: Callable[[int, float], None]) -> Callable[[int, float], None]:
@@ -349,11 +363,18 @@ def evaluate(
     DataError
         If the data cannot be read, or its classes are not the model's.
     """
-    dataset = data if isinstance(data, Dataset) else load_dataset(data, split="test")
+    if not isinstance(data, Dataset):
+        data = load_dataset(data, split="test", feature_map=to_read_for(model))
+    dataset = data
     Z = scores(model, dataset)
     T = model.temperature
     figures = metrics.evaluate_scores(dataset.Y, Z, model.threshold, T, unsure)
     return figures, sigmoid(Z / T)
+
+
+def to_read_for(model: Model) -> FeatureMap | None:
+    """Give the model's feature map if it must see the images as they are read."""
+    return None if model.features.name in feature_maps.MAPS else model.features
 
 
 def scores(model: Model, dataset: Dataset) -> NDArray[np.float64]:
@@ -371,4 +392,5 @@ def scores(model: Model, dataset: Dataset) -> NDArray[np.float64]:
             f"{dataset.name}: its classes are {' and '.join(dataset.classes)}, "
             f"the model's {' and '.join(model.classes)}; name the model's with --cat-class"
         )
-    return model.scores(dataset.images)
+    taken = dataset.taken_by(model.features)
+    return model.scores(dataset.images) if taken is None else model.weigh(taken)

@@ -114,7 +114,7 @@ def predict(
         if found.content is None:
             return Prediction(found.name, error=found.error) if found.error else None
         try:
-            return load_image(found.content, max_bytes=max_bytes)
+            return load_image(found.content, size=model.features.image_size, max_bytes=max_bytes)
         except DataError as error:
             other = isinstance(error, NotAnImageError) and not meant_as_image(found.name)
             if other and found.folder is not None:

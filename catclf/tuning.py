@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from catclf import features as feature_maps
 from catclf import metrics
 from catclf.dataset import Dataset
-from catclf.datasets import load_dataset
 from catclf.extraction import examples
 from catclf.features import FeatureMap
 from catclf.features.patches import DICTIONARY
 from catclf.features.pixels import Pixels
 from catclf.logistic import Array, cost
 from catclf.model import Model
-from catclf.pipeline import FOLD_SEED, assemble, check_classes, check_settings
+from catclf.pipeline import FOLD_SEED, assemble, check_classes, check_settings, read
 from catclf.stored import joined, mirrored
 from catclf.training.examples import Examples
 from catclf.training.folds import grouped_folds
@@ -77,7 +76,7 @@ class Tuning:
 def tune(
     data: Dataset | str | os.PathLike[str] | None = None,
     *,
-    features: str | None = None,
+    features: str | FeatureMap | None = None,
     l2: float | None = None,
     dictionary: int | None = None,
     pool: int | None = None,
@@ -117,25 +116,28 @@ def tune(
         maximise=maximise,
         auto=True,
     )
-    dataset = data if isinstance(data, Dataset) else load_dataset(data)
+    dataset = read(data, features)
     check_classes(dataset)
     folds = grouped_folds(dataset.Y, _groups(dataset), cv, FOLD_SEED)
-    names = [features] if features else _worth_trying(len(dataset))
+    maps = [features] if features else _worth_trying(len(dataset))
+    names = [one if isinstance(one, str) else one.name for one in maps]
     path = L2_PATH if l2 is None else (l2,)
     clock = _Clock(names, len(dataset), int(folds.max()) + 1, progress)
     trials: list[Trial] = []
     best: tuple[Trial, FeatureMap, Examples, Array] | None = None
     complete = True
-    for name in names:
+    for one, name in zip(maps, names, strict=True):
         try:
             clock.features(name)
-            feature_map = feature_maps.fit(
-                name, dataset.images, **(of_map if name == "patches" else {})
-            )
-            images = dataset.images
+            if isinstance(one, str):
+                own = of_map if name == "patches" else {}
+                feature_map = feature_maps.fit(name, dataset.images, **own)
+            else:
+                feature_map = one
+            images, taken = dataset.images, dataset.taken_by(feature_map)
             if not feature_map.symmetric:
-                images = joined([images, mirrored(images)])
-            seen = examples(feature_map, images, dataset.memory)
+                images, taken = joined([images, mirrored(images)]), None
+            seen = examples(feature_map, images, dataset.memory, taken)
             scores, _ = cross_validated_path(
                 seen,
                 dataset.Y,

@@ -346,6 +346,11 @@ def test_a_terminal_gets_a_table_and_a_bar(trained, class_folder):
     code, text = on_a_terminal("train", "drawn", "--iterations", 3000, "--cv", 0, cwd=trained)
     assert code == 0
     assert re.search(r"training.*cost 0\.\d{6} \d+/s", text)
+    assert "photos" not in text
+    words = ("--features", "conv", "--iterations", 3000, "--cv", 0)
+    code, text = on_a_terminal("train", "drawn", *words, cwd=trained)
+    assert code == 0
+    assert re.search(r"training.*photos \d+/s.*cost 0\.\d{6} \d+/s", text, re.DOTALL)
 
 
 @pytest.mark.parametrize("columns", [40, 80])

@@ -299,3 +299,34 @@ def test_images_are_read_from_wherever_they_lie_in_the_file(tmp_path, monkeypatc
     for part in (slice(0, 100), slice(3, 4), slice(20, 23), slice(13, 64), slice(98, 100)):
         np.testing.assert_array_equal(rest[part], images[part])
     np.testing.assert_array_equal(load_dataset(tmp_path / "a.h5").images, images)
+
+
+def test_a_folder_that_would_not_fit_is_refused_before_it_is_read(catclf, class_folder, tmp_path):
+    size = 12 * 64 * 64 * 3
+    data = load_dataset(class_folder, memory=size)
+    assert (len(data), data.memory) == (12, size)
+    asked = []
+    with pytest.raises(DataError, match=r"12 images take 0.1475 MB of memory.*convert it"):
+        load_dataset(class_folder, memory=size - 1, progress=lambda *told: asked.append(told))
+    assert not asked
+    for i in range(80):
+        os.link(class_folder / "dogs" / os.listdir(class_folder / "dogs")[0], tmp_path / f"{i}.png")
+        os.rename(tmp_path / f"{i}.png", class_folder / "dogs" / f"more{i}.png")
+    for command in ("train", "eval"):
+        told = catclf(command, class_folder, "--memory", "1.1MB", code=3).stderr.splitlines()
+        assert told[-1] == (
+            f"error: {class_folder}: 92 images take 1.13 MB of memory, and 1.1 MB is for data; "
+            f"convert it first: catclf data convert {class_folder} out.h5"
+        )
+    catclf("data", "convert", class_folder, "out.h5")
+    catclf("train", "out.h5", "--memory", "1.1MB", "--iterations", 2, "--cv", 0)
+    catclf("train", class_folder, "--memory", "1.2MB", "--iterations", 2, "--cv", 0)
+
+
+def test_what_is_available_limits_a_folder_too(class_folder, monkeypatch):
+    monkeypatch.setattr("catclf.memory.LITTLE", 0)
+    monkeypatch.setattr("catclf.memory.available", lambda: 2 * 12 * 64 * 64 * 3 - 2)
+    with pytest.raises(DataError, match="convert it first"):
+        load_dataset(class_folder, memory=None)
+    monkeypatch.setattr("catclf.memory.available", lambda: 2 * 12 * 64 * 64 * 3)
+    assert len(load_dataset(class_folder, memory=None)) == 12

@@ -1,13 +1,17 @@
 """Sums over blocks are the sums over all, wherever the blocks are."""
 
+from math import inf
+
 import numpy as np
 import pytest
 
 from catclf import logistic
 from catclf.dataset import Dataset
 from catclf.drawings import draw
+from catclf.errors import DataError
 from catclf.extraction import examples
 from catclf.features import MAPS, fit
+from catclf.pipeline import train_rates
 from catclf.stored import Stored, in_blocks
 from catclf.training import examples as module
 from catclf.training.coordinates import Gram, Primal, choose
@@ -101,6 +105,28 @@ def test_features_that_do_not_fit_are_kept_in_a_file(in_pieces):
     np.testing.assert_allclose(tight.rows[:], ample.rows, rtol=1e-5, atol=1e-6)
     assert tight.memory == 0
     assert ample.memory == 1e9 - images.nbytes - ample.rows.nbytes
+
+
+def test_features_are_counted_as_they_are_made(in_pieces):
+    images, stored, Y = in_pieces
+    told = []
+    for rows, memory in ((images, inf), (stored, 1e4)):
+        told.clear()
+        examples(fit("conv", images), rows, memory, progress=lambda *n: told.append(n))
+        assert told == sorted(told)
+        assert told[-1] == (31, 31)
+    data = Dataset(images, Y, ("non-cat", "cat"), "some")
+    for name, count in (("conv", 1), ("pixels", 0)):
+        told.clear()
+        how = {"features": name, "iterations": 2, "cv": 0}
+        train_rates(data, [0.01, 0.02], progress=lambda *n: told.append(n), **how)
+        assert told == [(31, 31)] * count
+
+
+def test_images_of_another_size_are_refused(in_pieces):
+    images, _, _ = in_pieces
+    with pytest.raises(DataError, match=r"expected uint8 \(m, 64, 64, 3\)"):
+        examples(fit("conv", images), images[:, :32])
 
 
 def test_gram_coordinates_are_chosen_only_where_they_fit(in_pieces):

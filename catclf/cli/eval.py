@@ -11,6 +11,9 @@ import typer
 from catclf.cli import figures, output, sources
 
 if TYPE_CHECKING:
+    from catclf.cluster import Cluster
+    from catclf.dataset import Dataset
+    from catclf.model import Model
     from catclf.results import Result
 
 
@@ -53,6 +56,9 @@ def evaluate(
         typer.Option(metavar="DIR", help="Write a page there, index.html, and report.json."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    cache: Annotated[
+        str | None, typer.Option(metavar="H5", help="Keep a network's features there.")
+    ] = None,
     quiet: output.Quiet = False,
 ) -> None:
     """Measure a model, or several, on labelled images.
@@ -78,28 +84,33 @@ def evaluate(
     trained = [load_model(path) for path in paths]
     for path in paths:
         output.note(f"model: {path}", quiet)
-    most = parse_size(memory)
-    cluster = sources.start(context, scheduler)
-    _, dataset = sources.read_all(
-        [data],
-        "test",
+    of_networks = any(model.features.name == "onnx" for model in trained)
+    cluster = sources.start(
+        context, scheduler, {"--cache": cache is not None, "a network's model": of_networks}
+    )
+    sets = _read(
+        trained,
+        data,
         cluster,
+        cache,
+        quiet,
         cat_class=cat_class,
-        quiet=quiet,
         max_file_size=max_file_size,
         trust=trust,
-        memory=most,
+        memory=parse_size(memory),
     )
     names = short_names([name or path for name, path in zip(given, paths, strict=True)])
     with sources.workers_bar("scoring", cluster, quiet):
         results = [
             measure(one, dataset, name=name, path=path, unsure=unsure)
-            for one, name, path in zip(trained, names, paths, strict=True)
+            for one, dataset, name, path in zip(trained, sets, names, paths, strict=True)
         ]
     for result in results:
         if result.seen:
             which = "the model" if len(results) == 1 else result.name
-            found = f"{result.seen} of these {len(dataset)} images, or on near-identical ones"
+            found = (
+                f"{result.seen} of these {len(result.dataset)} images, or on near-identical ones"
+            )
             output.note(f"{which} was trained on {found}", quiet)
     with output.reader_may_leave():
         if as_json:
@@ -115,6 +126,32 @@ def evaluate(
         verb = "is" if len(low) == 1 else "are"
         output.error(f"accuracy {' and '.join(told)} {verb} below {fail_under:g}")
         raise typer.Exit(1)
+
+
+def _read(
+    models: Sequence[Model],
+    data: str | None,
+    cluster: Cluster | None,
+    cache: str | None,
+    quiet: bool,
+    **how: Any,
+) -> list[Dataset]:
+    """Read the images for each model; but once for all that take what any other takes."""
+    from catclf.pipeline import to_read_for
+
+    maps = [to_read_for(model) for model in models]
+    if cache is not None and len([one for one in maps if one is not None]) > 1:
+        raise typer.BadParameter("--cache is for one network's features, not several")
+    sets: list[Dataset] = []
+    for feature_map in maps:
+        if feature_map is None and None in maps[: len(sets)]:
+            sets.append(sets[maps.index(None)])
+            continue
+        told = quiet or bool(sets)
+        with output.cached(feature_map, cache if feature_map or not any(maps) else None) as taker:
+            how["feature_map"] = taker
+            sets.append(sources.read_all([data], "test", cluster, quiet=told, **how)[1])
+    return sets
 
 
 def _as_json(results: Sequence[Result], errors: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from catclf.dataset import Dataset, Split
+    from catclf.features import FeatureMap, Taker
 
 DEFAULT_MODEL = "models/catclf.npz"
 MODEL_VARIABLE = "CATCLF_MODEL"
@@ -256,6 +257,7 @@ def read(
     max_file_size: float = 64,
     trust: bool = False,
     memory: float | None = None,
+    feature_map: Taker | None = None,
 ) -> Dataset:
     """Load a data set, with a bar for a folder, and tell how it was read.
 
@@ -272,11 +274,26 @@ def read(
             max_bytes=to_bytes(max_file_size),
             trust=trust,
             memory=memory,
+            feature_map=feature_map,
             progress=progress,
         )
     for line in dataset.notes:
         note(line, quiet)
     return dataset
+
+
+@contextmanager
+def cached(feature_map: FeatureMap | None, cache: str | None) -> Iterator[Taker | None]:
+    """Give what takes a network's features: the map itself, or one that keeps them in a file."""
+    if cache is None:
+        yield feature_map
+        return
+    if feature_map is None:
+        raise typer.BadParameter("--cache is for features of an ONNX network")
+    from catclf.feature_cache import FeatureCache
+
+    with FeatureCache(feature_map, cache) as taker:
+        yield taker
 
 
 @contextmanager
@@ -295,7 +312,7 @@ def progress_bar(
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     start = last = time.perf_counter()
-    told = ""
+    told, before = "", 0.0
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
@@ -308,12 +325,15 @@ def progress_bar(
         task = bar.add_task(label, total=total, word="")
 
         def advance(done: float, word: str = "", total: float | None = None) -> None:
-            nonlocal last, told
+            nonlocal start, last, told, before
             now = time.perf_counter()
+            if done < before:  # something else is counted now
+                start = now
+            before = done
             # Drawing must not slow down what it shows; but a new stage may be a long one.
             if now - last > 0.05 or (not counted and word != told):
                 last, told = now, word
-                rate = f" {done / (now - start):.0f}/s" if counted else ""
+                rate = f" {done / (now - start):.0f}/s" if counted and now > start else ""
                 bar.update(task, completed=done, word=word + rate, total=total)
 
         yield advance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from catclf.cli import output
 if TYPE_CHECKING:
     from catclf.cluster import Cluster
     from catclf.dataset import Dataset, Split
+    from catclf.features import Taker
 
 Scheduler = Annotated[
     str | None,
@@ -62,6 +64,7 @@ def read_all(
     trust: bool,
     memory: float | None,
     by_folder: bool = False,
+    feature_map: Taker | None = None,
 ) -> tuple[list[Dataset], Dataset]:
     """Load data sets, of which patterns name several, and put them one after another.
 
@@ -78,7 +81,14 @@ def read_all(
     # HDF5 files stay where they are until it is known whether all fit together.
     parts = [
         output.read(
-            source, split, cat_class, quiet, max_file_size=max_file_size, trust=trust, memory=0
+            source,
+            split,
+            cat_class,
+            quiet,
+            max_file_size=max_file_size,
+            trust=trust,
+            memory=memory if source is not None and os.path.isdir(source) else 0,
+            feature_map=feature_map,
         )
         for source in sources
     ]

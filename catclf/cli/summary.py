@@ -63,7 +63,9 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
 
 
 def show_rates(attempts: Sequence[Attempt]) -> None:
-    """Print what each learning rate came to, and which is kept."""
+    """Print what each learning rate came to, and which is kept, if there are several."""
+    if len(attempts) < 2:
+        return
 
     def written(value: object, form: str, missing: str = "-") -> str:
         return missing if value is None else format(value, form)

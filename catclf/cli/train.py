@@ -38,8 +38,18 @@ def train(
         bool, typer.Option("--auto", help="Choose features and l2 by cross-validation.")
     ] = False,
     features: Annotated[
-        Literal["pixels", "patches", "conv"] | None,
-        typer.Option(help="What the regression sees. [default: pixels]"),
+        str | None,
+        typer.Option(metavar="MAP", help="pixels, patches, conv or onnx:PATH. [pixels]"),
+    ] = None,
+    onnx_normalise: Annotated[
+        str | None,
+        typer.Option(metavar="HOW", help="imagenet, unit, none or M/S, as 127/128."),
+    ] = None,
+    onnx_output: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What to take. [the first output]")
+    ] = None,
+    cache: Annotated[
+        str | None, typer.Option(metavar="H5", help="Keep the network's features there.")
     ] = None,
     dictionary: Annotated[int | None, typer.Option(help="How many patches. [400]")] = None,
     pool: Annotated[int | None, typer.Option(help="Cells of patches, each way. [1]")] = None,
@@ -68,7 +78,9 @@ def train(
     ] = None,
     maximise: Annotated[
         Literal["accuracy", "balanced-accuracy"],
-        typer.Option(help="What the threshold serves. [accuracy]", show_default=False),
+        typer.Option(
+            metavar="WHAT", help="accuracy or balanced-accuracy. [accuracy]", show_default=False
+        ),
     ] = "accuracy",
     cat_class: output.CatClass = None,
     max_file_size: output.MaxFileSize = 64,
@@ -101,11 +113,11 @@ def train(
     """Learn a model from labelled images.
 
     \b
-    catclf train
     catclf train photos/train --auto --out models/mine.npz
     catclf train photos.h5 --features conv --solver newton --l2 0.3
     """
     start = time.perf_counter()
+    from catclf import features as maps
     from catclf import pipeline
     from catclf.memory import parse_size
     from catclf.model import check_target
@@ -113,11 +125,12 @@ def train(
     if group_by and not auto:
         raise typer.BadParameter("--group-by goes with --auto")
     rates = list(dict.fromkeys(learning_rate or [0.005]))
-    own = (solver, rates, iterations, tolerance, coordinates)
-    if auto and own != ("descent", [0.005], 2000, 1e-8, "auto"):
+    settings = (solver, rates, iterations, tolerance, coordinates)
+    if auto and settings != ("descent", [0.005], 2000, 1e-8, "auto"):
         raise typer.BadParameter("--auto sets the solver itself; leave its options out")
+    network = maps.network(features, onnx_normalise, onnx_output)
     choices: dict[str, Any] = {
-        "features": features,
+        "features": network or features,
         "dictionary": dictionary,
         "pool": pool,
         "l2": l2,
@@ -133,23 +146,30 @@ def train(
     for rate in rates:
         pipeline.check_settings(**choices, auto=auto, learning_rate=rate, **how)
     check_target(out)
-    if plot is not None:
-        _check_plot(plot, out)
+    _check_others(out, plot, cache)
     single = not auto and len(rates) == 1
     checkpoint = _checkpoint(out, checkpoint_every, resume, single, quiet)
     cluster = sources.start(
-        context, scheduler, {"--auto": auto, "--coordinates gram": coordinates == "gram"}
+        context,
+        scheduler,
+        {
+            "--auto": auto,
+            "--coordinates gram": coordinates == "gram",
+            "--features onnx": network is not None,
+        },
     )
-    dataset = _read(
-        data or [None],
-        cluster,
-        quiet,
-        by_folder=group_by == "folder",
-        memory=parse_size(memory),
-        cat_class=cat_class,
-        max_file_size=max_file_size,
-        trust=trust,
-    )
+    with output.cached(network, cache) as taker:
+        dataset = _read(
+            data or [None],
+            cluster,
+            quiet,
+            by_folder=group_by == "folder",
+            memory=parse_size(memory),
+            cat_class=cat_class,
+            max_file_size=max_file_size,
+            trust=trust,
+            feature_map=taker,
+        )
 
     tuning = None
     attempts: list[Attempt] = []
@@ -173,8 +193,7 @@ def train(
         if as_json:
             print(output.to_json(summary(model, tuning, attempts, out, seconds)))
         else:
-            if len(attempts) > 1:
-                show_rates(attempts)
+            show_rates(attempts)
             show(model, tuning, out, seconds, cv)
     if plot is not None:  # last, so that no figure is lost if it cannot be written
         _draw(curves, model, plot)
@@ -197,12 +216,14 @@ def _checkpoint(
     return Checkpoint(f"{out}.checkpoint", every=every, resume=resume, note=note)
 
 
-def _check_plot(plot: str, out: str) -> None:
-    from catclf.canvas import check_target
+def _check_others(out: str, plot: str | None, cache: str | None) -> None:
+    for option, path in (("--plot", plot), ("--cache", cache)):
+        if path is not None and os.path.realpath(path) == os.path.realpath(out):
+            raise typer.BadParameter(f"{option} and --out name the same file")
+    if plot is not None:
+        from catclf.canvas import check_target
 
-    if os.path.realpath(plot) == os.path.realpath(out):
-        raise typer.BadParameter("--plot and --out name the same file")
-    check_target(plot)
+        check_target(plot)
 
 
 def _name(attempt: Attempt) -> str:
@@ -240,18 +261,23 @@ def _train(
 ) -> list[Attempt]:
     from catclf.pipeline import train_rates
 
-    with output.progress_bar("training", len(rates) * settings["iterations"], quiet) as advance:
-        callback = None if advance is None else _progress(advance, cluster)
-        told: dict[str, Any] = {"callback": callback, "checkpoint": checkpoint}
+    steps = len(rates) * settings["iterations"]
+    with output.progress_bar("training", steps, quiet) as advance:
+        told: dict[str, Any] = {"checkpoint": checkpoint}
+        if advance is not None:
+            told["callback"] = _progress(advance, cluster, steps)
+            told["progress"] = lambda done, n: advance(done, "photos", n)
         return on_a_thread(lambda: train_rates(dataset, rates, **told, **settings))
 
 
-def _progress(advance: output.Advance, cluster: Cluster | None) -> Callable[[int, float], None]:
+def _progress(
+    advance: output.Advance, cluster: Cluster | None, steps: int
+) -> Callable[[int, float], None]:
     """Show the cost at each step, and after each pass of a cluster how many workers it has."""
     done, cost = 0, ""
 
     def show() -> None:
-        advance(done, f"{cost}{cluster or ''}")
+        advance(done, f"{cost}{cluster or ''}", steps)
 
     def callback(iteration: int, J: float) -> None:
         nonlocal done, cost

@@ -2,46 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.errors import ParameterError
 from catclf.features.conv import Conv
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
 from catclf.logistic import Array
 from catclf.stored import Rows, Stored
 
+if TYPE_CHECKING:
+    from catclf.features.onnx import Onnx
 
-class FeatureMap(Protocol):
-    """What every feature map offers."""
 
-    name: str
+class Taker(Protocol):
+    """What takes the features of images."""
+
+    image_size: tuple[int, int]
+    """Height and width of the images that it takes, in pixels."""
+
     n_x: int
     """How many features an image has."""
-    standardised: bool
-    """Whether training scales each feature to a standard deviation of 1 first."""
-
-    symmetric: bool
-    """Whether an image and its mirror image have the same features."""
-
-    divisor: float | None
-    """What bytes are divided by, where they themselves are the features; None for other maps."""
 
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Turn images uint8 (m, 64, 64, 3) into X (n_x, m), columns being examples."""
-        ...
-
-    def shares(self, image: NDArray[np.uint8], w: Array) -> Array:
-        """Divide wᵀx among the positions: image uint8 (64, 64, 3), w float64 (n_x, 1).
-
-        The float64 (height, width) shares, in nats, row by row from the top, add up to wᵀx.
-        """
+        """Turn images uint8 (m, height, width, 3) into X (n_x, m), columns being examples."""
         ...
 
     def settings(self) -> dict[str, Any]:
         """Give what a model file must say of the map, as JSON values."""
+        ...
+
+
+class FeatureMap(Taker, Protocol):
+    """What every feature map offers."""
+
+    name: str
+    standardised: bool
+    """Whether training scales each feature to a standard deviation of 1 first."""
+
+    symmetric: bool
+    """Whether an image and its mirror image have the same features, or nearly."""
+
+    divisor: float | None
+    """What bytes are divided by, where they themselves are the features; None for other maps."""
+
+    def shares(self, image: NDArray[np.uint8], w: Array) -> Array:
+        """Divide wᵀx among the positions: image uint8 (height, width, 3), w float64 (n_x, 1).
+
+        The float64 (rows, columns) shares, in nats, row by row from the top, add up to wᵀx.
+        """
         ...
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
@@ -50,6 +62,34 @@ class FeatureMap(Protocol):
 
 
 MAPS: dict[str, Any] = {"pixels": Pixels, "patches": Patches, "conv": Conv}
+ONNX = "onnx"
+"""The name of a map that is a network of the user's own."""
+
+
+def network(
+    name: str | None, normalise: str | None = None, output: str | None = None
+) -> Onnx | None:
+    """Open the network that a name of features such as onnx:PATH asks for; None for another name.
+
+    Raises
+    ------
+    ParameterError
+        If `normalise` is missing or makes no sense, or settings of a network go without one.
+    ModelError
+        If the network cannot be used; see `catclf.features.onnx.Onnx.open`.
+    """
+    if name is None or not name.startswith(f"{ONNX}:"):
+        if normalise is not None or output is not None:
+            raise ParameterError("settings of a network go with --features onnx:PATH alone")
+        return None
+    if normalise is None:
+        raise ParameterError(
+            "what the network wants of pixels cannot be guessed: set --onnx-normalise to imagenet, "
+            "unit, none, or a mean and a scale as 127/128"
+        )
+    from catclf.features.onnx import Onnx
+
+    return Onnx.open(name.removeprefix(f"{ONNX}:"), normalise, output)
 
 
 MOST_LEARNED_FROM = 10_000
@@ -72,13 +112,19 @@ def fit(name: str, images: Rows, **settings: int) -> FeatureMap:
     return fitted
 
 
-def restore(name: str, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> FeatureMap:
-    """Make the feature map that a model file describes.
+def restore(
+    name: str, settings: dict[str, Any], arrays: dict[str, NDArray[Any]], near: str = ""
+) -> FeatureMap:
+    """Make the feature map that a model file, in the folder `near`, describes.
 
     Raises
     ------
     KeyError, TypeError, ValueError
         If there is no such map, or the description does not fit it.
     """
+    if name == ONNX:
+        from catclf.features.onnx import Onnx
+
+        return Onnx.restore(settings, near)
     restored: FeatureMap = MAPS[name].restore(settings, arrays)
     return restored

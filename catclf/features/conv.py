@@ -46,6 +46,7 @@ class Conv:
     """
 
     name = "conv"
+    image_size = (64, 64)
     standardised = True
     learns = False
     divisor = None

@@ -52,6 +52,7 @@ class Patches:
     """
 
     name = "patches"
+    image_size = (64, 64)
     standardised = True
     symmetric = False
     learns = True

@@ -14,6 +14,7 @@ class Pixels:
     """Flatten each image to a column of 12,288 numbers in [0, 1]: x = pixel / 255."""
 
     name = "pixels"
+    image_size = (64, 64)
     n_x = 64 * 64 * 3
     standardised = False
     symmetric = False
