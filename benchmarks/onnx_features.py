@@ -6,8 +6,9 @@ PHOTOS is a folder of classes with photos as large as they were taken, NETWORK a
 what `--onnx-normalise` says of it. `accuracy` is cross-validated in 5 folds as by `catclf train
 --auto`, with the penalty of lowest log loss of 11: the mean over N ways of dealing the folds, then
 the lowest and the highest. `ms` is what `predict` takes for each photo, from file to probability:
-the median of the rounds, in turns with all others. `network alone` is onnxruntime with its own
-settings, one photo at a time, on what was read, scaled and laid out before; `ratio` is `ms` to
+the median of the rounds, in turns with all others. `its features` is the network's part of that,
+with the scaling, of photos that were decoded before. `network alone` is onnxruntime with its own
+settings, one photo at a time, on what was decoded, scaled and laid out before; `ratio` is `ms` to
 that, the median of the ratios within a round. `MB` is what must be there besides catclf's code.
 """
 
@@ -114,6 +115,9 @@ def main() -> None:
             sizes[name] = (Path(folder) / "m.npz").stat().st_size / 1e6
     sizes["conv"] += shipped("features.npz").stat().st_size / 1e6
     sizes[Path(given.network).name] += Path(given.network).stat().st_size / 1e6
+    large = np.stack([load_image(path, size=network.image_size) for path in paths])
+    blocks = [large[i : i + 16] for i in range(0, len(large), 16)]
+    works["its features"] = lambda: list(threads.ordered(network.transform, blocks))
     works["network alone"] = alone(given.network, given.how, paths, network.image_size)
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(given.rounds + 1):  # the first warms up

@@ -13,7 +13,9 @@ from conftest import Run
 from PIL import Image
 
 from catclf.drawings import draw
+from catclf.feature_cache import FeatureCache
 from catclf.features.conv import shipped
+from catclf.features.pixels import Pixels
 
 FORMATS = (Path(__file__).resolve().parents[1] / "docs" / "formats.md").read_text()
 
@@ -59,7 +61,7 @@ def test_an_hdf5_file_of_this_layout_is_read(catclf: Run, tmp_path: Path, images
 
 
 def test_members_of_a_model(catclf: Run, tmp_path: Path) -> None:
-    members, network = tables(section("## Models"))
+    members, network, cached = tables(section("## Models"))
     catclf("train", "drawn", "--iterations", 5, "--out", "m.npz")
     with np.load(tmp_path / "m.npz") as npz:
         assert set(npz) == {name for name in members if not name.startswith("features_")}
@@ -70,6 +72,10 @@ def test_members_of_a_model(catclf: Run, tmp_path: Path) -> None:
     with np.load(shipped("features.npz")) as npz:
         assert {name for name in npz if name in ("meta", "conv1_weight", "conv2_bias")} <= network
         assert set(json.loads(str(npz["meta"]))) <= words
+    with FeatureCache(Pixels(), tmp_path / "f.h5") as cache:
+        cache.transform(draw(2)[0])
+    with h5py.File(tmp_path / "f.h5") as file:
+        assert set(file) == cached
 
 
 def test_json_of_train(catclf: Run) -> None:

@@ -236,6 +236,7 @@ REFUSED = {
     "codec can't decode": lambda path: (
         path.write_bytes(mixing(path).read_bytes().replace(b"\x01y", b"\x01\xe1")) and path
     ),
+    "has no output": lambda path: save(path, [node("Relu", "x", "y")], outputs=()),
     "cannot be run": lambda path: save(
         path, [node("Reshape", "x s", "y")], {"s": np.array([7, 7])}
     ),

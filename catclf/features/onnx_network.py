@@ -41,18 +41,22 @@ class Network:
     def __init__(self, name: str, found: NetworkFile, output: str | None) -> None:
         self.name = name
         self._session = _load(name, found, output)
-        inputs = self._session.get_inputs()
+        try:
+            inputs = [(one.name, one.type, one.shape) for one in self._session.get_inputs()]
+            outputs = [one.name for one in self._session.get_outputs()]
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{name}: names that are no text ({error})") from error
         if len(inputs) != 1:
-            names = ", ".join(repr(one.name) for one in inputs[:8])
+            names = ", ".join(repr(one[0]) for one in inputs[:8])
             raise ModelError(f"{name}: it has the inputs {names or 'none'}; expected one, an image")
-        (image,) = inputs
-        self._input = image.name
-        self.output = output or self._session.get_outputs()[0].name
-        shape = image.shape
-        told = f"{name}: its input is {image.type} {shape}"
-        if image.type not in TYPES or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+        if not outputs:
+            raise ModelError(f"{name}: it has no output")
+        self.output = output or outputs[0]
+        self._input, kind, shape = inputs[0]
+        told = f"{name}: its input is {kind} {shape}"
+        if kind not in TYPES or len(shape) != 4 or 3 not in (shape[1], shape[3]):
             raise ModelError(f"{told}; expected an RGB image, [1, 3, height, width] or the like")
-        self.dtype = TYPES[image.type]
+        self.dtype = TYPES[kind]
         self._channels_first = shape[1] == 3
         sides = shape[2:] if self._channels_first else shape[1:3]
         if not all(isinstance(n, int) for n in sides):
