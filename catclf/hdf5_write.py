@@ -129,9 +129,8 @@ class _Writer(Thread):
         while not self.ended:
             try:
                 self._chunks.put(None)
-                self._room.get(timeout=0.5)
-            except Empty:
-                pass
+                with suppress(Empty):
+                    self._room.get(timeout=0.5)
             except BaseException as error:
                 interrupted = error
         if interrupted is not None:

@@ -405,3 +405,10 @@ if __name__ == "__main__":  # the figures of SECURITY.md
             file.write_bytes(make())
             size, (spent, peak, outcome) = file.stat().st_size / 2**20, cost(file)
             print(f"{title:36} {size:6.1f} {spent:8.2f} {peak:5.0f}  {outcome}")
+
+
+def test_a_marker_without_length_between_scans_is_passed_over():
+    data = encoded("JPEG", Image.linear_gradient("L"), progressive=True)
+    at = data.rindex(b"\xff\xda")
+    marked = data[:at] + b"\xff\x01" + data[at:]
+    np.testing.assert_array_equal(load_image(marked), load_image(data))

@@ -773,6 +773,18 @@ def test_a_cache_that_cannot_be_written(tmp_path):
         FeatureCache(network, tmp_path / "file" / "f.h5")
 
 
+def test_networks_are_for_one_machine(catclf, tmp_path, photos):
+    textured(tmp_path / "net.onnx")
+    catclf("train", photos, *WORDS, "--l2", 0.1, "--out", "m.npz")
+    for words in (
+        ("train", photos, *WORDS, "--l2", 0.1),
+        ("eval", photos, "-m", "photos", "-m", "m.npz"),
+        ("predict", photos, "-m", "m.npz"),
+    ):
+        told = catclf(*words, "--scheduler", "local", code=2).stderr.splitlines()
+        assert "an ONNX network is for one machine, not for --scheduler" in told[-1]
+
+
 def test_what_was_taken_before_an_interruption_is_kept(tmp_path, photos, monkeypatch):
     network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
     path = tmp_path / "f.h5"

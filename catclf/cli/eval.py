@@ -69,6 +69,7 @@ def evaluate(
     catclf eval photos/test --model photos --model models/mine.npz
     catclf eval photos/test --fail-under 0.8
     """
+    from catclf.features import ONNX
     from catclf.memory import parse_size
     from catclf.model import load_model
     from catclf.results import measure, short_names
@@ -84,9 +85,9 @@ def evaluate(
     trained = [load_model(path) for path in paths]
     for path in paths:
         output.note(f"model: {path}", quiet)
-    of_networks = any(model.features.name == "onnx" for model in trained)
+    of_networks = any(model.features.name == ONNX for model in trained)
     cluster = sources.start(
-        context, scheduler, {"--cache": cache is not None, "a network's model": of_networks}
+        context, scheduler, {"--cache": cache is not None, sources.NETWORK: of_networks}
     )
     sets = _read(
         trained,

@@ -57,6 +57,7 @@ def predict(
     """
     from catclf import prediction
     from catclf.errors import DataError
+    from catclf.features import ONNX
     from catclf.model import load_model
 
     if as_json and as_csv:
@@ -69,6 +70,10 @@ def predict(
     output.note(f"model: {os.fspath(path)}", quiet)
     given = ((name, _stdin(most)) if name == "-" else name for name in images)
     held = list(given) if explain is not None else []  # one image, to be looked at again
+    alone = {
+        "--explain": explain is not None,
+        sources.NETWORK: trained.features.name == ONNX,
+    }
     failed: list[str] = []
     found: Iterable[Prediction]
     found = prediction.predict(
@@ -77,7 +82,7 @@ def predict(
         threshold=threshold,
         unsure=unsure,
         max_bytes=most,
-        cluster=sources.start(context, scheduler, {"--explain": explain is not None}),
+        cluster=sources.start(context, scheduler, alone),
     )
     explanation = None
     if explain is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from catclf.dataset import Dataset, Split
     from catclf.features import Taker
 
+NETWORK = "an ONNX network"
 Scheduler = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="Of a Dask cluster to work on; or local."),

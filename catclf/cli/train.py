@@ -155,7 +155,7 @@ def train(
         {
             "--auto": auto,
             "--coordinates gram": coordinates == "gram",
-            "--features onnx": network is not None,
+            sources.NETWORK: network is not None,
         },
     )
     with output.cached(network, cache) as taker:
