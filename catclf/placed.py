@@ -22,18 +22,14 @@ from catclf.dataset import Dataset, Split, join
 from catclf.errors import DataError, ParameterError
 from catclf.features import FeatureMap
 from catclf.logistic import Array
-from catclf.stored import Stored
+from catclf.stored import FAN_IN, Stored, pieces, rows_of_block
 from catclf.training import examples
 from catclf.training.examples import Examples, Sums, Work
 
 R = TypeVar("R")
 
-BLOCK = 4096
-"""Images of a block, 48 MiB of them, as long as there are few blocks."""
 MOST_BLOCKS = 4096
 """A task takes the scheduler about a millisecond: of more images the blocks are larger."""
-FAN_IN = 8
-"""Sums that are added up at a time."""
 OPEN_FILES = 16
 """Files that a worker keeps open."""
 BATCH = 64
@@ -52,7 +48,7 @@ class File:
     """A digest of them."""
 
 
-Piece = tuple[File, int, int]
+Place = tuple[File, int, int]
 """Rows from, and up to, of a file."""
 
 
@@ -124,11 +120,14 @@ class Placed(Stored):
     ) -> None:
         super().__init__(lambda start, stop: here[start:stop], here.shape, here.dtype)
         self.cluster = cluster
-        m = len(here)
-        rows = BLOCK * -(-m // (BLOCK * MOST_BLOCKS))
-        self.parts = [slice(start, min(start + rows, m)) for start in range(0, m, rows)]
-        pieces = [_pieces(files, lengths, part) for part in self.parts]
-        self.images = Blocks(cluster, lambda: cluster.map(_images, pieces))
+        self.rows = here.rows
+        # So many of a single machine's blocks that the tree of their sums is a part of its tree.
+        size = here.rows * FAN_IN
+        while size * MOST_BLOCKS < len(here):
+            size *= FAN_IN
+        self.parts = list(pieces(here, size))
+        places = [_places(files, lengths, part) for part in self.parts]
+        self.images = Blocks(cluster, lambda: cluster.map(_images, places))
 
     def forget(self) -> None:
         super().forget()
@@ -144,8 +143,9 @@ class Placed(Stored):
 
     def examples(self, feature_map: FeatureMap) -> PlacedExamples:
         """Prepare the images for training; see `catclf.extraction`."""
-        if feature_map.divisor is not None:
-            return PlacedExamples(self.images, self.parts, feature_map.n_x, feature_map.divisor)
+        n_x, divisor = feature_map.n_x, feature_map.divisor
+        if divisor is not None:
+            return PlacedExamples(self.images, self.parts, n_x, self.rows, divisor)
 
         def make() -> list[Any]:
             given = self.cluster.put(feature_map)
@@ -153,15 +153,22 @@ class Placed(Stored):
             self.forget()  # each is dropped when its features are made
             return futures
 
-        return PlacedExamples(Blocks(self.cluster, make), self.parts, feature_map.n_x)
+        features = Blocks(self.cluster, make)
+        return PlacedExamples(features, self.parts, n_x, rows_of_block(4 * n_x))
 
 
 class PlacedExamples(Examples):
     """Examples whose rows are on the workers, in blocks."""
 
     def __init__(
-        self, blocks: Blocks, parts: Sequence[slice], n_x: int, scale: float | None = None
+        self,
+        blocks: Blocks,
+        parts: Sequence[slice],
+        n_x: int,
+        size: int,
+        scale: float | None = None,
     ) -> None:
+        self.size = size
         self.mean, self.scale, self.memory = None, scale, 0
         self.m, self.n_x = parts[-1].stop, n_x
         self._blocks, self._parts, self._cluster = blocks, parts, blocks.cluster
@@ -169,7 +176,7 @@ class PlacedExamples(Examples):
 
     def add_up(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
         def ask() -> list[Any]:
-            given = self._cluster.put((work, self.mean, self.scale, parameters))
+            given = self._cluster.put((self.size, work, self.mean, self.scale, parameters))
             rows = self._blocks.futures()
             parts = self._cluster.map(_add_up, rows, self._labels(Y, weight), given=given)
             while len(parts) > 1:
@@ -184,7 +191,7 @@ class PlacedExamples(Examples):
 
     def scores(self, w: Array, b: Array | float) -> Array:
         def ask() -> list[Any]:
-            given = self._cluster.put((self.mean, self.scale, w, b))
+            given = self._cluster.put((self.size, self.mean, self.scale, w, b))
             return self._cluster.map(_scores, self._blocks.futures(), given=given)
 
         found = self._cluster.results(ask, self._forget)
@@ -211,15 +218,15 @@ def _digest(Y: NDArray[np.int64]) -> bytes:
     return hashlib.sha256(Y.astype(np.uint8).tobytes()).digest()
 
 
-def _pieces(files: Sequence[File], lengths: Sequence[int], part: slice) -> list[Piece]:
+def _places(files: Sequence[File], lengths: Sequence[int], part: slice) -> list[Place]:
     """Say which rows of which files a part of the whole is."""
-    pieces, first = [], 0
+    places, first = [], 0
     for file, length in zip(files, lengths, strict=True):
         start, stop = max(part.start - first, 0), min(part.stop - first, length)
         if start < stop:
-            pieces.append((file, start, stop))
+            places.append((file, start, stop))
         first += length
-    return pieces
+    return places
 
 
 def _coded(columns: Array) -> tuple[Array, NDArray[Any]]:
@@ -231,10 +238,10 @@ def _coded(columns: Array) -> tuple[Array, NDArray[Any]]:
 # What workers do. The last parameter is what `Cluster.map` is given.
 
 
-def _images(pieces: list[Piece], _: None) -> NDArray[np.uint8]:
+def _images(places: list[Place], _: None) -> NDArray[np.uint8]:
     """Read a block."""
     found = []
-    for file, start, stop in pieces:
+    for file, start, stop in places:
         try:
             changed = os.stat(file.path).st_mtime_ns
             found.append(_opened(file, changed).images[start:stop])
@@ -273,17 +280,23 @@ def _decoded(rows: NDArray[Any], coded: tuple[Array, NDArray[Any]], n: int) -> t
 
 
 def _add_up(rows: NDArray[Any], labels: tuple[Array, Array], given: tuple[Any, ...]) -> Sums:
-    work, mean, scale, parameters = given
-    return examples.add_up(work, rows, mean, scale, *labels, *parameters)
+    size, work, mean, scale, parameters = given
+    Y, weight = labels
+    return examples.total(
+        examples.add_up(work, rows[part], mean, scale, Y[:, part], weight[:, part], *parameters)
+        for part in pieces(rows, size)
+    )
 
 
 def _total(several: list[Sums], _: None) -> Sums:
-    # Not in place: the parts may be asked for again.
-    return tuple(sum(parts[1:], parts[0]) for parts in zip(*several, strict=True))
+    first = tuple(part.copy() for part in several[0])  # it may be asked for again
+    return examples.total([first, *several[1:]])
 
 
 def _scores(rows: NDArray[Any], given: tuple[Any, ...]) -> Array:
-    return examples.scores(rows, *given)
+    size, *settings = given
+    found = [examples.scores(rows[part], *settings) for part in pieces(rows, size)]
+    return np.concatenate(found, axis=1)
 
 
 def _apply(rows: NDArray[Any], work: Callable[[NDArray[Any]], R]) -> R:

@@ -17,7 +17,11 @@ from catclf.threads import ordered
 R = TypeVar("R")
 
 BLOCK_BYTES = 12 * 2**20
-"""About how much is read at a time."""
+"""The most that is read at a time, unless a single chunk of a file is larger."""
+FAN_IN = 4
+"""Sums of blocks that are added up at a time, and then of those, and so on: a fixed tree."""
+MOST_ROWS = FAN_IN**5
+"""Of a block; a block of fewer has another power of FAN_IN, so that trees over them are alike."""
 READERS = 2
 """Threads that read ahead; with twice as many blocks at most."""
 
@@ -53,7 +57,7 @@ class Stored:
     ) -> None:
         self._read, self.shape, self.dtype = read, shape, np.dtype(dtype)
         self.row_bytes: int = int(np.prod(shape[1:])) * self.dtype.itemsize
-        self.rows = max(1, BLOCK_BYTES // (self.row_bytes * multiple)) * multiple
+        self.rows = rows_of_block(self.row_bytes, multiple)
         self.keep = self.bytes_read = 0
         self._kept: dict[int, NDArray[Any]] = {}
         self._lock = Lock()
@@ -146,13 +150,18 @@ def mirrored(images: Rows) -> Rows:
     return Stored(lambda start, stop: images[start:stop][:, :, ::-1], images.shape, images.dtype)
 
 
-def pieces(rows: Rows) -> Iterator[slice]:
-    """Divide the rows into blocks; each is read by itself, by whatever thread."""
-    size = (
-        max(1, BLOCK_BYTES // max(1, rows[:1].nbytes))
-        if isinstance(rows, np.ndarray)
-        else rows.rows
-    )
+def rows_of_block(row_bytes: int, multiple: int = 1) -> int:
+    """Say how many rows a block has, of so many bytes each: a power of FAN_IN, or a multiple."""
+    rows = MOST_ROWS
+    while rows > 1 and rows * row_bytes > BLOCK_BYTES:
+        rows //= FAN_IN
+    return max(1, rows // multiple) * multiple
+
+
+def pieces(rows: Rows, size: int | None = None) -> Iterator[slice]:
+    """Divide the rows into blocks, of a size if given; each is read by itself, by any thread."""
+    if size is None:
+        size = rows.rows if isinstance(rows, Stored) else rows_of_block(rows[:1].nbytes)
     for start in range(0, len(rows), size):
         yield slice(start, min(start + size, len(rows)))
 

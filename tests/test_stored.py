@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catclf.stored import Stored, in_blocks, joined, mirrored, store
+from catclf.stored import Stored, in_blocks, joined, mirrored, rows_of_block, store
 
 
 def kept_on_disk(array, rows, keep=0):
@@ -81,11 +81,19 @@ def test_what_cannot_be_read_is_told_where_it_is_wanted():
 
 
 def test_a_block_is_of_whole_chunks():
-    for multiple in (1, 16, 100):
+    for multiple in (1, 16, 100, 625):
         stored = Stored(lambda start, stop: None, (10**6, 64, 64, 3), np.uint8, multiple)
         assert stored.rows % multiple == 0
-        assert 8 * 2**20 < stored.rows * stored.row_bytes <= 12 * 2**20
+        assert 7 * 2**20 < stored.rows * stored.row_bytes <= 12 * 2**20
     assert Stored(lambda start, stop: None, (10, 64, 64, 3), np.uint8, 5000).rows == 5000
+
+
+def test_a_block_has_a_power_of_the_trees_width():
+    for row_bytes in range(1, 2**25, 9973):
+        rows = rows_of_block(row_bytes)
+        assert rows in (1, 4, 16, 64, 256, 1024)
+        assert rows == 1 or rows * row_bytes <= 12 * 2**20
+        assert rows == 1024 or 4 * rows * row_bytes > 12 * 2**20
 
 
 @pytest.mark.parametrize("on_disk", [(False, False), (True, False), (False, True), (True, True)])

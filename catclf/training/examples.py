@@ -7,7 +7,7 @@ source of examples has to offer; the pieces themselves are the lesson's two oper
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.logistic import Array, backward, forward, loss, sigmoid
-from catclf.stored import Rows, in_blocks, pieces
+from catclf.stored import FAN_IN, Rows, in_blocks, pieces
 from catclf.threads import for_products, ordered
 
 SLICE_BYTES = 3 * 2**20
@@ -68,11 +68,7 @@ class Examples:
             chosen = Y[:, part], weight[:, part]
             return add_up(work, self.rows[part], self.mean, self.scale, *chosen, *parameters)
 
-        totals: Sums = ()
-        # In the order of the blocks, so that the sums do not depend on the number of threads.
-        for found in ordered(one, pieces(self.rows), for_products()):
-            totals = plus(totals, found)
-        return totals
+        return total(ordered(one, pieces(self.rows), for_products()))
 
     def scores(self, w: Array, b: Array | float) -> Array:
         """Score all examples: Z = wᵀX + b float64 (K, m)."""
@@ -139,12 +135,35 @@ def scores(
 
 
 def plus(totals: Sums, more: Sums) -> Sums:
-    """Add two results of `work`; the first may be of nothing yet, and is changed."""
-    if not totals:
-        return more
-    for total, one in zip(totals, more, strict=True):
-        np.add(total, one, out=total)
+    """Add two results of `work`; one may be of nothing yet, and the first is changed."""
+    if not (totals and more):
+        return totals or more
+    for sum_, one in zip(totals, more, strict=True):
+        np.add(sum_, one, out=sum_)
     return totals
+
+
+def total(found: Iterable[Sums]) -> Sums:
+    """Add up the blocks' sums in a tree, each time FAN_IN of those below; they are changed.
+
+    A part of the tree can so be added up elsewhere: the whole comes out the same to the bit,
+    whichever threads, processes or machines have done what.
+    """
+    levels: list[Sums] = [()]  # of each, the sum of what does not make FAN_IN yet
+    for count, leaf in enumerate(found, 1):
+        level, full = 0, leaf
+        while True:
+            levels[level] = full = plus(levels[level], full)
+            if count % FAN_IN ** (level + 1):
+                break
+            levels[level] = ()
+            level += 1
+            if level == len(levels):
+                levels.append(())
+    rest: Sums = ()
+    for sums in levels:
+        rest = plus(sums, rest)
+    return rest
 
 
 # What is asked of X, Y and weight, a slice at a time.
