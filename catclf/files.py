@@ -22,6 +22,11 @@ STALE_SECONDS = 3600
 """Where files cannot be locked, a temporary file of this age is taken for a dead process's."""
 NONE = -1
 """In place of a descriptor."""
+_TO_READ = os.O_RDONLY | sum(
+    # What was a file may be a pipe by now, and opening one waits for a writer.
+    getattr(os, name, 0)
+    for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT")
+)
 _TEMPORARY = re.compile(r"\.catclf-[0-9a-f]{16}\.tmp")
 
 
@@ -235,16 +240,19 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     ValueError
         If there is a null character in the name.
     """
+    return open(path, "rb", opener=lambda name, _: descriptor_of(name))
+
+
+def descriptor_of(path: str | os.PathLike[str]) -> int:
+    """Open a regular file as `open_regular` does; give a descriptor, which is to be closed."""
     _check_regular(os.stat(path))
-    # What was a file may be a pipe by now, and opening one waits for a writer.
-    flags = getattr(os, "O_NONBLOCK", 0)
-    file = open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags))  # noqa: SIM115
+    descriptor = os.open(path, _TO_READ)
     try:
-        _check_regular(os.fstat(file.fileno()))
+        _check_regular(os.fstat(descriptor))
     except OSError:
-        file.close()
+        os.close(descriptor)
         raise
-    return file
+    return descriptor
 
 
 def _check_regular(status: os.stat_result) -> None:

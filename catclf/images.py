@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from catclf.dataset import IMAGE_SIZE, MAX_FILE_BYTES
 from catclf.errors import ImageError, NotAnImageError
-from catclf.files import open_regular
+from catclf.files import descriptor_of
 from catclf.image_limits import is_held_whole, trimmed
 
 MAX_PIXELS = 50_000_000
@@ -168,11 +168,17 @@ def _decode(
 
 def _read(path: str | os.PathLike[str], max_bytes: int, turn: ExitStack) -> bytes:
     try:
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
+        descriptor = descriptor_of(path)  # a file object would ask the system more, and take longer
+        try:
+            size = os.fstat(descriptor).st_size
             if size >= LARGE_FILE:
                 turn.enter_context(_LARGE)
-            return file.read(min(size, max_bytes) + 1)
+            data = b""
+            while more := os.read(descriptor, min(size, max_bytes + 1) - len(data)):
+                data += more
+            return data
+        finally:
+            os.close(descriptor)
     except IsADirectoryError:
         raise ImageError("a folder, where an image file was expected") from None
     except FileNotFoundError:
@@ -283,7 +289,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 def _on_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     rgba = image.convert("RGBA")
     white = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(white, rgba).convert("RGB")
