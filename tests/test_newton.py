@@ -41,7 +41,7 @@ def system(monkeypatch):
     def made(name, X):
         monkeypatch.setattr(module, "SMALL", 0 if name == "_Iterative" else 2048)
         coordinates = Gram(X) if name == "_InGram" else Primal(X)
-        assert type(module._system(coordinates)).__name__ == name
+        assert type(module._system(coordinates, X, X, 1.0)).__name__ == name
         return coordinates
 
     return made
@@ -202,7 +202,7 @@ def test_steps_that_are_too_long_are_shortened(system, monkeypatch, name, factor
     coordinates = system(name, X)
     cold = newton(coordinates, Y, uniform(Y), l2=1e-4)
     looks = []
-    kind = type(module._system(coordinates))
+    kind = getattr(module, name)
     gradient = kind.gradient
     monkeypatch.setattr(kind, "gradient", lambda *given: looks.append(1) or gradient(*given))
     # Where every score is right and saturated, the penalty alone curves: a step leads to zero.

@@ -69,11 +69,11 @@ def newton(
     """
     if not l2 > 0:
         raise ParameterError("newton needs an l2 above 0; without, the optimum may lie at infinity")
-    system = _system(coordinates)
+    system = _system(coordinates, Y, sample_weight, l2)
 
     def look(v: Array, b: float) -> tuple[float, Array, float]:
         """Give the cost and its gradient at v and b: one pass over the examples."""
-        J, dv, db = system.gradient(v, b, Y, sample_weight)
+        J, dv, db = system.gradient(v, b)
         return J + 0.5 * l2 * system.inner(v, v), dv + l2 * v, db
 
     def norm(dv: Array, db: float) -> float:
@@ -102,7 +102,7 @@ def newton(
         relative_norm = norm(g_v, g_b) / norm_at_zeros
         if relative_norm <= tolerance:
             break
-        dv, db = system.solve(v, b, Y, sample_weight, l2, (g_v, g_b), relative_norm)
+        dv, db = system.solve(v, b, (g_v, g_b), relative_norm)
         slope = system.inner(g_v, dv) + g_b * db
         t = 1.0
         while True:
@@ -121,7 +121,7 @@ def newton(
 
 
 class _System(Protocol):
-    """How to measure and how to solve, in one system of coordinates."""
+    """How to measure and how to solve, in one system of coordinates, for Y, weight and l2."""
 
     def weights(self, v: Array) -> Array: ...
 
@@ -133,29 +133,23 @@ class _System(Protocol):
         """The inner product of two parameters' w."""
         ...
 
-    def gradient(self, v: Array, b: float, Y: Array, weight: Array) -> tuple[float, Array, float]:
+    def gradient(self, v: Array, b: float) -> tuple[float, Array, float]:
         """The cost without a penalty, and its gradient in these coordinates and for b."""
         ...
 
     def solve(
-        self,
-        v: Array,
-        b: float,
-        Y: Array,
-        weight: Array,
-        l2: float,
-        g: tuple[Array, float],
-        relative_norm: float,
+        self, v: Array, b: float, g: tuple[Array, float], relative_norm: float
     ) -> tuple[Array, float]:
         """Newton's step for v and b, where the penalised cost has the gradient g."""
         ...
 
 
-def _system(coordinates: Coordinates) -> _System:
+def _system(coordinates: Coordinates, Y: Array, weight: Array, l2: float) -> _System:
     if isinstance(coordinates, Gram):
-        return _InGram(coordinates)
+        return _InGram(coordinates, Y, weight, l2)
     assert isinstance(coordinates, Primal)
-    return (_Direct if coordinates.size <= SMALL else _Iterative)(coordinates)
+    kind = _Direct if coordinates.size <= SMALL else _Iterative
+    return kind(coordinates, Y, weight, l2)
 
 
 class _InGram:
@@ -167,7 +161,8 @@ class _InGram:
     positive however small D is. Summed up, both give Σ dc = −Σ c, and that gives db.
     """
 
-    def __init__(self, coordinates: Gram) -> None:
+    def __init__(self, coordinates: Gram, Y: Array, weight: Array, l2: float) -> None:
+        self.Y, self.weight, self.l2 = Y, weight, l2
         self.X = coordinates.X
         self.K = coordinates.G - 1.0  # XᵀX itself: here the bias stands apart
 
@@ -181,34 +176,28 @@ class _InGram:
     def inner(self, u: Array, v: Array) -> float:
         return float(np.vdot(u, np.dot(self.K, v)))
 
-    def gradient(self, v: Array, b: float, Y: Array, weight: Array) -> tuple[float, Array, float]:
+    def gradient(self, v: Array, b: float) -> tuple[float, Array, float]:
         Z = self.forward(v, b)
-        dZ = weight * (sigmoid(Z) - Y)
-        return float(np.sum(weight * loss(Z, Y))), dZ.T, float(dZ.sum())
+        dZ = self.weight * (sigmoid(Z) - self.Y)
+        return float(np.sum(self.weight * loss(Z, self.Y))), dZ.T, float(dZ.sum())
 
     def solve(
-        self,
-        v: Array,
-        b: float,
-        Y: Array,
-        weight: Array,
-        l2: float,
-        g: tuple[Array, float],
-        relative_norm: float,
+        self, v: Array, b: float, g: tuple[Array, float], relative_norm: float
     ) -> tuple[Array, float]:
         q, sum_dZ = g
-        S = np.sqrt(curvature(sigmoid(self.forward(v, b)), weight)).T
+        S = np.sqrt(curvature(sigmoid(self.forward(v, b)), self.weight)).T
         SKS = S * self.K * S.T
-        SKS[np.diag_indices_from(SKS)] += l2
-        y = np.linalg.solve(SKS, np.hstack([S * np.dot(self.K, q / l2), S]))
-        db = float((np.vdot(S, y[:, 0]) - sum_dZ / l2) / np.vdot(S, y[:, 1]))
-        return S * (y[:, :1] - db * y[:, 1:]) - q / l2, db
+        SKS[np.diag_indices_from(SKS)] += self.l2
+        y = np.linalg.solve(SKS, np.hstack([S * np.dot(self.K, q / self.l2), S]))
+        db = float((np.vdot(S, y[:, 0]) - sum_dZ / self.l2) / np.vdot(S, y[:, 1]))
+        return S * (y[:, :1] - db * y[:, 1:]) - q / self.l2, db
 
 
 class _Direct:
     """w itself, by the (n_x + 1) × (n_x + 1) system of w and b: one pass."""
 
-    def __init__(self, coordinates: Primal) -> None:
+    def __init__(self, coordinates: Primal, Y: Array, weight: Array, l2: float) -> None:
+        self.Y, self.weight, self.l2 = Y, weight, l2
         self.coordinates, self.examples = coordinates, coordinates.examples
 
     def weights(self, v: Array) -> Array:
@@ -220,25 +209,18 @@ class _Direct:
     def inner(self, u: Array, v: Array) -> float:
         return float(np.vdot(u, v))
 
-    def gradient(self, v: Array, b: float, Y: Array, weight: Array) -> tuple[float, Array, float]:
-        J, dv, db = self.coordinates.gradient(v, b, Y, weight)
+    def gradient(self, v: Array, b: float) -> tuple[float, Array, float]:
+        J, dv, db = self.coordinates.gradient(v, b, self.Y, self.weight)
         return float(J[0]), dv, float(np.asarray(db).item())
 
     def solve(
-        self,
-        v: Array,
-        b: float,
-        Y: Array,
-        weight: Array,
-        l2: float,
-        g: tuple[Array, float],
-        relative_norm: float,
+        self, v: Array, b: float, g: tuple[Array, float], relative_norm: float
     ) -> tuple[Array, float]:
         n_x = self.examples.n_x
-        XDX, XD, D = self.examples.add_up(hessian, Y, weight, v, b)
+        XDX, XD, D = self.examples.add_up(hessian, self.Y, self.weight, v, b)
         H = np.empty((n_x + 1, n_x + 1))
         H[:n_x, :n_x] = XDX
-        H[np.arange(n_x), np.arange(n_x)] += l2
+        H[np.arange(n_x), np.arange(n_x)] += self.l2
         H[:n_x, n_x] = H[n_x, :n_x] = XD[:, 0]
         H[n_x, n_x] = D[0, 0] + np.finfo(float).tiny
         step = np.linalg.solve(H, -np.append(g[0][:, 0], g[1]))
@@ -249,20 +231,12 @@ class _Iterative(_Direct):
     """w itself, by conjugate gradients: one pass for each product with H, and no matrix but X."""
 
     def solve(
-        self,
-        v: Array,
-        b: float,
-        Y: Array,
-        weight: Array,
-        l2: float,
-        g: tuple[Array, float],
-        relative_norm: float,
+        self, v: Array, b: float, g: tuple[Array, float], relative_norm: float
     ) -> tuple[Array, float]:
         def product(p: Array) -> Array:
-            u, total = self.examples.add_up(
-                hessian_product, Y, weight, v, b, p[:-1], float(p[-1, 0])
-            )
-            return np.vstack([u + l2 * p[:-1], total])
+            direction = p[:-1], float(p[-1, 0])
+            u, total = self.examples.add_up(hessian_product, self.Y, self.weight, v, b, *direction)
+            return np.vstack([u + self.l2 * p[:-1], total])
 
         r = -np.vstack([g[0], [[g[1]]]])
         s, p = np.zeros_like(r), r
