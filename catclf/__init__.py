@@ -13,13 +13,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from catclf.datasets import load_dataset
+    from catclf.evaluation import evaluate
     from catclf.model import load_model
-    from catclf.pipeline import evaluate, train
+    from catclf.pipeline import train
     from catclf.prediction import predict
     from catclf.tuning import tune
 
 _HOMES = {
-    "evaluate": "catclf.pipeline",
+    "evaluate": "catclf.evaluation",
     "load_dataset": "catclf.datasets",
     "load_model": "catclf.model",
     "predict": "catclf.prediction",

@@ -9,14 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.dataset import Progress, check_images
-from catclf.features import FeatureMap, Taker
+from catclf.features import BATCH, FeatureMap, Taker
 from catclf.placed import Placed
-from catclf.stored import Rows, Stored, in_blocks, store
+from catclf.stored import Rows, Stored, in_blocks, pieces, store
 from catclf.threads import for_products, ordered
 from catclf.training.examples import Examples
-
-BATCH = 64
-"""Images whose features are made at a time."""
 
 
 def examples(
@@ -85,11 +82,7 @@ def _held(images: Rows) -> int:
 def _extracted(
     feature_map: Taker, images: Rows, progress: Progress | None
 ) -> Iterator[NDArray[np.float32]]:
-    batches = (
-        block[start : start + BATCH]
-        for _, block in in_blocks(images)
-        for start in range(0, len(block), BATCH)
-    )
+    batches = (block[part] for _, block in in_blocks(images) for part in pieces(block, BATCH))
     done = 0
     for rows in ordered(lambda batch: feature_map.transform(batch).T, batches, for_products()):
         yield rows

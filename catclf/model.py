@@ -15,14 +15,12 @@ from catclf.dataset import LONGEST_NAME, check_images
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
 from catclf.logistic import Array
-from catclf.stored import Rows, each
+from catclf.stored import Rows, each, pieces
 
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 256 * 2**20
 PREFIX = "features_"
 """Of the names of a feature map's own arrays in the file."""
-BLOCK = 64
-"""How many images are turned into features at a time."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,8 @@ class Model:
 
     def _scores(self, images: NDArray[np.uint8]) -> Array:
         Z = np.empty((1, len(images)))
-        for i in range(0, len(images), BLOCK):
-            X = self.features.transform(images[i : i + BLOCK])
-            Z[:, i : i + X.shape[1]] = self._weigh(X.T)
+        for part in pieces(images, features.BATCH):
+            Z[:, part] = self._weigh(self.features.transform(images[part]).T)
         return Z
 
     def _weigh(self, rows: NDArray[Any]) -> Array:

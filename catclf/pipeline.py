@@ -1,4 +1,4 @@
-"""Training and evaluation from end to end: data → features → training → model → metrics."""
+"""Training from end to end: data → features → training → model."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ from catclf.calibration import calibrate
 from catclf.checkpoint import Checkpoint
 from catclf.dataset import Dataset, Progress
 from catclf.datasets import load_dataset
-from catclf.duplicates import known
 from catclf.errors import DataError, ParameterError
 from catclf.extraction import examples
 from catclf.features import FeatureMap
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
-from catclf.metrics import Evaluation
 from catclf.model import Model
 from catclf.training.fit import Fit
 from catclf.training.folds import grouped_folds
@@ -339,58 +337,3 @@ def _folds(dataset: Dataset, cv: int) -> NDArray[np.int64] | None:
         return grouped_folds(dataset.Y, dataset.clusters, cv, FOLD_SEED)
     except DataError:  # all images of a class are one picture
         return None
-
-
-def trained_on(model: Model, dataset: Dataset) -> int:
-    """Count the images that the model was trained on, near-identical ones included."""
-    return int(known(dataset.fingerprints, model.seen).sum())
-
-
-def evaluate(
-    model: Model, data: Dataset | str | os.PathLike[str] | None = None, *, unsure: float = 0.8
-) -> tuple[Evaluation, NDArray[np.float64]]:
-    """Compare a model with labelled images; `unsure` is the band's upper end.
-
-    Returns
-    -------
-    Evaluation
-        Every figure.
-    A : float64 (1, m)
-        The probability of each image.
-
-    Raises
-    ------
-    DataError
-        If the data cannot be read, or its classes are not the model's.
-    """
-    if not isinstance(data, Dataset):
-        data = load_dataset(data, split="test", feature_map=to_read_for(model))
-    dataset = data
-    Z = scores(model, dataset)
-    T = model.temperature
-    figures = metrics.evaluate_scores(dataset.Y, Z, model.threshold, T, unsure)
-    return figures, sigmoid(Z / T)
-
-
-def to_read_for(model: Model) -> FeatureMap | None:
-    """Give the model's feature map if it must see the images as they are read."""
-    return None if model.features.name in feature_maps.MAPS else model.features
-
-
-def scores(model: Model, dataset: Dataset) -> NDArray[np.float64]:
-    """Score labelled images: Z float64 (1, m), log-odds of class 1.
-
-    Raises
-    ------
-    DataError
-        If there are none, or their classes are not the model's.
-    """
-    if len(dataset) == 0:
-        raise DataError(f"{dataset.name}: holds no images")
-    if dataset.classes[1].casefold() != model.classes[1].casefold():
-        raise DataError(
-            f"{dataset.name}: its classes are {' and '.join(dataset.classes)}, "
-            f"the model's {' and '.join(model.classes)}; name the model's with --cat-class"
-        )
-    taken = dataset.taken_by(model.features)
-    return model.scores(dataset.images) if taken is None else model.weigh(taken)

@@ -20,7 +20,7 @@ from catclf import datasets
 from catclf.cluster import Cluster
 from catclf.dataset import Dataset, Split, join
 from catclf.errors import DataError, ParameterError
-from catclf.features import FeatureMap
+from catclf.features import BATCH, FeatureMap
 from catclf.logistic import Array
 from catclf.stored import FAN_IN, Stored, pieces, rows_of_block
 from catclf.training import examples
@@ -32,8 +32,6 @@ MOST_BLOCKS = 4096
 """A task takes the scheduler about a millisecond: of more images the blocks are larger."""
 OPEN_FILES = 16
 """Files that a worker keeps open."""
-BATCH = 64
-"""Images whose features are made at a time."""
 
 
 @dataclass(frozen=True)
@@ -266,8 +264,7 @@ def _opened(file: File, changed: int) -> Dataset:
 
 def _features(images: NDArray[np.uint8], feature_map: FeatureMap) -> NDArray[np.float32]:
     rows = np.empty((len(images), feature_map.n_x), np.float32)
-    for start in range(0, len(images), BATCH):
-        part = slice(start, start + BATCH)
+    for part in pieces(images, BATCH):
         rows[part] = feature_map.transform(images[part]).T
     return rows
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf import metrics, pipeline
+from catclf import evaluation, metrics
 from catclf.dataset import Dataset
 from catclf.logistic import Array, sigmoid
 from catclf.metrics import Evaluation, McNemar
@@ -52,7 +52,7 @@ class Result:
     @cached_property
     def seen(self) -> int:
         """How many of the images, or near-identical ones, the model was trained on."""
-        return pipeline.trained_on(self.model, self.dataset)
+        return evaluation.trained_on(self.model, self.dataset)
 
     def worst(self, n: int) -> NDArray[np.int64]:
         """Find the n mistakes that the model is surest of, the surest first."""
@@ -84,7 +84,7 @@ def measure(model: Model, dataset: Dataset, *, name: str, path: str, unsure: flo
     DataError
         If the data set is empty, or its classes are not the model's.
     """
-    Z = pipeline.scores(model, dataset)
+    Z = evaluation.scores(model, dataset)
     T = model.temperature
     figures = metrics.evaluate_scores(dataset.Y, Z, model.threshold, T, unsure)
     return Result(name, path, model, dataset, figures, Z / T, sigmoid(Z / T))

@@ -12,8 +12,8 @@ from catclf.checks import check, pictures, warnings
 from catclf.dataset import CLASSES, Dataset, join
 from catclf.drawings import draw
 from catclf.duplicates import fingerprints, known
+from catclf.evaluation import trained_on
 from catclf.features.conv import shipped
-from catclf.pipeline import trained_on
 
 
 def dataset(images, labels=None, **fields):

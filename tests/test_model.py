@@ -87,7 +87,7 @@ def test_the_file_says_how_the_model_came_about(model, drawn, tmp_path):
 
 def test_scores_do_not_depend_on_the_blocks(model, drawn, monkeypatch):
     whole = model.scores(drawn.images)
-    monkeypatch.setattr("catclf.model.BLOCK", 7)
+    monkeypatch.setattr("catclf.features.BATCH", 7)
     np.testing.assert_allclose(model.scores(drawn.images), whole, rtol=1e-12)
     assert model.scores(drawn.images[:0]).shape == (1, 0)
 

@@ -15,12 +15,12 @@ from catclf import features, load_dataset, load_model, predict, train, tune
 from catclf.dataset import Dataset, join
 from catclf.drawings import draw
 from catclf.errors import DataError, ModelError, OutputError, ParameterError
+from catclf.evaluation import scores
 from catclf.explanation import explain
 from catclf.extraction import examples
 from catclf.feature_cache import FeatureCache
 from catclf.features import onnx_file
 from catclf.features.onnx import PATH_VARIABLE, Onnx, normalisation
-from catclf.pipeline import scores
 from catclf.stored import Stored
 
 onnx = pytest.importorskip("onnx", reason="onnx, which makes the networks, is not installed")

@@ -138,7 +138,7 @@ def _read(
     **how: Any,
 ) -> list[Dataset]:
     """Read the images for each model; but once for all that take what any other takes."""
-    from catclf.pipeline import to_read_for
+    from catclf.evaluation import to_read_for
 
     maps = [to_read_for(model) for model in models]
     if cache is not None and len([one for one in maps if one is not None]) > 1:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from catclf.features.onnx import Onnx
 
 
+BATCH = 64
+"""Images whose features are taken at a time: a block of them would need much memory."""
+
+
 class Taker(Protocol):
     """What takes the features of images."""
 
