@@ -1,0 +1,454 @@
+"""Models on the features of a network: training, prediction, the cache, the options."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from catclf import features, load_dataset, load_model, predict, train, tune
+from catclf.dataset import Dataset, join
+from catclf.drawings import draw
+from catclf.errors import DataError, ModelError, OutputError
+from catclf.evaluation import scores
+from catclf.explanation import explain
+from catclf.extraction import examples
+from catclf.feature_cache import FeatureCache
+from catclf.features import onnx_file
+from catclf.features.onnx import PATH_VARIABLE, Onnx
+from catclf.stored import Stored
+from tests.onnx_graphs import (
+    images,
+    mixing,
+    node,
+    save,
+    textured,
+)
+
+WORDS = ("--features", "onnx:net.onnx", "--onnx-normalise", "imagenet", "--solver", "newton")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two classes that colours tell apart, as PNG files of other sizes than the network's."""
+    from PIL import Image
+
+    drawn, labels = draw(40, seed=3)
+    for i, (image, label) in enumerate(zip(drawn, labels, strict=True)):
+        folder = tmp_path / "photos" / ("cat" if label else "other")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).resize((90, 70 + i)).save(folder / f"{i:02}.png")
+    return tmp_path / "photos"
+
+
+def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
+    textured(tmp_path / "net.onnx")
+    catclf("train", photos, *WORDS, "--l2", 0.1, "--out", "m.npz")
+    model = load_model(tmp_path / "m.npz")
+    network = model.features
+    assert (network.name, network.n_x, network.image_size) == ("onnx", 16, (24, 20))
+    # It holds what finds the network again, not the network.
+    with np.load(tmp_path / "m.npz") as held:
+        meta = json.loads(str(held["meta"]))
+        assert sorted(held) == ["b", "costs", "meta", "seen", "w"]
+    assert meta["image_size"] == [24, 20]
+    found = meta["features"]["settings"]
+    assert found["network"] == "net.onnx"
+    assert found["path"] == str(tmp_path / "net.onnx")
+    assert found["sha256"] == onnx_file.read(tmp_path / "net.onnx").sha256
+    # predict, eval and Python say the same.
+    lines = catclf("predict", "-m", "m.npz", "--json", photos).stdout.splitlines()
+    probabilities = {line["path"]: line["probability"] for line in map(json.loads, lines)}
+    assert len(probabilities) == 40
+    for prediction in predict(model, [photos]):
+        assert prediction.probability == probabilities[prediction.path]
+    told = json.loads(catclf("eval", "-m", "m.npz", photos, "--json", "--errors", 40).stdout)
+    assert told["n"] == 40
+    for error in told["errors"]:
+        assert error["probability"] == probabilities[error["path"]]
+    # The explanation adds up, and has as many regions as there are places.
+    from catclf.images import load_image
+
+    photo = next(photos.glob("*/*.png"))
+    explanation = explain(model, load_image(photo, size=network.image_size))
+    assert explanation.shares.shape == (22, 18)
+    assert explanation.regions.shape == (8, 8)
+    np.testing.assert_allclose(explanation.total, explanation.log_odds, atol=1e-5)
+    np.testing.assert_allclose(explanation.regions.sum(), explanation.shares.sum())
+    catclf("predict", "-m", "m.npz", photo, "--explain", "why.png")
+    assert (tmp_path / "why.png").stat().st_size > 1000
+    assert "net.onnx" in catclf("show", "m.npz").stdout
+    assert "features onnx" in catclf("show", "m.npz", "--picture", "w.png", code=2).stderr
+    catclf("eval", "-m", "m.npz", photos, "--report", "report")
+    assert "16 numbers an image" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_regions_are_no_more_than_places(tmp_path, photos):
+    from catclf.model import Model
+
+    path = save(
+        tmp_path / "net.onnx",
+        [node("AveragePool", "x", "y", kernel_shape=[4, 2], strides=[4, 2])],
+    )
+    network = Onnx.open(path, "unit")
+    explanation = explain(Model(np.ones((3, 1)), 0.0, ("a", "b"), network), images()[0])
+    assert explanation.regions.shape == (3, 5)
+    np.testing.assert_allclose(explanation.regions.sum(), explanation.log_odds, rtol=1e-5)
+
+
+def test_where_a_models_network_is_looked_for(catclf, photos, tmp_path):
+    net = textured(tmp_path / "net.onnx")
+    catclf("train", photos, *WORDS, "--l2", 0.1, "--out", "model/m.npz")
+    photo = next(photos.glob("*/*.png"))
+
+    def run(code=0, **env):
+        done = catclf("predict", "-m", "model/m.npz", photo, code=code, env=env)
+        return done.stdout if code == 0 else done.stderr.splitlines()[-1]
+
+    expected = run()
+    moved = tmp_path / "elsewhere" / "other.onnx"
+    moved.parent.mkdir()
+    shutil.move(net, moved)
+    told = run(4)
+    assert told.startswith("error: the model's network, net.onnx with SHA-256 ")
+    assert f"neither at {net} nor beside the model; set {PATH_VARIABLE}" in told
+    assert run(**{PATH_VARIABLE: str(moved)}) == expected
+    assert run(**{PATH_VARIABLE: str(moved.parent)}, code=4) == told  # none of that name is there
+    shutil.copy(moved, moved.with_name("net.onnx"))
+    assert run(**{PATH_VARIABLE: str(moved.parent)}) == expected
+    shutil.copy(moved, tmp_path / "model" / "net.onnx")
+    assert run() == expected
+    # Another file of that name is not taken, neither alone nor before the right one.
+    mixing(tmp_path / "net.onnx", (1, 3, 24, 20))
+    assert run() == expected
+    mixing(tmp_path / "model" / "net.onnx", (1, 3, 24, 20))
+    assert f"{net}: not the network of the model, which is net.onnx with" in run(4)
+    # Without its network, what is in a model can be shown all the same.
+    net.unlink()
+    assert "net.onnx" in catclf("show", "model/m.npz").stdout
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": None},
+        {"image_size": [24]},
+        {"image_size": [24, 0]},
+        {"image_size": [24, 2.0]},
+        {"n_x": 17},
+        {"n_x": True},
+        {"n_x": 10**9},
+        {"mean": [1.0, 2.0]},
+        {"scale": [1.0, 1.0, 0.0]},
+        {"scale": [1, 1, 1]},
+        {"network": "n" * 5000},
+    ],
+)
+def test_settings_that_cannot_be(tmp_path, photos, change):
+    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
+    train(photos, features=network, solver="newton", l2=1, cv=0).save(tmp_path / "m.npz")
+    load_model(tmp_path / "m.npz")
+    network._settings.update(change)
+    train(photos, features=network, solver="newton", l2=1, cv=0).save(tmp_path / "m.npz")
+    with pytest.raises(ModelError, match="damaged"):
+        load_model(tmp_path / "m.npz")
+
+
+def test_a_model_cannot_send_for_another_machines_file(tmp_path, monkeypatch):
+    """On Windows a path with two slashes in front asks another machine for a file."""
+    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
+    looked = []
+    monkeypatch.setattr(os.path, "isfile", lambda path: looked.append(path) or False)
+    for path in ("//host/share/net.onnx", r"\\host\share\net.onnx"):
+        with pytest.raises(ModelError, match="neither at"):
+            Onnx({**network.settings(), "path": path}, "near").transform(images(1))
+    assert looked == [os.path.join("near", "net.onnx"), ""] * 2
+
+
+def test_a_photo_of_which_a_network_makes_nothing(catclf, tmp_path, photos):
+    """It is fine with grey, and divides by zero where there is no red."""
+    from PIL import Image
+
+    nodes = [
+        node("Slice", "x i j k", "r"),
+        node("ReduceSum", "r", "s"),
+        node("Div", "x s", "z"),
+        node("GlobalAveragePool", "z", "y"),
+    ]
+    one = {name: np.array([v]) for name, v in (("i", 0), ("j", 1), ("k", 1))}
+    save(tmp_path / "net.onnx", nodes, one)
+    none = ("--onnx-normalise", "none")
+    catclf("train", photos, *WORDS, *none, "--l2", 1, "--cv", 0, "--out", "m.npz")
+    Image.new("RGB", (30, 30), (0, 9, 9)).save(tmp_path / "black.png")
+    told = catclf("predict", "-m", "m.npz", "black.png", code=4).stderr.splitlines()
+    net = tmp_path / "net.onnx"
+    problem = "gives numbers that are not finite; is --onnx-normalise right?"
+    assert told[-1] == f"error: {net}: {problem}"
+
+
+# Data that is no folder of photos
+
+
+def test_images_that_have_their_size_already(tmp_path, drawn):
+    network = Onnx.open(textured(tmp_path / "net.onnx", (1, 3, 64, 64)), "unit")
+    model = train(drawn, features=network, solver="newton", l2=1)
+    Z = model.weigh(network.transform(drawn.images).T)
+    np.testing.assert_array_equal(model.scores(drawn.images), Z)
+    dataset = load_dataset("drawn", feature_map=network)
+    np.testing.assert_array_equal(dataset.taken.rows.T, network.transform(dataset.images))
+
+
+def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch):
+    monkeypatch.setattr("catclf.stored.BLOCK_BYTES", 16 * 64 * 64 * 3)
+    network = Onnx.open(textured(tmp_path / "net.onnx", (1, 3, 64, 64)), "imagenet")
+    pixels, labels = draw(70, seed=4)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("train_set_x", data=pixels, chunks=(8, 64, 64, 3), compression="gzip")
+        file["train_set_y"] = labels
+    most = []
+    real = network.transform
+    monkeypatch.setattr(network, "transform", lambda x: most.append(len(x)) or real(x))
+    told = []
+    disk = load_dataset(
+        tmp_path / "a.h5", memory=1e3, feature_map=network, progress=lambda *n: told.append(n)
+    )
+    assert isinstance(disk.images, Stored)
+    assert isinstance(disk.taken.rows, Stored)
+    assert (max(most), sum(most)) == (16, 70)
+    assert told == [(n, 70) for n in (16, 32, 48, 64, 70)]
+    ample = load_dataset(tmp_path / "a.h5", feature_map=network)
+    assert isinstance(ample.taken.rows, np.ndarray)
+    np.testing.assert_array_equal(disk.taken.rows[:], ample.taken.rows)
+    np.testing.assert_array_equal(ample.taken.rows, real(pixels).T)
+    # What is taken is used, from disk, from memory, and joined; and no image is looked at again.
+    most.clear()
+    both = join([disk, disk]).within(1e9)
+    assert isinstance(both.taken.rows, np.ndarray)
+    np.testing.assert_array_equal(both.taken.rows, np.tile(ample.taken.rows, (2, 1)))
+    one, other = (train(d, features=network, solver="newton", l2=0.1) for d in (disk, ample))
+    np.testing.assert_allclose(one.w, other.w, rtol=1e-6, atol=1e-9)
+    tune(disk, features=network, l2=0.1)
+    np.testing.assert_array_equal(scores(one, disk), scores(one, ample))
+    assert not most
+    np.testing.assert_array_equal(one.scores(disk.images), scores(one, disk))
+    # And the command, which keeps all on disk at first.
+    words = ("--features", "onnx:net.onnx", "--onnx-normalise", "imagenet", "--solver", "newton")
+    catclf("train", "a.h5", *words, "--l2", 0.1, "--cache", "f.h5", "--out", "m.npz")
+    np.testing.assert_allclose(load_model(tmp_path / "m.npz").w, one.w, rtol=1e-6, atol=1e-9)
+    with FeatureCache(network, tmp_path / "f.h5") as cache:
+        load_dataset(tmp_path / "a.h5", memory=0, feature_map=cache)
+    assert not most[70:]
+
+
+def test_a_folder_with_features_that_would_not_fit_is_refused(tmp_path, photos):
+    for shape, size, remedy in (
+        ((1, 3, 24, 20), 40 * (64 * 64 * 3 + 4 * 16), "allow more with --memory"),
+        ((1, 3, 64, 64), 40 * (64 * 64 * 3 + 4 * 16), "catclf data convert"),
+    ):
+        network = Onnx.open(textured(tmp_path / "net.onnx", shape), "unit")
+        with pytest.raises(DataError, match=f"40 images take 0.4941 MB of memory.*{remedy}"):
+            load_dataset(photos, memory=size - 1, feature_map=network)
+        assert load_dataset(photos, memory=size, feature_map=network).taken.rows.shape == (40, 16)
+
+
+def test_images_of_another_size_are_refused(tmp_path, drawn, catclf):
+    textured(tmp_path / "net.onnx")
+    told = catclf("train", "drawn", *WORDS, "--l2", 1, code=3).stderr.splitlines()
+    assert told == [
+        "error: drawn: its images have 64 × 64 pixels, and the features are taken from 24 × 20; "
+        "name a folder of photos"
+    ]
+    network = Onnx.open(tmp_path / "net.onnx", "unit")
+    with pytest.raises(DataError, match=r"expected uint8 \(m, 24, 20, 3\)"):
+        train(drawn, features=network)
+
+
+def test_several_models_each_see_their_own_size(catclf, tmp_path, photos):
+    textured(tmp_path / "net.onnx")
+    catclf("train", photos, *WORDS, "--l2", 0.1, "--out", "a.npz")
+    catclf("train", photos, "--solver", "newton", "--l2", 0.1, "--out", "b.npz")
+    words = [json.loads(catclf("eval", photos, "-m", f"{m}.npz", "--json").stdout) for m in "ab"]
+    both = catclf("eval", photos, "-m", "b.npz", "-m", "a.npz", "-m", "photos", "--json")
+    found = json.loads(both.stdout)["models"]
+    for alone, one in zip(reversed(words), found, strict=False):
+        assert all(one[key] == value for key, value in alone.items())
+    assert both.stderr.count("cat: cat (") == 1
+    catclf("eval", photos, "-m", "b.npz", "-m", "a.npz", "--report", "report")
+
+
+def test_parts_join_with_their_features(tmp_path, photos):
+    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
+    one = load_dataset(photos, feature_map=network)
+    both = join([one, one])
+    np.testing.assert_array_equal(both.taken_by(network), np.vstack([one.taken.rows] * 2))
+    assert join([one, load_dataset(photos)]).taken is None
+
+
+# --auto and the cache
+
+
+def test_the_cache_lets_each_image_be_seen_once(tmp_path, photos, monkeypatch):
+    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
+    plain = load_dataset(photos, feature_map=network)
+    seen = []
+    real = network.transform
+    monkeypatch.setattr(network, "transform", lambda x: seen.append(len(x)) or real(x))
+    path = tmp_path / "f.h5"
+    for times in (1, 0):
+        seen.clear()
+        with FeatureCache(network, path) as cache:
+            dataset = load_dataset(photos, feature_map=cache)
+        assert sum(seen) == 40 * times
+        np.testing.assert_array_equal(dataset.taken.rows, plain.taken.rows)
+        bytes_then = path.read_bytes()
+    shutil.copy(photos / "cat" / sorted(os.listdir(photos / "cat"))[0], photos / "other" / "z.png")
+    os.unlink(sorted((photos / "other").iterdir())[0])
+    seen.clear()
+    with FeatureCache(network, path) as cache:
+        load_dataset(photos, feature_map=cache)
+    assert not sum(seen)  # a copy is known, what is gone stays
+    assert path.read_bytes() == bytes_then
+
+
+def test_auto_with_a_cache(catclf, tmp_path, photos):
+    textured(tmp_path / "net.onnx")
+    words = ("train", photos, *WORDS[:4], "--auto", "--cache", "f.h5", "--json", "--quiet")
+    first = json.loads(catclf(*words, "--out", "a.npz").stdout)
+    assert {trial[0] for trial in first["tried"]} == {"onnx"}
+    assert len(first["tried"]) == 11
+    catclf(*words, "--out", "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    tuned = tune(photos, features=Onnx.open(tmp_path / "net.onnx", "imagenet"))
+    assert [t.log_loss for t in tuned.trials] == [trial[2] for trial in first["tried"]]
+    catclf("eval", photos, "-m", "a.npz", "--cache", "f.h5")
+    for other in (("--onnx-normalise", "unit"), ("--onnx-output", "z")):
+        told = catclf(*words, *other, "--out", "c.npz", code=3).stderr
+        assert told == (
+            "error: f.h5: a cache of another network, or other settings; name another file\n"
+        )
+    # The same network elsewhere is the same.
+    shutil.move(tmp_path / "net.onnx", tmp_path / "moved.onnx")
+    catclf(*words, "--features", "onnx:moved.onnx", "--out", "c.npz")
+
+
+def test_what_is_no_cache_is_left_alone(tmp_path, photos):
+    from catclf.convert import to_hdf5
+
+    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
+    path = tmp_path / "f.h5"
+    with FeatureCache(network, path) as cache:
+        load_dataset(photos, feature_map=cache)
+    whole = path.read_bytes()
+    middle = whole.index(next(iter(cache._rows.values())).tobytes())
+    other = tmp_path / "data.h5"
+    to_hdf5(photos, other)
+    for damaged in (
+        b"",
+        b"hello",
+        whole[:-1],
+        whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+        other.read_bytes(),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"not a whole cache .*; name another file, or delete"):
+            FeatureCache(network, path)
+        assert path.read_bytes() == damaged
+
+
+def test_a_cache_that_cannot_be_written(tmp_path):
+    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="the cache cannot be written"):
+        FeatureCache(network, tmp_path / "file" / "f.h5")
+
+
+def test_networks_are_for_one_machine(catclf, tmp_path, photos):
+    textured(tmp_path / "net.onnx")
+    catclf("train", photos, *WORDS, "--l2", 0.1, "--out", "m.npz")
+    for words in (
+        ("train", photos, *WORDS, "--l2", 0.1),
+        ("eval", photos, "-m", "photos", "-m", "m.npz"),
+        ("predict", photos, "-m", "m.npz"),
+    ):
+        told = catclf(*words, "--scheduler", "local", code=2).stderr.splitlines()
+        assert "an ONNX network is for one machine, not for --scheduler" in told[-1]
+
+
+def test_what_was_taken_before_an_interruption_is_kept(tmp_path, photos, monkeypatch):
+    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
+    path = tmp_path / "f.h5"
+
+    def progress(done, total):
+        if done == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), FeatureCache(network, path) as cache:
+        load_dataset(photos, feature_map=cache, progress=progress)
+    assert 20 <= len(FeatureCache(network, path)._rows) <= 40
+
+
+# Options, and the extra
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--features", "onnx:net.onnx"), "set --onnx-normalise to imagenet"),
+        (("--features", "onnx:net.onnx", "--onnx-normalise", "x"), "not 'x'"),
+        (("--features", "conv", "--onnx-normalise", "unit"), "go with --features onnx:PATH alone"),
+        (("--onnx-output", "y"), "go with --features onnx:PATH alone"),
+        (
+            ("--features", "onxx:net.onnx"),
+            "pixels, patches, conv or onnx:PATH, not 'onxx:net.onnx'",
+        ),
+        (("--features", "conv", "--cache", "f.h5"), "--cache is for features of an ONNX network"),
+        (
+            (*WORDS[:4], "--cache", "m.npz", "--out", "m.npz"),
+            "--cache and --out name the same file",
+        ),
+    ],
+)
+def test_options_that_make_no_sense(catclf, tmp_path, photos, words, told):
+    textured(tmp_path / "net.onnx")
+    assert told in catclf("train", photos, *words, code=2).stderr
+    assert not (tmp_path / "models").exists()
+
+
+def test_without_the_extra_one_line_says_how_to_get_it(tmp_path, photos):
+    textured(tmp_path / "net.onnx")
+    code = "import sys; sys.modules['onnxruntime'] = None; from catclf.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "train", str(photos), *WORDS],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == (
+        "error: features of an ONNX network need onnxruntime: pip install 'catclf[onnx]'\n"
+    )
+
+
+def test_onnxruntime_is_loaded_for_a_network_alone(tmp_path):
+    code = (
+        "import sys; from catclf import features, train; import catclf.cli.train;"
+        "import catclf.features.onnx, catclf.features.onnx_network;"
+        "train('drawn', iterations=1, cv=0); train('drawn', features='conv', iterations=1, cv=0);"
+        "sys.exit('onnxruntime' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_the_function_behind_the_option(tmp_path):
+    assert features.network("conv") is None
+    assert features.network(None) is None
+    made = features.network(f"onnx:{mixing(tmp_path / 'a.onnx')}", "unit", "y")
+    assert isinstance(made, Onnx)
+    empty = Dataset(np.zeros((0, 64, 64, 3), np.uint8), np.zeros((1, 0), np.int64), ("a", "b"), "d")
+    with pytest.raises(DataError):
+        examples(made, empty.images)
