@@ -99,6 +99,11 @@ class Dataset:
         cats = int(self.Y.sum())
         return {self.classes[0]: len(self) - cats, self.classes[1]: cats}
 
+    @property
+    def nbytes(self) -> int:
+        """How many bytes images and features are, wherever they are."""
+        return self.images.nbytes + (self.taken.rows.nbytes if self.taken else 0)
+
     @cached_property
     def sha256(self) -> str:
         """The digest of the images' bytes followed by the labels, a byte each."""
@@ -133,17 +138,13 @@ class Dataset:
         None stands for half of the memory that is available.
         """
         images, taken = self.images, self.taken
-        memory = budget(memory, images.nbytes + (taken.rows.nbytes if taken else 0))
+        memory = budget(memory, self.nbytes)
         if isinstance(images, Stored):
             if images.nbytes <= memory:
                 images = images[:]
             else:
                 images.keep = int(memory)
-        if (
-            taken
-            and isinstance(taken.rows, Stored)
-            and self.images.nbytes + taken.rows.nbytes <= memory
-        ):
+        if taken and isinstance(taken.rows, Stored) and self.nbytes <= memory:
             taken = Taken(taken.settings, taken.rows[:])
         return replace(self, images=images, taken=taken, memory=memory)
 

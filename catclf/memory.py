@@ -50,7 +50,7 @@ def available() -> int:
     return max(min(sizes, default=UNKNOWN), 0)
 
 
-def budget(size: float | None, needed: int) -> float:
+def budget(size: float | None, needed: float) -> float:
     """Give the bytes that data may take in memory: `size`, else half of what there is.
 
     The system is asked only if so much is `needed` that it may matter.

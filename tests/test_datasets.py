@@ -321,6 +321,11 @@ def test_a_folder_that_would_not_fit_is_refused_before_it_is_read(catclf, class_
     catclf("data", "convert", class_folder, "out.h5")
     catclf("train", "out.h5", "--memory", "1.1MB", "--iterations", 2, "--cv", 0)
     catclf("train", class_folder, "--memory", "1.2MB", "--iterations", 2, "--cv", 0)
+    # Several folders are in memory one by one, and as a whole: 4.52 MB.
+    several = ("train", class_folder, class_folder, "--iterations", 2, "--cv", 0, "--memory")
+    told = catclf(*several, "2.4MB", code=3).stderr.splitlines()
+    assert "92 images take 1.13 MB of memory, and 0.069" in told[-1]
+    catclf(*several, "4.6MB")
 
 
 def test_what_is_available_limits_a_folder_too(class_folder, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import inf
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -73,25 +74,31 @@ def read_all(
     """
     from catclf.dataset import join
     from catclf.datasets import matching
+    from catclf.memory import budget
 
     sources = matching(sources)
     if cluster is not None:
         from catclf.placed import load
 
         return load(cluster, sources, split, cat_class=cat_class, trust=trust)
-    # HDF5 files stay where they are until it is known whether all fit together.
-    parts = [
-        output.read(
+    # HDF5 files stay where they are until it is known whether all fit together; what comes from
+    # several folders is in memory twice, in the parts and in the whole.
+    left = memory if len(sources) == 1 else budget(memory, inf) / 2
+    parts = []
+    for source in sources:
+        is_folder = source is not None and os.path.isdir(source)
+        part = output.read(
             source,
             split,
             cat_class,
             quiet,
             max_file_size=max_file_size,
             trust=trust,
-            memory=memory if source is not None and os.path.isdir(source) else 0,
+            memory=left if is_folder else 0,
             feature_map=feature_map,
         )
-        for source in sources
-    ]
+        if is_folder and left is not None:
+            left -= part.nbytes
+        parts.append(part)
     whole = join([part.grouped_by_folder() if by_folder else part for part in parts])
     return parts, whole.within(memory)
