@@ -11,7 +11,6 @@ import io
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -105,12 +104,7 @@ class FeatureCache:
     def __enter__(self) -> FeatureCache:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.save()
 
     def _load(self) -> None:

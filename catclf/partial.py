@@ -16,7 +16,6 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from types import TracebackType
 
 from catclf import __version__, files
 from catclf.errors import CheckpointError, OutputError
@@ -198,12 +197,7 @@ class Partial:
     def __enter__(self) -> Partial:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and issubclass(kind, OutputError) and self._end:
             self.note(f"what was converted is in {self.path}: --resume goes on from it")
         if kind is None or not self._keep:
