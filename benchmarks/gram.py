@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
+from benchmarks.plots import over_sizes
 from catclf.logistic import Array
 from catclf.threads import for_products
 from catclf.training.coordinates import (
@@ -151,11 +152,7 @@ def plot(result: Result, figure: Any) -> None:
         axes.plot(m, [row[name] for row in result.rows], "o-", color=colour, label=label)
     chosen = [row[row["chosen"]] for row in result.rows]
     axes.plot(m, chosen, "o", ms=13, mfc="none", mec="black", label="chosen automatically")
-    axes.set(xscale="log", yscale="log", xlabel="m, images", ylabel="seconds for 2,000 steps")
-    axes.set_xticks(m, [f"{value:,}" for value in m])
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend()
+    over_sizes(axes, m, "seconds for 2,000 steps")
 
 
 def summary(result: Result) -> list[Line]:

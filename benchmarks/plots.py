@@ -37,3 +37,12 @@ def bars(figure: Any, values: Sequence[tuple[str, float]], label: str) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def over_sizes(axes: Any, m: Sequence[int], label: str) -> None:
+    """Finish a plot of seconds against the number of images, both logarithmic."""
+    axes.set(xscale="log", yscale="log", xlabel="m, images", ylabel=label)
+    axes.set_xticks(m, [f"{value:,}" for value in m])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend()

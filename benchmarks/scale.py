@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
+from benchmarks.plots import over_sizes
 from catclf.dataset import Dataset
 from catclf.hdf5 import load_hdf5
 from catclf.hdf5_write import CHUNK, Chunk, compress, write_hdf5
@@ -139,11 +140,7 @@ def plot(result: Result, figure: Any) -> None:
     ):
         shown = [(row["m"], row[key]) for row in result.rows if row[key] is not None]
         axes.plot(*zip(*shown, strict=True), "o-", label=label, color=colour)
-    axes.set(xscale="log", yscale="log", xlabel="m, images", ylabel="seconds")
-    axes.set_xticks(m, [f"{value:,}" for value in m])
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend()
+    over_sizes(axes, m, "seconds")
 
 
 def summary(result: Result) -> list[Line]:
