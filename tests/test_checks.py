@@ -1,6 +1,5 @@
 """Leaks, duplicates, contradicting labels and poor images are found, and nothing else."""
 
-import io
 import json
 
 import numpy as np
@@ -14,31 +13,12 @@ from catclf.drawings import draw
 from catclf.duplicates import fingerprints, known
 from catclf.evaluation import trained_on
 from catclf.features.conv import shipped
+from tests.copies import COPIES, recompressed
 
 
 def dataset(images, labels=None, **fields):
     labels = np.arange(len(images)) % 2 if labels is None else np.array(labels)
     return Dataset(np.asarray(images), labels.astype(np.int64)[None], CLASSES, "d", **fields)
-
-
-def recompressed(image, quality=75):
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))
-
-
-def resized(image, side):
-    there = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
-    return np.asarray(there.resize((64, 64), Image.Resampling.BICUBIC))
-
-
-COPIES = {
-    "exact": lambda image: image,
-    "mirrored": lambda image: image[:, ::-1],
-    "recompressed": recompressed,
-    "enlarged and shrunk": lambda image: resized(image, 150),
-    "mirrored and recompressed": lambda image: recompressed(image[:, ::-1]),
-}
 
 
 @pytest.fixture(scope="module")

@@ -1,41 +1,17 @@
 """Near-identical images are one picture; different ones are not."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from catclf import duplicates, load_dataset
 from catclf.drawings import draw
 from catclf.duplicates import clusters
+from tests.copies import COPIES
 
 
 @pytest.fixture(scope="module")
 def drawings():
     return draw(200, seed=11)[0]
-
-
-def recompressed(image, quality=75):
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))
-
-
-def resized(image, side):
-    there = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
-    return np.asarray(there.resize((64, 64), Image.Resampling.BICUBIC))
-
-
-COPIES = {
-    "exact": lambda image: image,
-    "mirrored": lambda image: image[:, ::-1],
-    "recompressed": recompressed,
-    "enlarged and shrunk": lambda image: resized(image, 150),
-    "shrunk and enlarged": lambda image: resized(image, 48),
-    "mirrored and recompressed": lambda image: recompressed(np.ascontiguousarray(image[:, ::-1])),
-    "brighter": lambda image: (image * 0.8 + 40).astype(np.uint8),
-}
 
 
 @pytest.mark.parametrize("copy", COPIES)

@@ -412,20 +412,28 @@ def test_a_dead_processs_folder_is_swept_and_a_living_ones_is_not(tmp_path: Path
     assert os.listdir(tmp_path / "f") == ["cat"]
 
 
-def test_a_folder_swept_before_it_was_locked_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def sweeping_first(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, remove: Callable[[Path], None]
+) -> list[Path]:
+    """Have the first temporary in the folder removed just before it is locked."""
     flock = fcntl.flock
-    swept = []
+    swept: list[Path] = []
 
     def sweep_first(descriptor: int, operation: int) -> None:
         if not swept:
-            (found,) = tmp_path.glob(".catclf-*")
-            found.rmdir()
+            (found,) = folder.glob(".catclf-*")
+            remove(found)
             swept.append(found)
         flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", sweep_first)
+    return swept
+
+
+def test_a_folder_swept_before_it_was_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept = sweeping_first(monkeypatch, tmp_path, Path.rmdir)
     with files.making_folder(tmp_path / "f") as folder:
         (folder / "cat").mkdir()
     assert swept
@@ -446,17 +454,7 @@ def test_where_nothing_can_be_locked_there_are_folders_too(
 def test_one_swept_before_it_was_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flock = fcntl.flock
-    swept = []
-
-    def sweep_first(descriptor: int, operation: int) -> None:
-        if not swept:
-            (found,) = tmp_path.glob(".catclf-*")
-            found.unlink()
-            swept.append(found)
-        flock(descriptor, operation)
-
-    monkeypatch.setattr(fcntl, "flock", sweep_first)
+    swept = sweeping_first(monkeypatch, tmp_path, Path.unlink)
     write(tmp_path / "model")
     assert swept
     assert (tmp_path / "model").read_bytes() == NEW
