@@ -252,9 +252,38 @@ def test_leaving_writes_out_what_was_said_and_asks_nobody():
 
 
 def test_a_signal_ends_with_its_code():
+    stop = interruption._Stop()
     with pytest.raises(SystemExit) as end:
-        interruption._end(signal.SIGTERM, None)
+        stop(signal.SIGTERM, None)
     assert end.value.code == 143
+    stop(signal.SIGINT, None)  # together with the other
+    stop.last -= 1
+    with pytest.raises(KeyboardInterrupt):
+        stop(signal.SIGINT, None)
+
+
+@pytest.mark.parametrize("others", [("SIGINT", "SIGTERM"), ("SIGHUP", "SIGTERM", "SIGINT")])
+def test_signals_that_come_together_are_one(class_folder, tmp_path, others):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "catclf", *LONG, "--checkpoint-every", "0.01"],
+        cwd=tmp_path,
+        env=UNMEASURED,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        ready = checkpoint_there(tmp_path)
+        while not ready(process):
+            assert process.poll() is None
+            time.sleep(0.01)
+        for name in others:
+            process.send_signal(getattr(signal, name))
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode in (129, 130, 143)
+    assert re.search(r"^error: (interrupted|terminated) at iteration \d+; go on with", stderr, re.M)
+    assert ready(process)
 
 
 DROPPED = """

@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from catclf.cli import output
@@ -17,25 +19,39 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _AGAIN_SECONDS = 0.01
+TOGETHER_SECONDS = 0.5
+"""Signals that follow one so closely are the same wish to stop, as where a terminal is closed."""
 
 
 def install() -> None:
     """Let SIGTERM and SIGHUP end the process as Ctrl-C does, so that it tidies up after itself.
 
     The exit code is 128 and the signal's number. One that is ignored, as under nohup, stays so.
+    A second signal ends the tidying up, unless it comes together with the first.
     Python drops what a signal raises in the midst of a callback of its own, when something is
     deleted, say: then it is raised once more.
     """
     if hasattr(signal, "pthread_kill"):  # not on Windows
         sys.unraisablehook = _not_dropped
-    for name in ("SIGTERM", "SIGHUP"):  # the second is not known to Windows
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last is not known to Windows
         number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _end)
+        usual = (signal.SIG_DFL, signal.default_int_handler)
+        if number is not None and signal.getsignal(number) in usual:
+            signal.signal(number, _stop)
 
 
-def _end(number: int, frame: Any) -> NoReturn:
-    raise SystemExit(128 + number)
+class _Stop:
+    """What a signal does: it is raised, unless another has just been."""
+
+    last = -inf
+
+    def __call__(self, number: int, frame: Any) -> None:
+        before, self.last = self.last, time.monotonic()
+        if self.last - before > TOGETHER_SECONDS:
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+_stop = _Stop()
 
 
 def _not_dropped(dropped: sys.UnraisableHookArgs) -> None:
@@ -48,6 +64,7 @@ def _not_dropped(dropped: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(dropped)
         return
     # Not at once, for it would be dropped here too; and to the main thread, which may be waiting.
+    _stop.last = -inf
     main = threading.main_thread().ident
     again = threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, [main, number])
     again.daemon = True
