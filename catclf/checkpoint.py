@@ -20,18 +20,22 @@ from typing import Any
 import numpy as np
 
 from catclf import __version__, files, text
-from catclf.errors import CheckpointError, ModelError
+from catclf.errors import CheckpointError, ClusterError, ModelError
 from catclf.training.fit import Journal, State
 
 MAGIC = b"catclf checkpoint 1\n"
+FAILURES = (ModelError, ClusterError)
+KEEPING = (KeyboardInterrupt, SystemExit, *FAILURES)
+"""What ends a run whose progress is kept."""
 MAX_FILE_BYTES = 256 * 2**20
 
 
 class Checkpoint(Journal):
     """A run's journal that can outlive its process.
 
-    As a context, it is written when the block is interrupted, or the model cannot be saved, and
-    removed when the block ends well; if it cannot be written then, `failure` says why.
+    As a context, it is written when the block is interrupted, the model cannot be saved or a
+    cluster fails, and removed when the block ends well; if it cannot be written then, `failure`
+    says why.
 
     Parameters
     ----------
@@ -161,10 +165,10 @@ class Checkpoint(Journal):
             if self._own:
                 with suppress(OSError):
                     os.unlink(self.path)
-        elif self.begun and issubclass(kind, (KeyboardInterrupt, SystemExit, ModelError)):
+        elif self.begun and issubclass(kind, KEEPING):
             try:
                 self.save()
-                if issubclass(kind, ModelError):
+                if issubclass(kind, FAILURES):
                     self.note(f"what was trained is in {self.path}: --resume goes on from it")
             except CheckpointError as failure:
                 self.failure = str(failure)

@@ -65,12 +65,16 @@ class Cluster:
     Raises
     ------
     ParameterError
-        If dask.distributed is not installed.
+        If dask.distributed is not installed, or this is no address.
     ClusterError
         If there is no scheduler at that address.
     """
 
     def __init__(self, scheduler: str) -> None:
+        if scheduler != LOCAL and ":" not in scheduler:
+            raise ParameterError(
+                f"scheduler is an address such as tcp://host:8786, or local, not {scheduler!r}"
+            )
         self.scheduler = scheduler
         self.passes = self.workers = 0
         self.told: Callable[[], None] | None = None
@@ -161,6 +165,10 @@ class Cluster:
             except CatclfError:
                 raise
             except Exception as error:
+                if self._client.status != "running":
+                    raise ClusterError(
+                        f"{self.scheduler}: the scheduler is gone; start one with: dask scheduler"
+                    ) from error
                 if attempt < ATTEMPTS - 1 and self._lost(error):
                     forget()
                     continue
@@ -181,7 +189,7 @@ class Cluster:
         from concurrent.futures import CancelledError
 
         gone = (self._distributed.scheduler.KilledWorker, CancelledError)
-        return isinstance(error, gone) and self._client.status == "running"
+        return isinstance(error, gone)
 
     def _wait(self, futures: list[Any]) -> None:
         """Wait, telling how many workers there are; not for ever if there are none."""
@@ -254,7 +262,8 @@ def _import() -> tuple[Any, Any]:
         ) from error
     import logging
 
-    logging.getLogger("distributed").setLevel(SILENT)
+    for name in ("distributed", "distributed.client"):  # the second has a level of its own
+        logging.getLogger(name).setLevel(SILENT)
     dask.config.set(
         {
             "distributed.nanny.pre-spawn-environ": ENVIRONMENT,

@@ -103,9 +103,11 @@ class Partial:
         if self._end:
             self.note(f"going on from {self.path} after {len(self.outcomes)} photos")
         elif resume:
-            self.note(f"nothing in {self.path}: beginning anew")
+            self.note(f"nothing whole in {self.path}: beginning anew")
         elif begun:
-            self.note(f"{self.path} is of an interrupted run; --resume would go on with that")
+            self.note(
+                f"{self.path}, of an interrupted run, is begun anew; --resume would have gone on"
+            )
 
     def _check_first(self, found: bytes) -> None:
         """Raise CheckpointError unless the first lines are those of this conversion."""

@@ -248,7 +248,7 @@ def _images(places: list[Place], _: None) -> NDArray[np.uint8]:
 
             reason = f"{file.path}: {error.strerror}" if isinstance(error, OSError) else error
             raise DataError(
-                f"{reason}; each worker, and so {gethostname()}, must find DATA at this path"
+                f"{reason}; DATA must be at this path on all machines, {gethostname()} too"
             ) from error
     return found[0] if len(found) == 1 else np.concatenate(found)
 

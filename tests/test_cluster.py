@@ -136,6 +136,39 @@ def test_work_that_the_cluster_gives_up_is_begun_anew(cluster, tmp_path):
     assert found in pids(cluster)
 
 
+def test_a_scheduler_that_is_gone_is_told_and_what_was_trained_is_kept(files, tmp_path, capfd):
+    told = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    where = ["--scheduler-file", str(told), "--no-dashboard"]
+    scheduler = subprocess.Popen([*dask, "scheduler", "--port", "0", *where], **quiet)
+    workers = subprocess.Popen([*dask, "worker", "--no-nanny", *where], **quiet)
+    path = tmp_path / "m.npz.checkpoint"
+
+    def kill(iteration, cost):
+        if iteration == 5:
+            scheduler.kill()
+            scheduler.wait()
+
+    try:
+        while not (told.exists() and told.stat().st_size):
+            assert scheduler.poll() is None
+            time.sleep(0.05)
+        address = json.loads(told.read_text())["address"]
+        with Cluster(address) as there:
+            _, dataset = placed.load(there, files, "train")
+            settings = {"iterations": 9999, "cv": 0, "callback": kill}
+            with pytest.raises(ClusterError) as error, Checkpoint(path) as checkpoint:
+                pipeline.train(dataset, checkpoint=checkpoint, **settings)
+    finally:
+        for process in (scheduler, workers):
+            process.kill()
+            process.wait()
+    assert str(error.value) == f"{address}: the scheduler is gone; start one with: dask scheduler"
+    assert path.exists()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_work_that_never_succeeds_ends_in_a_line(cluster):
     with pytest.raises(ClusterError, match=r"^tcp://\S+: the work failed there \(.+\); see"):
         list(cluster.ordered(always_dies, [1]))
@@ -169,7 +202,10 @@ def test_a_file_must_be_there(cluster, files, tmp_path):
     moved.write_bytes(Path(files[0]).read_bytes())
     _, dataset = placed.load(cluster, [str(moved)], "train")
     moved.unlink()
-    with pytest.raises(DataError, match=r"moved.h5: No such file.* must find DATA at this path$"):
+    with pytest.raises(
+        DataError,
+        match=r"moved.h5: No such file.* DATA must be at this path on all machines, \S+ too$",
+    ):
         pipeline.train(dataset, iterations=1, cv=0)
 
 
@@ -252,6 +288,12 @@ def test_where_no_scheduler_answers(monkeypatch):
     for address in ("tcp://127.0.0.1:9", "nonsense:here"):
         with pytest.raises(ClusterError, match=f"^{address}: no Dask scheduler answers there"):
             Cluster(address)
+
+
+def test_what_is_no_address():
+    for word in ("locl", "127.0.0.1", ""):
+        with pytest.raises(ParameterError, match=r"^scheduler is an address such as tcp:"):
+            Cluster(word)
 
 
 def test_without_the_extra_there_is_a_line_with_the_remedy(monkeypatch, tmp_path):

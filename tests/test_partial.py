@@ -72,7 +72,7 @@ def test_it_goes_on_from_wherever_it_was(photos, unbroken, tmp_path, i):
     assert (out.read_bytes(), done) == unbroken
     assert not partial.exists()
     if i < 4:  # the fourth image is damaged, and the first chunk was not full
-        assert told == [f"nothing in {partial}: beginning anew"]
+        assert told == [f"nothing whole in {partial}: beginning anew"]
         assert len(read) == N + 3
     else:
         kept = int(told[0].split()[-2])
@@ -91,7 +91,7 @@ def test_without_resume_it_begins_anew_and_says_that_there_was_something(
     assert partial.read_bytes() == before
     assert broken_off(photos, out, 9).stat().st_size < len(before)
     assert (to_hdf5(photos, out, note=told.append), out.read_bytes()) == unbroken[::-1]
-    assert told == [f"{partial} is of an interrupted run; --resume would go on with that"]
+    assert told == [f"{partial}, of an interrupted run, is begun anew; --resume would have gone on"]
 
 
 def test_what_was_cut_short_or_damaged_at_the_end_is_done_again(photos, unbroken, tmp_path):

@@ -263,7 +263,8 @@ class Onnx:
         wanted = f"{settings['network']} with SHA-256 {settings['sha256'][:16]}..."
         if other:
             raise ModelError(f"{other}: not the network of the model, which is {wanted}")
+        also = f" nor at {told}" if told else ""
         raise ModelError(
             f"the model's network, {wanted}, is neither at {settings['path']} nor beside the "
-            f"model; set {PATH_VARIABLE} to where it is"
+            f"model{also}; set {PATH_VARIABLE} to where it is"
         )

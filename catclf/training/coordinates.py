@@ -169,8 +169,9 @@ def choose(X: Array | Examples, iterations: int, coordinates: str = "auto") -> P
     size = 8.0 * (n_x * m + 3 * m * m)
     if coordinates == "gram" and size > examples.memory:
         raise ParameterError(
-            f"gram coordinates of {m} examples take {size / 1e9:.1f} GB, more than the "
-            f"{examples.memory / 1e9:.1f} GB that may be used; leave them out, or raise --memory"
+            f"gram coordinates of {m} examples take {size / 1e9:.3g} GB, more than the "
+            f"{max(examples.memory, 0) / 1e9:.3g} GB that may be used; leave them out, or raise "
+            "--memory"
         )
     if coordinates == "auto":
         coordinates = cheaper(n_x, m, iterations) if size <= examples.memory else "primal"
