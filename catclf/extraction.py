@@ -36,7 +36,7 @@ def examples(
         If there is no room for the features.
     """
     if isinstance(images, Placed):
-        return images.examples(feature_map)
+        return images.examples(feature_map, memory)
     if feature_map.divisor is not None:
         return Examples(images, scale=feature_map.divisor, memory=memory - _held(images))
     rows = features(feature_map, images, memory, progress) if taken is None else taken

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import inf
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,9 +20,10 @@ from numpy.typing import NDArray
 from catclf import datasets
 from catclf.cluster import Cluster
 from catclf.dataset import Dataset, Split, join
-from catclf.errors import DataError, ParameterError
+from catclf.errors import DataError
 from catclf.features import BATCH, FeatureMap
 from catclf.logistic import Array
+from catclf.memory import budget
 from catclf.stored import FAN_IN, Stored, pieces, rows_of_block
 from catclf.training import examples
 from catclf.training.examples import Examples, Sums, Work
@@ -57,10 +59,12 @@ def load(
     *,
     cat_class: str | None = None,
     trust: bool = False,
+    memory: float | None = inf,
 ) -> tuple[list[Dataset], Dataset]:
     """Put HDF5 files one after another, as one data set whose images are on the workers.
 
-    Parameters are as in `catclf.datasets.load_dataset`.
+    Parameters are as in `catclf.datasets.load_dataset`; up to `memory` bytes may be taken here, for
+    examples that are wanted whole.
 
     Returns
     -------
@@ -91,7 +95,7 @@ def load(
     whole = join(parts)
     assert isinstance(whole.images, Stored)
     images = Placed(cluster, whole.images, files, [len(part) for part in parts])
-    return parts, replace(whole, images=images, memory=0)
+    return parts, replace(whole, images=images, memory=budget(memory, whole.nbytes))
 
 
 class Blocks:
@@ -139,11 +143,12 @@ class Placed(Stored):
         self.cluster.tell_pass()
         return iter(found)
 
-    def examples(self, feature_map: FeatureMap) -> PlacedExamples:
+    def examples(self, feature_map: FeatureMap, memory: float) -> PlacedExamples:
         """Prepare the images for training; see `catclf.extraction`."""
         n_x, divisor = feature_map.n_x, feature_map.divisor
         if divisor is not None:
-            return PlacedExamples(self.images, self.parts, n_x, self.rows, divisor)
+            left = memory - self.nbytes
+            return PlacedExamples(self.images, self.parts, n_x, self.rows, left, divisor)
 
         def make() -> list[Any]:
             given = self.cluster.put(feature_map)
@@ -152,11 +157,14 @@ class Placed(Stored):
             return futures
 
         features = Blocks(self.cluster, make)
-        return PlacedExamples(features, self.parts, n_x, rows_of_block(4 * n_x))
+        left = memory - 4 * n_x * len(self)
+        return PlacedExamples(features, self.parts, n_x, rows_of_block(4 * n_x), left)
 
 
 class PlacedExamples(Examples):
     """Examples whose rows are on the workers, in blocks."""
+
+    elsewhere = True
 
     def __init__(
         self,
@@ -164,10 +172,11 @@ class PlacedExamples(Examples):
         parts: Sequence[slice],
         n_x: int,
         size: int,
+        memory: float,
         scale: float | None = None,
     ) -> None:
         self.size = size
-        self.mean, self.scale, self.memory = None, scale, 0
+        self.mean, self.scale, self.memory = None, scale, memory
         self.m, self.n_x = parts[-1].stop, n_x
         self._blocks, self._parts, self._cluster = blocks, parts, blocks.cluster
         self._labelled: tuple[Array, Array, list[Any]] | None = None
@@ -197,7 +206,9 @@ class PlacedExamples(Examples):
         return np.concatenate(found, axis=1)
 
     def matrix(self) -> Array:
-        raise ParameterError("the examples are on several machines; there is no one matrix of them")
+        rows = np.concatenate(self._cluster.results(self._blocks.futures, self._forget))
+        self._cluster.tell_pass()
+        return Examples(rows, self.mean, self.scale).matrix()
 
     def _labels(self, Y: Array, weight: Array) -> list[Any]:
         """Send Y and weight to where the blocks are, unless they are there already."""

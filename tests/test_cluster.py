@@ -76,11 +76,15 @@ def here(files):
     return join([load_dataset(file) for file in files])
 
 
+NEWTON = {"solver": "newton", "l2": 0.3, "cv": 2, "coordinates": "primal"}
 SETTINGS = {
     "descent": {"iterations": 30},
     "descent with a penalty, without folds": {"iterations": 30, "l2": 0.1, "cv": 0},
-    "newton by conjugate gradients": {"solver": "newton", "l2": 0.01, "cv": 0},
-    "newton by a system": {"solver": "newton", "l2": 0.3, "features": "conv", "cv": 2},
+    "descent in Gram coordinates": {"iterations": 30, "coordinates": "gram"},
+    "newton in Gram coordinates": {**NEWTON, "l2": 1e-4, "coordinates": "auto"},
+    "newton in Gram coordinates, scaled": {**NEWTON, "features": "conv", "coordinates": "auto"},
+    "newton by conjugate gradients": {**NEWTON, "l2": 0.01, "cv": 0},
+    "newton by a system": {**NEWTON, "features": "conv"},
     "descent on scaled features": {"iterations": 30, "features": "conv", "cv": 2},
 }
 
@@ -91,7 +95,7 @@ def test_the_model_is_that_of_one_process(cluster, files, name):
     _, dataset = placed.load(cluster, files, "train")
     with threadpool_limits(1):  # as in the commands and on the workers; two round otherwise
         found = pipeline.train(dataset, **settings)
-        expected = pipeline.train(here(files), coordinates="primal", **settings)
+        expected = pipeline.train(here(files), **{"coordinates": "primal", **settings})
     assert found.w.tobytes() == expected.w.tobytes()
     assert (found.b, found.temperature) == (expected.b, expected.temperature)
     assert found.seen.tolist() == expected.seen.tolist()

@@ -70,7 +70,8 @@ def read_all(
 ) -> tuple[list[Dataset], Dataset]:
     """Load data sets, of which patterns name several, and put them one after another.
 
-    Up to `memory` bytes are kept in memory; on a cluster, the workers keep all.
+    Up to `memory` bytes are kept in memory; on a cluster, the workers keep all, and so many may be
+    taken here for examples that are wanted whole.
     """
     from catclf.dataset import join
     from catclf.datasets import matching
@@ -80,7 +81,7 @@ def read_all(
     if cluster is not None:
         from catclf.placed import load
 
-        return load(cluster, sources, split, cat_class=cat_class, trust=trust)
+        return load(cluster, sources, split, cat_class=cat_class, trust=trust, memory=memory)
     # HDF5 files stay where they are until it is known whether all fit together; what comes from
     # several folders is in memory twice, in the parts and in the whole.
     left = memory if len(sources) == 1 else budget(memory, inf) / 2

@@ -154,7 +154,6 @@ def train(
         scheduler,
         {
             "--auto": auto,
-            "--coordinates gram": coordinates == "gram",
             sources.NETWORK: network is not None,
         },
     )

@@ -141,8 +141,11 @@ class Solver:
         examples = Examples.of(X)
         labels, m, noted = Y.astype(np.float64), examples.m, journal or Journal()
         steps = self.iterations if self.name == "descent" else NEWTON_STEPS
+        coordinates = self.coordinates
+        if self.name == "descent" and examples.elsewhere and coordinates == "auto":
+            coordinates = "primal"  # the iterates are the same, and the passes are shared
         if not scaled:
-            whole = choose(examples, steps, self.coordinates)
+            whole = choose(examples, steps, coordinates)
             if self.name == "descent":  # of all folds at once
                 weights = sample_weights(m, folds)
                 together = self._run(whole, labels, weights, callback, noted)
@@ -160,7 +163,7 @@ class Solver:
         else:
             whole = None
             standard, mean, scale = standardise(examples, sample_weights(m))
-            system = choose(standard, steps, self.coordinates)
+            system = choose(standard, steps, coordinates)
             found = self._run(system, labels, sample_weights(m), callback, noted)
             w, b = fold_back(found.w, found.b, mean, scale)
             fit = replace(found, w=w, b=b)
@@ -174,7 +177,7 @@ class Solver:
                 ~left,
                 scaled=scaled,
                 steps=steps,
-                coordinates=self.coordinates,
+                coordinates=coordinates,
                 whole=whole,
             )
             found = self._run(
