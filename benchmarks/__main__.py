@@ -14,7 +14,17 @@ from typing import Any
 from benchmarks import frame, pages, plots
 from benchmarks.frame import Line, Result
 
-MODULES = ("descent", "training", "path", "gram", "passes", "scale", "startup", "throughput")
+MODULES = (
+    "descent",
+    "training",
+    "path",
+    "gram",
+    "passes",
+    "scale",
+    "cluster",
+    "startup",
+    "throughput",
+)
 """The benchmarks, in the order in which they run and are shown; a module of this package each."""
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -8,7 +8,7 @@ import platform
 import re
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +21,7 @@ from catclf import load_dataset
 from catclf.dataset import Dataset
 from catclf.drawings import draw
 from catclf.features.pixels import Pixels
+from catclf.hdf5_write import CHUNK, Chunk, compress, write_hdf5
 from catclf.logistic import Array
 
 T = TypeVar("T")
@@ -190,6 +191,22 @@ def ratio(times: Times, slow: str, fast: str) -> float:
 
 def median(values: Sequence[float]) -> float:
     return statistics.median(values)
+
+
+def in_other_light(source: Dataset, m: int, path: Path) -> None:
+    """Write m images as HDF5: those of the source again and again, brighter or darker each time."""
+
+    def chunks() -> Iterator[Chunk]:
+        rng = np.random.default_rng(0)
+        for start in range(0, m, CHUNK):
+            rows = np.arange(start, min(start + CHUNK, m)) % len(source)
+            images = source.images[rows]
+            if start >= len(source):
+                lit = images * rng.uniform(0.7, 1.2) + rng.integers(-20, 20, 3)
+                images = lit.clip(0, 255).astype(np.uint8)
+            yield Chunk(compress(images), source.Y[0, rows].tolist())
+
+    write_hdf5(path, chunks())
 
 
 def machine() -> str:

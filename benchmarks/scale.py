@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +16,6 @@ from benchmarks.frame import Column, Line, Result, Settings
 from benchmarks.plots import over_sizes
 from catclf.dataset import Dataset
 from catclf.hdf5 import load_hdf5
-from catclf.hdf5_write import CHUNK, Chunk, compress, write_hdf5
 from catclf.stored import in_blocks
 from catclf.training.coordinates import Primal
 from catclf.training.examples import Examples
@@ -64,7 +62,7 @@ def run(settings: Settings) -> Result:
 
 def _measure(source: Dataset, m: int, folder: Path, settings: Settings) -> dict[str, Any]:
     path = folder / f"{m}.h5"
-    write_hdf5(path, _in_other_light(source, m))
+    frame.in_other_light(source, m, path)
     data = load_hdf5(path, "train", None)
     stored: Any = data.images
     Y, weight = data.Y.astype(np.float64), sample_weights(m)
@@ -101,18 +99,6 @@ def _measure(source: Dataset, m: int, folder: Path, settings: Settings) -> dict[
     }
     path.unlink()
     return row
-
-
-def _in_other_light(source: Dataset, m: int) -> Iterator[Chunk]:
-    """Repeat the images, brighter or darker each time."""
-    rng = np.random.default_rng(0)
-    for start in range(0, m, CHUNK):
-        rows = np.arange(start, min(start + CHUNK, m)) % len(source)
-        images = source.images[rows]
-        if start >= len(source):
-            lit = images * rng.uniform(0.7, 1.2) + rng.integers(-20, 20, 3)
-            images = lit.clip(0, 255).astype(np.uint8)
-        yield Chunk(compress(images), source.Y[0, rows].tolist())
 
 
 def _peak(path: Path) -> float:

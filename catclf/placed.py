@@ -31,7 +31,7 @@ from catclf.training.examples import Examples, Sums, Work
 R = TypeVar("R")
 
 MOST_BLOCKS = 4096
-"""A task takes the scheduler about a millisecond: of more images the blocks are larger."""
+"""A task takes one to two milliseconds: of more images the blocks are larger."""
 OPEN_FILES = 16
 """Files that a worker keeps open."""
 
