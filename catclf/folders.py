@@ -259,9 +259,11 @@ def _kind(entry: os.DirEntry[str]) -> str:
     try:
         if entry.is_dir():
             return "link to a folder" if entry.is_symlink() else "folder"
-        return "file" if entry.is_file() else "not a regular file"
+        is_file = entry.is_file()
     except OSError:  # links that lead round in a circle
-        return "not a regular file"
+        is_file = False
+    # What has an image's name and cannot be read, a link that leads nowhere, is missed.
+    return "file" if is_file or meant_as_image(entry.name) else "not a regular file"
 
 
 def meant_as_image(path: str | os.PathLike[str]) -> bool:

@@ -14,6 +14,7 @@ from catclf.hdf5_structure import NOWHERE, Messages, Piece, Structure, Structure
 
 SPACE, TYPE, OLD_FILL, FILL, LAYOUT, FILTERS = 1, 3, 4, 5, 8, 11
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
+OTHER_FILTERS = {4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf", 32001: "blosc"}
 MAX_CHUNK = 64 * 2**20
 MAX_RANK = 4
 FLOATS = {  # IEEE 754: where exponent and mantissa lie, and the bias of the exponent
@@ -149,7 +150,10 @@ def _filters(messages: Messages, array: Array) -> list[int]:
         pipeline.take(6 if version == 1 else 0)
         for _ in range(count):
             number = pipeline.number(2)
-            need(number in (DEFLATE, SHUFFLE, FLETCHER32), f"filter {number}, which is not run")
+            need(
+                number in (DEFLATE, SHUFFLE, FLETCHER32),
+                f"filter {OTHER_FILTERS.get(number, number)}, which is not run; write it with gzip",
+            )
             need(number not in found, "a filter that is applied twice")
             found.append(number)
             name_length = pipeline.number(2) if version == 1 else 0

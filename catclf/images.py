@@ -201,6 +201,10 @@ def _format(data: bytes) -> str:
         "AVIF": brand in AVIF_BRANDS,
     }
     form = next((form for form, found in signs.items() if found), None)
+    if data.startswith(b"\x89HDF"):
+        raise NotAnImageError(
+            "an HDF5 file, where an image was expected; measure it with: catclf eval"
+        )
     if form is None:
         raise _not_an_image()
     return form

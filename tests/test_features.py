@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import tracemalloc
 from functools import cache
 from itertools import pairwise
 
@@ -183,6 +184,18 @@ def test_the_words_of_a_dictionary_have_length_1(images):
     words = Patches.fit(images, dictionary=20).dictionary
     assert words.shape == (20, 108)
     np.testing.assert_allclose(np.linalg.norm(words, axis=1), 1, rtol=1e-5)
+
+
+def test_a_large_dictionary_takes_little_memory_to_learn(images, monkeypatch):
+    monkeypatch.setattr(patches, "SAMPLES", 60_000)
+    monkeypatch.setattr(patches, "ROUNDS", 1)
+    tracemalloc.start()
+    try:
+        Patches.fit(images, dictionary=1000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 200e6  # every sample beside every word would be 480 MB
 
 
 def test_whitening_leaves_the_strong_components_with_a_variance_of_1(images, monkeypatch):

@@ -368,6 +368,11 @@ OTHER_FILES = {
 }
 
 
+def test_a_data_set_is_told_from_other_files() -> None:
+    with pytest.raises(NotAnImageError, match=r"^an HDF5 file, .*; measure it with: catclf eval$"):
+        load_image(b"\x89HDF\r\n\x1a\n" + b"\0" * 100)
+
+
 @pytest.mark.parametrize("data", OTHER_FILES.values(), ids=OTHER_FILES)
 def test_other_files_are_not_images(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "cat.jpg"

@@ -1,6 +1,7 @@
 """Predicting files, folders and bytes, good and bad, in order."""
 
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -76,16 +77,23 @@ def test_content_in_memory_equals_the_file(model, class_folder):
 def test_a_photo_in_a_folder_that_cannot_be_read_is_named(catclf, class_folder):
     for name in ("broken.jpg", "phone.HEIC"):
         (class_folder / name).write_text("no image")
+    (class_folder / "gone.jpg").symlink_to("nowhere")
+    os.mkfifo(class_folder / "pipe.png")
     (class_folder / "notes.txt").write_text("no image")
+    (class_folder / "notes").symlink_to("nowhere")
     done = catclf("predict", class_folder, "-q", code=3)
     assert len(done.stdout.splitlines()) == 12
     assert sorted(line.split("/")[-1].split(":")[0] for line in done.stderr.splitlines()) == [
         "broken.jpg",
+        "gone.jpg",
         "phone.HEIC",
+        "pipe.png",
     ]
     (class_folder / "Cats" / "phone.heic").write_text("no image")
+    (class_folder / "Cats" / "gone.jpg").symlink_to("nowhere")
     done = catclf("eval", class_folder, "--model", "photos")
     assert "phone.heic" in done.stderr
+    assert "gone.jpg: no such file" in done.stderr
 
 
 def test_a_reader_that_leaves_is_no_error(class_folder, tmp_path):

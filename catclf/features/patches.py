@@ -23,6 +23,8 @@ SIDE = 6
 POSITIONS = 64 - SIDE + 1
 SAMPLES = 60_000
 """Patches from which the dictionary is learned."""
+AT_ONCE = 6000
+"""Of these, so many are compared with all words at a time; all at once take 48 MB a 100 words."""
 DICTIONARY = 400
 MOST_WORDS = 10_000
 MOST_FEATURES = 65_536
@@ -83,11 +85,13 @@ class Patches:
         words /= np.linalg.norm(words, axis=1, keepdims=True) + 1e-6
         for _ in range(ROUNDS):
             # Each patch pulls the word it resembles most, as strongly as it resembles it.
-            similarity = white @ words.T
-            best = np.argmax(np.abs(similarity), axis=1)
-            strength = similarity[np.arange(SAMPLES), best]
             pull = np.zeros_like(words)
-            np.add.at(pull, best, strength[:, None] * white)
+            for start in range(0, SAMPLES, AT_ONCE):
+                some = white[start : start + AT_ONCE]
+                similarity = some @ words.T
+                best = np.argmax(np.abs(similarity), axis=1)
+                strength = similarity[np.arange(len(some)), best]
+                np.add.at(pull, best, strength[:, None] * some)
             words = pull + words
             words /= np.linalg.norm(words, axis=1, keepdims=True) + 1e-6
         return cls(whitening, offset.astype(np.float32), words.astype(np.float32), pool)
