@@ -198,6 +198,8 @@ class Cluster:
             with suppress(TimeoutError):
                 self._distributed.wait(futures, timeout=1)
                 return
+            if self._client.status != "running":  # what is asked for now is never answered
+                raise ConnectionError("the connection is lost")
             self._tell()
             if self.workers:
                 since = time.monotonic()

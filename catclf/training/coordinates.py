@@ -134,7 +134,7 @@ far ahead all the same; this much where X does not, as where the choice is close
 """
 
 
-PRIMAL_ELEMENT = 2.4
+PRIMAL_ELEMENT = 2.2
 """What a number in X costs in a primal step, two products on one thread, over one of G in Gram's.
 
 `python -m benchmarks gram` prints it, divided by the threads.
