@@ -12,7 +12,7 @@ from catclf.features.conv import Conv
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
 from catclf.logistic import Array
-from catclf.stored import Rows, Stored
+from catclf.stored import Rows
 
 if TYPE_CHECKING:
     from catclf.features.onnx import Onnx
@@ -96,10 +96,6 @@ def network(
     return Onnx.open(name.removeprefix(f"{ONNX}:"), normalise, output)
 
 
-MOST_LEARNED_FROM = 10_000
-"""Images that a map learns from; of more, so many are drawn."""
-
-
 def fit(name: str, images: Rows, **settings: int) -> FeatureMap:
     """Make a feature map by name, learning from images where there is something to learn.
 
@@ -108,10 +104,6 @@ def fit(name: str, images: Rows, **settings: int) -> FeatureMap:
     KeyError
         If there is no such map.
     """
-    if isinstance(images, Stored) or len(images) > MOST_LEARNED_FROM:
-        n = min(len(images), MOST_LEARNED_FROM) if MAPS[name].learns else 0
-        drawn = np.random.default_rng(0).choice(len(images), n, replace=False)
-        images = images[np.sort(drawn)]
     fitted: FeatureMap = MAPS[name].fit(images, **settings)
     return fitted
 

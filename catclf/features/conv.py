@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from catclf.errors import ModelError
 from catclf.features.places import spread
 from catclf.logistic import Array
+from catclf.stored import Rows
 
 Float32 = NDArray[np.float32]
 
@@ -48,7 +49,6 @@ class Conv:
     name = "conv"
     image_size = (64, 64)
     standardised = True
-    learns = False
     divisor = None
 
     def __init__(self, mirror: bool = True) -> None:
@@ -57,7 +57,7 @@ class Conv:
         self.n_x = self._network.n_x
 
     @classmethod
-    def fit(cls, images: NDArray[np.uint8]) -> Conv:
+    def fit(cls, images: Rows) -> Conv:
         """Learn nothing: the network is shipped."""
         return cls()
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from catclf.features.places import cells, spread
 from catclf.logistic import Array
+from catclf.stored import Rows
 
 Float32 = NDArray[np.float32]
 
@@ -23,6 +24,9 @@ SIDE = 6
 POSITIONS = 64 - SIDE + 1
 SAMPLES = 60_000
 """Patches from which the dictionary is learned."""
+MOST_LEARNED_FROM = 10_000
+"""Images that they are drawn from; of more, so many are drawn first."""
+IMAGES_AT_ONCE = 1024
 AT_ONCE = 6000
 """Of these, so many are compared with all words at a time; all at once take 48 MB a 100 words."""
 DICTIONARY = 400
@@ -57,7 +61,6 @@ class Patches:
     image_size = (64, 64)
     standardised = True
     symmetric = False
-    learns = True
     divisor = None
 
     def __init__(self, whitening: Float32, offset: Float32, dictionary: Float32, pool: int) -> None:
@@ -67,16 +70,14 @@ class Patches:
 
     @classmethod
     def fit(
-        cls, images: NDArray[np.uint8], dictionary: int = DICTIONARY, pool: int = 1, seed: int = 0
+        cls, images: Rows, dictionary: int = DICTIONARY, pool: int = 1, seed: int = 0
     ) -> Patches:
         """Learn whitening and dictionary from images uint8 (m, 64, 64, 3); labels play no part.
 
         Cross-validation learns them once, from the left-out images as well.
         """
         rng = np.random.default_rng(seed)
-        i = rng.integers(0, len(images), SAMPLES)
-        y, x = rng.integers(0, POSITIONS, (2, SAMPLES))
-        patches = _normalise(_windows(images)[i, y, x].reshape(SAMPLES, -1))
+        patches = _normalise(_samples(images, rng).reshape(SAMPLES, -1))
         offset = patches.mean(axis=0)
         variances, axes = np.linalg.eigh(np.cov(patches - offset, rowvar=False))
         whitening = ((axes / np.sqrt(variances + WHITENING_FLOOR)) @ axes.T).astype(np.float32)
@@ -170,6 +171,22 @@ class Patches:
         z = np.sqrt(np.maximum(squares - 2.0 * similarity, 0.0))
         codes: Float32 = np.maximum(z.mean(axis=1, keepdims=True) - z, 0.0)
         return codes.reshape(POSITIONS, POSITIONS, -1)
+
+
+def _samples(images: Rows, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw patches (SAMPLES, 6, 6, 3), with few of the images in memory at a time."""
+    m = min(len(images), MOST_LEARNED_FROM)
+    i = rng.integers(0, m, SAMPLES)
+    y, x = rng.integers(0, POSITIONS, (2, SAMPLES))
+    chosen = np.arange(m)
+    if m < len(images):
+        chosen = np.sort(np.random.default_rng(0).choice(len(images), m, replace=False))
+    patches = np.empty((SAMPLES, SIDE, SIDE, 3), np.uint8)
+    for start in range(0, m, IMAGES_AT_ONCE):
+        here = (i >= start) & (i < start + IMAGES_AT_ONCE)
+        some = images[chosen[start : start + IMAGES_AT_ONCE]]
+        patches[here] = _windows(some)[i[here] - start, y[here], x[here]]
+    return patches
 
 
 def _windows(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.logistic import Array
+from catclf.stored import Rows
 
 
 class Pixels:
@@ -18,11 +19,10 @@ class Pixels:
     n_x = 64 * 64 * 3
     standardised = False
     symmetric = False
-    learns = False
     divisor = 255.0
 
     @classmethod
-    def fit(cls, images: NDArray[np.uint8]) -> Pixels:
+    def fit(cls, images: Rows) -> Pixels:
         """Learn nothing: there is nothing to learn."""
         return cls()
 
