@@ -10,7 +10,9 @@ import hashlib
 import io
 import json
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,9 +24,15 @@ from catclf.features import FeatureMap
 from catclf.hdf5 import import_h5py
 from catclf.hdf5_storage import Array, check, describe
 from catclf.hdf5_structure import Structure, StructureError, need
+from catclf.stored import pieces
 
 OF_PLACES = ("path", "network")
 """Settings of a map that say where its network lies: the same one elsewhere is the same."""
+
+SAVE_SECONDS, SHARE = 60, 20
+"""It is saved so often, or less: saving takes a twentieth of the time at most."""
+ROWS = 1024
+"""Rows that are written at a time."""
 
 Float32 = NDArray[np.float32]
 
@@ -32,7 +40,8 @@ Float32 = NDArray[np.float32]
 class FeatureCache:
     """A feature map that asks another one for those images alone that it does not know yet.
 
-    As a context, what is new is written when the block ends, however it ends.
+    What is new is written every minute or so, and, as a context, when the block ends, however it
+    ends. It may be used by several threads at once.
 
     Parameters
     ----------
@@ -55,7 +64,8 @@ class FeatureCache:
         kept = {key: v for key, v in feature_map.settings().items() if key not in OF_PLACES}
         self._network = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
         self._rows: dict[bytes, Float32] = {}
-        self._new = False
+        self._new, self._lock = False, Lock()
+        self._due = time.monotonic() + SAVE_SECONDS
         try:
             files.check_writable(self.path)
         except OSError as error:
@@ -69,8 +79,11 @@ class FeatureCache:
         unknown = {key: i for i, key in enumerate(keys) if key not in self._rows}
         if unknown:
             X = self._map.transform(images[list(unknown.values())])
-            self._rows.update(zip(unknown, np.ascontiguousarray(X.T), strict=True))
-            self._new = True
+            with self._lock:
+                self._rows.update(zip(unknown, np.ascontiguousarray(X.T), strict=True))
+                self._new = True
+                if time.monotonic() >= self._due:
+                    self._save()
         rows = np.array([self._rows[key] for key in keys]).reshape(len(keys), self._map.n_x)
         return np.ascontiguousarray(rows.T)
 
@@ -82,24 +95,20 @@ class FeatureCache:
         OutputError
             If it cannot be written.
         """
-        if not self._new:
-            return
-        keys = sorted(self._rows)
-        images = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), 32)
-        features = np.array([self._rows[key] for key in keys])
-        members = {
-            "network": np.array([self._network.encode()]),
-            "images": images,
-            "features": features,
-            "sha256": np.array([_digest(self._network, images, features).encode()]),
-        }
-        whole = _hdf5(members)
+        with self._lock:
+            if self._new:
+                self._save()
+
+    def _save(self) -> None:
+        start = time.monotonic()
+        whole = _hdf5(self._network, self._rows)
         try:
             with files.replacing(self.path) as file:
                 file.write(whole)
         except OSError as error:
             raise self._cannot_write(error) from error
-        self._new = False
+        self._new, end = False, time.monotonic()
+        self._due = end + max(SAVE_SECONDS, SHARE * (end - start))
 
     def __enter__(self) -> FeatureCache:
         return self
@@ -153,28 +162,38 @@ def _read(file: BinaryIO) -> tuple[str, NDArray[np.uint8], Float32]:
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise StructureError(str(error)) from error
     network = held["network"][0].decode("ascii", "replace")
-    digest = held["sha256"][0].decode("ascii", "replace")
-    need(digest == _digest(network, held["images"], held["features"]), "its digest is another")
+    digest = _begin(network, shape, held["images"])
+    digest.update(held["features"].data)
+    stored = held["sha256"][0].decode("ascii", "replace")
+    need(stored == digest.hexdigest(), "its digest is another")
     need(bool(np.isfinite(held["features"]).all()), "features that are not finite")
     return network, held["images"], held["features"]
 
 
-def _hdf5(members: dict[str, NDArray[Any]]) -> bytes:
+def _hdf5(network: str, rows: dict[bytes, Float32]) -> memoryview:
     """Make an HDF5 file in memory, on a thread: Ctrl-C within HDF5 would crash the process."""
-    memory = io.BytesIO()
+    memory, keys = io.BytesIO(), sorted(rows)
+    images = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), 32)
+    shape = len(keys), len(rows[keys[0]])
+    digest = _begin(network, shape, images)
 
     def write() -> None:
         with import_h5py().File(memory, "w") as file:
-            for name, array in members.items():
-                file[name] = array
+            file["network"] = np.array([network.encode()])
+            file["images"] = images
+            features = file.create_dataset("features", shape, np.float32)
+            for part in pieces(images, ROWS):
+                features[part] = some = np.array([rows[key] for key in keys[part]])
+                digest.update(some.data)
+            file["sha256"] = np.array([digest.hexdigest().encode()])
 
     with ThreadPoolExecutor(1) as worker:
         worker.submit(write).result()
-    return memory.getvalue()
+    return memory.getbuffer()
 
 
-def _digest(network: str, images: NDArray[np.uint8], features: Float32) -> str:
-    digest = hashlib.sha256(f"{network} {features.shape}\n".encode())
+def _begin(network: str, shape: tuple[int, ...], images: NDArray[np.uint8]) -> Any:
+    """Begin the digest that the features' bytes complete."""
+    digest = hashlib.sha256(f"{network} {shape}\n".encode())
     digest.update(np.ascontiguousarray(images).data)
-    digest.update(np.ascontiguousarray(features).data)
-    return digest.hexdigest()
+    return digest

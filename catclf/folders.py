@@ -55,14 +55,14 @@ def load_folder(
     _check_memory(found, memory, feature_map)
     images = np.empty((len(found.files), IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
     labels, paths, sizes = [], [], []
-    rows: list[NDArray[np.float32]] = []
+    rows = np.empty((len(found.files), feature_map.n_x if feature_map else 0), dtype=np.float32)
     for i, photo in enumerate(found.photos(progress, max_bytes, feature_map)):
         images[i] = photo.image
         labels.append(photo.y)
         paths.append(str(photo.path))
         sizes.append(photo.size)
         if photo.x is not None:
-            rows.append(photo.x)
+            rows[i] = photo.x
     return Dataset(
         images[: len(labels)],
         np.array(labels, dtype=np.int64).reshape(1, -1),
@@ -72,7 +72,7 @@ def load_folder(
         notes=found.notes(),
         sizes=tuple(sizes),
         unreadable=found.unreadable,
-        taken=Taken(feature_map.settings(), np.array(rows)) if feature_map else None,
+        taken=Taken(feature_map.settings(), rows[: len(labels)]) if feature_map else None,
     )
 
 

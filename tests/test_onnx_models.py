@@ -21,6 +21,7 @@ from catclf.feature_cache import FeatureCache
 from catclf.features import onnx_file
 from catclf.features.onnx import PATH_VARIABLE, Onnx
 from catclf.stored import Stored
+from catclf.threads import ordered
 from tests.onnx_graphs import (
     images,
     mixing,
@@ -313,6 +314,25 @@ def test_the_cache_lets_each_image_be_seen_once(tmp_path, photos, monkeypatch):
         load_dataset(photos, feature_map=cache)
     assert not sum(seen)  # a copy is known, what is gone stays
     assert path.read_bytes() == bytes_then
+
+
+def test_a_cache_is_saved_on_the_way(tmp_path, drawn, monkeypatch):
+    network = Onnx.open(textured(tmp_path / "net.onnx", (1, 3, 64, 64)), "unit")
+    monkeypatch.setattr("catclf.feature_cache.SAVE_SECONDS", 0)
+    monkeypatch.setattr("catclf.feature_cache.SHARE", 0)
+    cache, path = FeatureCache(network, tmp_path / "f.h5"), tmp_path / "f.h5"
+    for some in (drawn.images[:5], drawn.images[:12], drawn.images[3:9]):
+        cache.transform(some)
+        np.testing.assert_array_equal(
+            FeatureCache(network, path).transform(some), network.transform(some)
+        )
+    assert len(FeatureCache(network, path)._rows) == 12
+    written = path.stat().st_mtime_ns
+    cache.save()  # nothing is new
+    assert path.stat().st_mtime_ns == written
+    batches = [drawn.images[i : i + 2] for i in range(12, 60, 2)]
+    list(ordered(cache.transform, batches, 4))
+    assert len(FeatureCache(network, path)._rows) == 60
 
 
 def test_auto_with_a_cache(catclf, tmp_path, photos):
