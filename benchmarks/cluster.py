@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
+from benchmarks.plots import in_pairs
 from catclf import load_dataset, threads
 from catclf.cluster import LOCAL, Cluster
 from catclf.model import Model, load_model
@@ -106,19 +107,10 @@ def _nothing(item: int, _: None) -> int:
 
 
 def plot(result: Result, figure: Any) -> None:
-    axes = figure.subplots()
-    y = range(len(result.rows))
-    for key, label, shift, colour in (
-        ("plain", "threads", -0.2, "#c44e52"),
-        ("cluster", "--scheduler local", 0.2, "#8c9bb4"),
-    ):
-        sizes = [row[key] or 0.0 for row in result.rows]
-        axes.barh([i + shift for i in y], sizes, height=0.36, label=label, color=colour)
-    axes.set_yticks(y, [row["command"] for row in result.rows])
-    axes.invert_yaxis()
+    commands = [row["command"] for row in result.rows]
+    axes = in_pairs(figure, result.rows, commands, "cluster", "plain")
     axes.set_xlabel("seconds, whole command")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend()
+    axes.legend(["--scheduler local", "threads"])
 
 
 def summary(result: Result) -> list[Line]:

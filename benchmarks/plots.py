@@ -39,6 +39,21 @@ def bars(figure: Any, values: Sequence[tuple[str, float]], label: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def in_pairs(
+    figure: Any, rows: Sequence[dict[str, Any]], names: Sequence[str], ours: str, beside: str
+) -> Any:
+    """Draw two bars for each row, of the values under two keys, ours first; give the axes."""
+    axes = figure.subplots()
+    y = range(len(rows))
+    for key, shift, colour in ((ours, -0.2, "#c44e52"), (beside, 0.2, "#8c9bb4")):
+        sizes = [row[key] or 0.0 for row in rows]
+        axes.barh([i + shift for i in y], sizes, height=0.36, color=colour)
+    axes.set_yticks(y, names)
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
 def over_sizes(axes: Any, m: Sequence[int], label: str) -> None:
     """Finish a plot of seconds against the number of images, both logarithmic."""
     axes.set(xscale="log", yscale="log", xlabel="m, images", ylabel=label)

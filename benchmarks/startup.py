@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
+from benchmarks.plots import in_pairs
 from catclf.convert import draw_to_hdf5
 from catclf.datasets import COURSE_FILE
 
@@ -97,19 +98,10 @@ def _prepare(folder: Path, settings: Settings) -> str:
 
 
 def plot(result: Result, figure: Any) -> None:
-    axes = figure.subplots()
-    y = range(len(result.rows))
-    for key, label, shift, colour in (
-        ("own", "catclf", -0.2, "#c44e52"),
-        ("floor", "imports alone", 0.2, "#8c9bb4"),
-    ):
-        sizes = [row[key] for row in result.rows]
-        axes.barh([i + shift for i in y], sizes, height=0.36, label=label, color=colour)
-    axes.set_yticks(y, [row["command"] for row in result.rows])
-    axes.invert_yaxis()
+    commands = [row["command"] for row in result.rows]
+    axes = in_pairs(figure, result.rows, commands, "own", "floor")
     axes.set_xlabel("seconds, whole process")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend()
+    axes.legend(["catclf", "imports alone"])
 
 
 def summary(result: Result) -> list[Line]:

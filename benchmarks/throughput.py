@@ -19,6 +19,7 @@ from PIL import Image
 
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
+from benchmarks.plots import in_pairs
 from catclf import load_dataset, predict, threads
 from catclf.features import FeatureMap, fit
 from catclf.model import Model
@@ -176,19 +177,10 @@ def _fill(folder: Path, sources: list[Path], n: int) -> None:
 
 
 def plot(result: Result, figure: Any) -> None:
-    axes = figure.subplots()
-    y = range(len(result.rows))
-    for key, label, shift, colour in (
-        ("rate", "catclf", -0.2, "#c44e52"),
-        ("best", "decoding and features alone", 0.2, "#8c9bb4"),
-    ):
-        sizes = [row[key] for row in result.rows]
-        axes.barh([i + shift for i in y], sizes, height=0.36, label=label, color=colour)
-    axes.set_yticks(y, [f"{row['command']},\n{row['features']}" for row in result.rows])
-    axes.invert_yaxis()
+    work = [f"{row['command']},\n{row['features']}" for row in result.rows]
+    axes = in_pairs(figure, result.rows, work, "rate", "best")
     axes.set_xlabel("photos a second")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend()
+    axes.legend(["catclf", "decoding and features alone"])
 
 
 def summary(result: Result) -> list[Line]:

@@ -1,10 +1,14 @@
 """What the tests share."""
 
 import os
+import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import AnyStr
 
 import numpy as np
 import pytest
@@ -18,6 +22,25 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def unmeasured() -> dict[str, str]:
     """The environment, but for what measures coverage, which could write its own files no more."""
     return {key: value for key, value in os.environ.items() if not key.startswith("COV")}
+
+
+def told_to_stop(
+    process: subprocess.Popen[AnyStr],
+    sent: int,
+    ready: Callable[[], bool],
+    send: Callable[[int, int], None] = os.kill,
+) -> tuple[AnyStr, AnyStr]:
+    """Send a process a signal once it is ready; give what it has written on stdout and stderr."""
+    try:
+        deadline = time.monotonic() + 100
+        while not ready():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        send(process.pid, sent)
+        return process.communicate(timeout=60)
+    finally:
+        process.kill()
 
 
 @pytest.fixture(scope="session")
@@ -39,10 +62,23 @@ def drawn() -> Dataset:
 
 @pytest.fixture
 def catclf(tmp_path: Path) -> Run:
-    """Run the command as a real process in an empty folder; no traceback may reach stderr."""
+    """Run the command as a real process in an empty folder; no traceback may reach stderr.
 
-    def run(*words: object, code: int = 0, cwd: Path = tmp_path, **options: object) -> object:
-        environment = {**os.environ, "COLUMNS": "80", **options.pop("env", {})}  # type: ignore[arg-type]
+    Where a `largest` file is given, in bytes, the disk is full for what goes beyond.
+    """
+
+    def run(
+        *words: object,
+        code: int = 0,
+        cwd: Path = tmp_path,
+        largest: int | None = None,
+        **options: object,
+    ) -> object:
+        environment = {**os.environ, "COLUMNS": "80", **options.pop("env", {})}  # type: ignore[dict-item]
+        if largest is not None:
+            limit = resource.RLIMIT_FSIZE, (largest, largest)
+            options["preexec_fn"] = partial(resource.setrlimit, *limit)
+            environment = unmeasured()
         if not isinstance(options.get("input"), bytes):
             options.setdefault("text", True)
         done = subprocess.run(

@@ -22,7 +22,7 @@ from catclf.dataset import join
 from catclf.datasets import matching
 from catclf.drawings import draw
 from catclf.errors import ClusterError, DataError, ParameterError
-from tests.conftest import unmeasured
+from tests.conftest import told_to_stop, unmeasured
 
 distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
@@ -397,15 +397,8 @@ def test_ctrl_c_leaves_nothing(files, tmp_path, marked):
         text=True,
         start_new_session=True,
     )
-    try:
-        deadline = time.monotonic() + 100
-        while not (tmp_path / "m.npz.checkpoint").exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
-        _, stderr = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    ready = (tmp_path / "m.npz.checkpoint").exists
+    # As a terminal does: to the workers too.
+    _, stderr = told_to_stop(process, signal.SIGINT, ready, os.killpg)
     assert process.returncode == 130
     assert re.fullmatch(r"error: interrupted at iteration \d+; go on with: .*\n", stderr), stderr

@@ -2,17 +2,15 @@
 
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
-import time
 from queue import SimpleQueue
 
 import h5py
 import numpy as np
 import pytest
-from conftest import unmeasured
+from conftest import told_to_stop
 from PIL import Image
 
 from catclf import convert, hdf5_write, load_dataset
@@ -200,20 +198,8 @@ def test_half_a_folder_is_never_seen(drawn, tmp_path, problem):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_full_disk_is_one_line(mixed, tmp_path):
-    def small_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-
-    done = subprocess.run(
-        [sys.executable, "-m", "catclf", "data", "draw", "40", "out.h5"],
-        cwd=tmp_path,
-        env=unmeasured(),
-        preexec_fn=small_files,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 3
+def test_a_full_disk_is_one_line(catclf, mixed, tmp_path):
+    done = catclf("data", "draw", "40", "out.h5", code=3, largest=60_000)
     assert re.fullmatch(r"error: out\.h5: the data cannot be written \(.*\)\n", done.stderr)
     assert sorted(os.listdir(tmp_path)) == ["photos"]
 
@@ -258,11 +244,11 @@ def test_of_a_file_with_both_sets_the_one_named_is_written(catclf, tmp_path):
 def test_being_told_to_stop_while_drawing_leaves_nothing(tmp_path, sent, told, code):
     command = [sys.executable, "-m", "catclf", "data", "draw", "100000", "out.h5"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    while not any(path.stat().st_size > 2**20 for path in tmp_path.iterdir()):
-        time.sleep(0.05)
-        assert process.poll() is None
-    process.send_signal(sent)
-    assert process.communicate(timeout=60)[1] == told
+
+    def ready():
+        return any(path.stat().st_size > 2**20 for path in tmp_path.iterdir())
+
+    assert told_to_stop(process, sent, ready)[1] == told
     assert process.returncode == code
     assert os.listdir(tmp_path) == []
 

@@ -52,7 +52,7 @@ def test_a_folder_of_bad_files_costs_none_of_the_good_ones(catclf, zoo):
     found = {os.path.basename(p["path"]): p for p in map(json.loads, done.stdout.splitlines())}
     assert {name for name, p in found.items() if "label" in p} == {"a.png", "z.png", "link.png"}
     bad = {name for name, p in found.items() if "error" in p}
-    named_as_images = {"empty.jpg", "text.jpg", "eps.jpg"}
+    named_as_images = {"empty.jpg", "text.jpg", "eps.jpg", "loop.png", "nowhere.png", "fifo.png"}
     assert bad == {"cut.jpg", "cut.png", "large.png", "[red]\x1b[31m.png"} | named_as_images
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == len(bad) == len(done.stderr.splitlines()) - 1  # and the model's name

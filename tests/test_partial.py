@@ -2,18 +2,16 @@
 
 import json
 import os
-import resource
 import signal
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import unmeasured
+from conftest import told_to_stop
 from PIL import Image
 
 from catclf import convert, files, hdf5_write, load_dataset
@@ -298,11 +296,11 @@ def test_an_interruption_says_how_to_go_on(catclf, tmp_path, sent, code, word):
     command = [sys.executable, "-m", "catclf", "data", "convert", "many", "out.h5"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     partial = tmp_path / "out.h5.partial"
-    while not (partial.exists() and partial.stat().st_size > 10_000):
-        time.sleep(0.001)
-        assert process.poll() is None
-    process.send_signal(sent)
-    said = process.communicate(timeout=60)[1]
+
+    def ready():
+        return partial.exists() and partial.stat().st_size > 10_000
+
+    _, said = told_to_stop(process, sent, ready)
     again = "catclf data convert --resume many out.h5"
     assert said == f"error: {word}; go on with: {again}\n"
     assert process.returncode == code
@@ -317,21 +315,8 @@ def test_an_interruption_says_how_to_go_on(catclf, tmp_path, sent, code, word):
 def test_a_disk_that_is_full_costs_nothing_that_was_done(catclf, tmp_path):
     many(tmp_path, 100)
 
-    def small_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, 700_000))
-
     words = ["data", "convert", "many", "out.h5"]
-    done = subprocess.run(
-        [sys.executable, "-m", "catclf", *words],
-        cwd=tmp_path,
-        env=unmeasured(),
-        preexec_fn=small_files,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 3
-    assert done.stderr == (
+    assert catclf(*words, code=3, largest=700_000).stderr == (
         "what was converted is in out.h5.partial: --resume goes on from it\n"
         "error: out.h5.partial: it cannot be written (File too large)\n"
     )

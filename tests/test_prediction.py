@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import unmeasured
+from conftest import told_to_stop, unmeasured
 from PIL import Image
 
 from catclf import load_dataset, predict, prediction, threads, train
@@ -268,15 +268,6 @@ def test_being_told_to_stop_waits_for_no_image(tmp_path, name, code):
         cwd=tmp_path,
         env=unmeasured(),
     )
-    try:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "hung").exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(getattr(signal, name))
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    out, err = told_to_stop(process, getattr(signal, name), (tmp_path / "hung").exists)
     assert (process.returncode, out) == (code, b"")
     assert err in (b"error: interrupted\n", b"error: terminated\n")

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from catclf import __version__
-from catclf.cli import output
+from catclf.cli import interruption, output
 from catclf.errors import CatclfError
 
 FUNCTIONS = {
@@ -58,17 +58,24 @@ class Commands(TyperGroup):
         except CatclfError as error:
             output.error(str(error))
             raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            output.error("interrupted")
-            raise typer.Exit(130) from None
-        except SystemExit:  # by a signal; see interruption
-            output.error("terminated")
-            raise
+        except (KeyboardInterrupt, SystemExit) as stop:
+            raise _stopped(stop) from None
         except MemoryError:
             output.error("not enough memory for data of this size")
             raise typer.Exit(3) from None
         except OSError as error:  # of the files that are read and written, each command tells
             raise typer.Exit(output.unwritten(error)) from None
+        except Exception as error:
+            # What a signal interrupts may fail as it is tidied up: a ZIP file just begun, say.
+            cause = interruption.behind(error)
+            if cause is None:
+                raise
+            raise _stopped(cause) from None
+
+
+def _stopped(stop: KeyboardInterrupt | SystemExit) -> typer.Exit:
+    output.error(interruption.words(stop))
+    return typer.Exit(interruption.code(stop))
 
 
 app = typer.Typer(

@@ -118,20 +118,35 @@ def partial_kept(path: str) -> Iterator[None]:
         _end_saying(stop, "data convert" if os.path.exists(path) else "")
 
 
+def behind(error: BaseException | None) -> KeyboardInterrupt | SystemExit | None:
+    """Give the stop during which an error came about, if there was one."""
+    while error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
+        error = error.__context__
+    return error
+
+
+def words(stop: KeyboardInterrupt | SystemExit) -> str:
+    return "interrupted" if isinstance(stop, KeyboardInterrupt) else "terminated"
+
+
+def code(stop: KeyboardInterrupt | SystemExit) -> int:
+    return 130 if isinstance(stop, KeyboardInterrupt) else int(stop.code or 0)
+
+
 def _end_saying(
-    stop: BaseException, command: str = "", place: str = "", failure: str = ""
+    stop: KeyboardInterrupt | SystemExit, command: str = "", place: str = "", failure: str = ""
 ) -> NoReturn:
     """Say that a command was interrupted, and how to go on with it if one is named; end."""
     try:
-        words = "interrupted" if isinstance(stop, KeyboardInterrupt) else "terminated"
+        said = words(stop)
         if command:
             names = command.split()
             again = [word for word in sys.argv[1 + len(names) :] if word != "--resume"]
             how = f"go on with: {output.command('catclf', *names, '--resume', *again)}"
-            words += f"{place}; {failure or how}"
-        output.error(words)
+            said += f"{place}; {failure or how}"
+        output.error(said)
     finally:  # whatever comes in between: a second Ctrl-C, say
-        leave(130 if isinstance(stop, KeyboardInterrupt) else int(getattr(stop, "code", 0) or 0))
+        leave(code(stop))
 
 
 def leave(code: int) -> NoReturn:
