@@ -119,9 +119,9 @@ def partial_kept(path: str) -> Iterator[None]:
 
 
 def behind(error: BaseException | None) -> KeyboardInterrupt | SystemExit | None:
-    """Give the stop during which an error came about, if there was one."""
+    """Give the stop during which an error came about, if there was one, as a traceback shows it."""
     while error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
-        error = error.__context__
+        error = error.__cause__ if error.__suppress_context__ else error.__context__
     return error
 
 
