@@ -169,8 +169,8 @@ def choose(X: Array | Examples, iterations: int, coordinates: str = "auto") -> P
     size = 8.0 * (n_x * m + 3 * m * m)
     if coordinates == "gram" and size > examples.memory:
         raise ParameterError(
-            f"gram coordinates of {m} examples take {size / 1e9:.3g} GB, more than the "
-            f"{max(examples.memory, 0) / 1e9:.3g} GB that may be used; leave them out, or raise "
+            f"gram coordinates of {m} examples take {size / 1e6:.4g} MB, more than the "
+            f"{max(examples.memory, 0) / 1e6:.4g} MB that may be used; leave them out, or raise "
             "--memory"
         )
     if coordinates == "auto":
