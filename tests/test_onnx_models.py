@@ -419,6 +419,7 @@ def test_what_was_taken_before_an_interruption_is_kept(tmp_path, photos, monkeyp
     ("words", "told"),
     [
         (("--features", "onnx:net.onnx"), "set --onnx-normalise to imagenet"),
+        (("--features", "onnx:", "--onnx-normalise", "unit"), "error: no network is named"),
         (("--features", "onnx:net.onnx", "--onnx-normalise", "x"), "not 'x'"),
         (("--features", "conv", "--onnx-normalise", "unit"), "go with --features onnx:PATH alone"),
         (("--onnx-output", "y"), "go with --features onnx:PATH alone"),

@@ -78,7 +78,8 @@ def network(
     Raises
     ------
     ParameterError
-        If `normalise` is missing or makes no sense, or settings of a network go without one.
+        If the path or `normalise` is missing or makes no sense, or settings of a network go without
+        one.
     ModelError
         If the network cannot be used; see `catclf.features.onnx.Onnx.open`.
     """
@@ -86,6 +87,9 @@ def network(
         if normalise is not None or output is not None:
             raise ParameterError("settings of a network go with --features onnx:PATH alone")
         return None
+    path = name.removeprefix(f"{ONNX}:")
+    if not path:
+        raise ParameterError("no network is named: set --features to onnx:PATH, with its file")
     if normalise is None:
         raise ParameterError(
             "what the network wants of pixels cannot be guessed: set --onnx-normalise to imagenet, "
@@ -93,7 +97,7 @@ def network(
         )
     from catclf.features.onnx import Onnx
 
-    return Onnx.open(name.removeprefix(f"{ONNX}:"), normalise, output)
+    return Onnx.open(path, normalise, output)
 
 
 def fit(name: str, images: Rows, **settings: int) -> FeatureMap:
