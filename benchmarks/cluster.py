@@ -96,8 +96,8 @@ def _rates(rows: list[dict[str, Any]], path: Path, tasks: int) -> list[str]:
     )
     with Cluster(LOCAL) as cluster:
         futures = partial(cluster.map, _nothing, range(tasks))
-        cluster.results(futures, int)
-        spent, _ = frame.timed(lambda: cluster.results(futures, int))
+        for _ in range(2):  # the first warms up
+            spent, _ = frame.timed(lambda: cluster.results(futures, lambda: None))
     notes.append(f"A task that does nothing: {frame.seconds(spent / tasks)}, of {tasks:,}.")
     return notes
 

@@ -58,24 +58,18 @@ class Commands(TyperGroup):
         except CatclfError as error:
             output.error(str(error))
             raise typer.Exit(error.exit_code) from None
-        except (KeyboardInterrupt, SystemExit) as stop:
-            raise _stopped(stop) from None
         except MemoryError:
             output.error("not enough memory for data of this size")
             raise typer.Exit(3) from None
         except OSError as error:  # of the files that are read and written, each command tells
             raise typer.Exit(output.unwritten(error)) from None
-        except Exception as error:
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
             # What a signal interrupts may fail as it is tidied up: a ZIP file just begun, say.
-            cause = interruption.behind(error)
-            if cause is None:
+            stop = interruption.behind(error)
+            if stop is None:
                 raise
-            raise _stopped(cause) from None
-
-
-def _stopped(stop: KeyboardInterrupt | SystemExit) -> typer.Exit:
-    output.error(interruption.words(stop))
-    return typer.Exit(interruption.code(stop))
+            output.error(interruption.words(stop))
+            raise typer.Exit(interruption.code(stop)) from None
 
 
 app = typer.Typer(
