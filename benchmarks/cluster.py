@@ -15,8 +15,9 @@ import numpy as np
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
 from benchmarks.plots import in_pairs
-from catclf import load_dataset, threads
-from catclf.cluster import LOCAL, Cluster
+from catclf import load_dataset
+from catclf.cluster.client import LOCAL, Cluster
+from catclf.common import threads
 from catclf.model import Model, load_model
 
 PACKAGES = ("distributed",)

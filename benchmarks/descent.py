@@ -10,9 +10,9 @@ from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
 from catclf.lesson import gradient_loops, gradient_vectorized
 from catclf.logistic import Array
-from catclf.training.coordinates import choose
-from catclf.training.descent import gradient_descent
-from catclf.training.folds import sample_weights
+from catclf.solvers.coordinates import choose
+from catclf.solvers.descent import gradient_descent
+from catclf.solvers.folds import sample_weights
 
 PACKAGES: tuple[str, ...] = ()
 ITERATIONS = 2000

@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image
 
 from catclf import load_dataset
-from catclf.dataset import Dataset
-from catclf.drawings import draw
+from catclf.data.dataset import Dataset
+from catclf.data.drawn.scenes import draw
+from catclf.data.hdf5.writer import CHUNK, Chunk, compress, write_hdf5
 from catclf.features.pixels import Pixels
-from catclf.hdf5_write import CHUNK, Chunk, compress, write_hdf5
 from catclf.logistic import Array
 
 T = TypeVar("T")

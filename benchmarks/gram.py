@@ -13,9 +13,9 @@ import numpy as np
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
 from benchmarks.plots import over_sizes
+from catclf.common.threads import for_products
 from catclf.logistic import Array
-from catclf.threads import for_products
-from catclf.training.coordinates import (
+from catclf.solvers.coordinates import (
     GRAM_SPEEDUP,
     PRIMAL_ELEMENT,
     Coordinates,
@@ -23,9 +23,9 @@ from catclf.training.coordinates import (
     Primal,
     cheaper,
 )
-from catclf.training.descent import gradient_descent
-from catclf.training.examples import Examples
-from catclf.training.folds import sample_weights
+from catclf.solvers.descent import gradient_descent
+from catclf.solvers.examples import Examples
+from catclf.solvers.folds import sample_weights
 
 PACKAGES: tuple[str, ...] = ()
 N_X = 12288

@@ -29,18 +29,19 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import onnxruntime
 
-from catclf import features, load_dataset, predict, threads
-from catclf.dataset import Dataset
-from catclf.extraction import examples
+from catclf import features, load_dataset, predict
+from catclf.common import threads
+from catclf.common.blocks import joined, mirrored
+from catclf.data.dataset import Dataset
+from catclf.data.images import load_image
 from catclf.features import FeatureMap
 from catclf.features.conv import shipped
+from catclf.features.extraction import examples
 from catclf.features.onnx import normalisation
-from catclf.images import load_image
 from catclf.logistic import Array, cost
 from catclf.model import Model
-from catclf.stored import joined, mirrored
-from catclf.training.folds import grouped_folds
-from catclf.training.path import cross_validated_path
+from catclf.solvers.folds import grouped_folds
+from catclf.solvers.path import cross_validated_path
 from catclf.tuning import L2_PATH
 
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from benchmarks.frame import Column, Line, Result, Settings
 from catclf.logistic import Array
-from catclf.training import newton as newton_module
-from catclf.training.coordinates import Primal
-from catclf.training.descent import gradient_descent
-from catclf.training.examples import Examples
-from catclf.training.fit import Fit
-from catclf.training.folds import sample_weights
+from catclf.solvers import newton as newton_module
+from catclf.solvers.coordinates import Primal
+from catclf.solvers.descent import gradient_descent
+from catclf.solvers.examples import Examples
+from catclf.solvers.fit import Fit
+from catclf.solvers.folds import sample_weights
 
 PACKAGES: tuple[str, ...] = ()
 L2S = (1.0, 0.1, 0.01)

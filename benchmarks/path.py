@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
 from catclf.logistic import Array, cost, forward
-from catclf.training.folds import stratified_folds
-from catclf.training.path import cross_validated_path
+from catclf.solvers.folds import stratified_folds
+from catclf.solvers.path import cross_validated_path
 
 PACKAGES = ("scikit-learn", "scipy")
 FOLDS = 5

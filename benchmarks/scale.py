@@ -14,12 +14,12 @@ import numpy as np
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
 from benchmarks.plots import over_sizes
-from catclf.dataset import Dataset
-from catclf.hdf5 import load_hdf5
-from catclf.stored import in_blocks
-from catclf.training.coordinates import Primal
-from catclf.training.examples import Examples
-from catclf.training.folds import sample_weights
+from catclf.common.blocks import in_blocks
+from catclf.data.dataset import Dataset
+from catclf.data.hdf5.reader import load_hdf5
+from catclf.solvers.coordinates import Primal
+from catclf.solvers.examples import Examples
+from catclf.solvers.folds import sample_weights
 
 PACKAGES = ("h5py",)
 SIZES = (2000, 20_000, 200_000)

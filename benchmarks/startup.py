@@ -13,8 +13,8 @@ from typing import Any
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
 from benchmarks.plots import in_pairs
-from catclf.convert import draw_to_hdf5
-from catclf.datasets import COURSE_FILE
+from catclf.data.convert import draw_to_hdf5
+from catclf.data.load import COURSE_FILE
 
 PACKAGES = ("pillow", "h5py", "typer")
 ROUNDS = 15

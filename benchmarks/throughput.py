@@ -20,7 +20,8 @@ from PIL import Image
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
 from benchmarks.plots import in_pairs
-from catclf import load_dataset, predict, threads
+from catclf import load_dataset, predict
+from catclf.common import threads
 from catclf.features import FeatureMap, fit
 from catclf.model import Model
 

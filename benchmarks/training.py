@@ -20,13 +20,13 @@ from benchmarks.frame import Column, Line, Result, Settings
 from benchmarks.solvers import OTHERS, Found, torch_descent
 from catclf.features.conv import Conv
 from catclf.logistic import Array, cost, forward
-from catclf.training.coordinates import choose
-from catclf.training.descent import gradient_descent
-from catclf.training.examples import Examples
-from catclf.training.folds import sample_weights
-from catclf.training.newton import newton
-from catclf.training.solver import NEWTON_STEPS
-from catclf.training.standardise import standardise
+from catclf.solvers.coordinates import choose
+from catclf.solvers.descent import gradient_descent
+from catclf.solvers.examples import Examples
+from catclf.solvers.folds import sample_weights
+from catclf.solvers.newton import newton
+from catclf.solvers.solver import NEWTON_STEPS
+from catclf.solvers.standardise import standardise
 
 PACKAGES = ("scikit-learn", "scipy", "torch", "dask-ml")
 PENALTIES = (1.0, 1e-2, 1e-4)

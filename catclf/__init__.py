@@ -9,22 +9,22 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from catclf.common.version import __version__
 
 if TYPE_CHECKING:
-    from catclf.datasets import load_dataset
+    from catclf.data.load import load_dataset
     from catclf.evaluation import evaluate
     from catclf.model import load_model
-    from catclf.pipeline import train
     from catclf.prediction import predict
+    from catclf.training import train
     from catclf.tuning import tune
 
 _HOMES = {
     "evaluate": "catclf.evaluation",
-    "load_dataset": "catclf.datasets",
+    "load_dataset": "catclf.data.load",
     "load_model": "catclf.model",
     "predict": "catclf.prediction",
-    "train": "catclf.pipeline",
+    "train": "catclf.training",
     "tune": "catclf.tuning",
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from catclf.errors import ModelError
-from catclf.metrics import Proportion
+from catclf.metrics.classification import Proportion
 from catclf.model import FORMAT_VERSION, Model
 
 MOST = 2**53

@@ -7,14 +7,14 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf import metrics
-from catclf.dataset import Dataset
-from catclf.datasets import load_dataset
-from catclf.duplicates import known
+from catclf.data.dataset import Dataset
+from catclf.data.duplicates import known
+from catclf.data.load import load_dataset
 from catclf.errors import DataError
 from catclf.features import MAPS, FeatureMap
 from catclf.logistic import sigmoid
-from catclf.metrics import Evaluation
+from catclf.metrics import classification as metrics
+from catclf.metrics.classification import Evaluation
 from catclf.model import Model
 
 

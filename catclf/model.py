@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf import __version__, features, files, logistic, npz, text
-from catclf.dataset import LONGEST_NAME, check_images
+from catclf import features, logistic
+from catclf.common import files, npz, text
+from catclf.common.blocks import Rows, each, pieces
+from catclf.common.version import __version__
+from catclf.data.dataset import LONGEST_NAME, check_images
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
 from catclf.logistic import Array
-from catclf.stored import Rows, each, pieces
 
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 256 * 2**20
@@ -45,7 +47,7 @@ class Model:
     version : str
         Of the catclf that made it.
     seen : uint64 (k,)
-        Fingerprints of the training images, ascending, each once; see `catclf.duplicates`.
+        Fingerprints of the training images, ascending, each once; see `catclf.data.duplicates`.
     """
 
     w: Array

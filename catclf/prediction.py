@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf import threads
-from catclf.dataset import MAX_FILE_BYTES
+from catclf.common import threads
+from catclf.data.dataset import MAX_FILE_BYTES
+from catclf.data.folders import meant_as_image, walk_files
+from catclf.data.images import load_image
 from catclf.errors import DataError, NotAnImageError
-from catclf.folders import meant_as_image, walk_files
-from catclf.images import load_image
 from catclf.model import Model
 
 if TYPE_CHECKING:
-    from catclf.cluster import Cluster
+    from catclf.cluster.client import Cluster
 
 Source = str | os.PathLike[str] | tuple[str, bytes]
 

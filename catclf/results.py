@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf import evaluation, metrics
-from catclf.dataset import Dataset
+from catclf import evaluation
+from catclf.common.text import percent
+from catclf.data.dataset import Dataset
 from catclf.logistic import Array, sigmoid
-from catclf.metrics import Evaluation, McNemar
+from catclf.metrics import classification as metrics
+from catclf.metrics.classification import Evaluation, McNemar
 from catclf.model import Model
-from catclf.text import percent
 
 
 @dataclass(frozen=True)

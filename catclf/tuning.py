@@ -16,20 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf import features as feature_maps
-from catclf import metrics
-from catclf.dataset import Dataset
-from catclf.extraction import examples
+from catclf.common.blocks import joined, mirrored
+from catclf.data.dataset import Dataset
 from catclf.features import FeatureMap
+from catclf.features.extraction import examples
 from catclf.features.patches import DICTIONARY
 from catclf.features.pixels import Pixels
 from catclf.logistic import Array, cost
+from catclf.metrics import classification as metrics
 from catclf.model import Model
-from catclf.pipeline import FOLD_SEED, assemble, check_classes, check_settings, read
-from catclf.stored import joined, mirrored
-from catclf.training.examples import Examples
-from catclf.training.folds import grouped_folds
-from catclf.training.path import cross_validated_path
-from catclf.training.solver import Solver
+from catclf.solvers.examples import Examples
+from catclf.solvers.folds import grouped_folds
+from catclf.solvers.path import cross_validated_path
+from catclf.solvers.solver import Solver
+from catclf.training import FOLD_SEED, assemble, check_classes, check_settings, read
 
 L2_PATH = tuple(float(f"{value:.1e}") for value in np.logspace(1, -4, 11))
 """λ of the penalty, from strong to weak."""

@@ -13,8 +13,8 @@ from typing import AnyStr
 import numpy as np
 import pytest
 
-from catclf.dataset import Dataset
-from catclf.drawings import draw
+from catclf.data.dataset import Dataset
+from catclf.data.drawn.scenes import draw
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

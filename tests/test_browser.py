@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catclf import report
-from catclf.pipeline import train
+from catclf.pictures import report
 from catclf.results import measure
+from catclf.training import train
 
 FLAGS = (
     "--headless",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catclf.calibration import LIMITS, best_threshold, fit_temperature
+from catclf.metrics.calibration import LIMITS, best_threshold, fit_temperature
 
 
 def simulate(m, factor, seed=0):

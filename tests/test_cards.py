@@ -8,11 +8,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catclf import cards, load_dataset
-from catclf.cards import card, mean_pictures, picture, sample
-from catclf.dataset import CLASSES, Dataset
-from catclf.drawings import draw
-from catclf.sheets import COLUMNS, GAP, HEADING, LINES, MARGIN, ROW, SIDE, SIZE, Section, sheet
+from catclf import load_dataset
+from catclf.data import card as cards
+from catclf.data.card import card, mean_pictures, picture, sample
+from catclf.data.dataset import CLASSES, Dataset
+from catclf.data.drawn.scenes import draw
+from catclf.pictures.contact_sheet import (
+    COLUMNS,
+    GAP,
+    HEADING,
+    LINES,
+    MARGIN,
+    ROW,
+    SIDE,
+    SIZE,
+    Section,
+    sheet,
+)
 
 
 def test_the_card_of_a_folder(class_folder):

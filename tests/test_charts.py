@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from catclf import canvas
-from catclf.charts import COLOURS, DARK_COLOURS, SIZE, Bars, Line, _Axis, _extent, chart
 from catclf.errors import OutputError
+from catclf.pictures import canvas
+from catclf.pictures.charts import COLOURS, DARK_COLOURS, SIZE, Bars, Line, _Axis, _extent, chart
 
 LABELS = {"title": "t", "x_label": "x", "y_label": "y"}
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import catclf
-from catclf import checkpoint as module
-from catclf.checkpoint import MAGIC, Checkpoint
-from catclf.dataset import Dataset
+from catclf.data.dataset import Dataset
 from catclf.errors import CheckpointError, DataError, ModelError
 from catclf.model import Model
-from catclf.training.fit import Journal, State
+from catclf.solvers import checkpoint as module
+from catclf.solvers.checkpoint import MAGIC, Checkpoint
+from catclf.solvers.fit import Journal, State
 
 RUNS = {
     "descent": {"iterations": 250},

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catclf import checks, duplicates, load_dataset, load_model, train
-from catclf.checks import check, pictures, warnings
-from catclf.dataset import CLASSES, Dataset, join
-from catclf.drawings import draw
-from catclf.duplicates import fingerprints, known
+from catclf import load_dataset, load_model, train
+from catclf.data import check as checks
+from catclf.data import duplicates
+from catclf.data.check import check, pictures, warnings
+from catclf.data.dataset import CLASSES, Dataset, join
+from catclf.data.drawn.scenes import draw
+from catclf.data.duplicates import fingerprints, known
 from catclf.evaluation import trained_on
 from catclf.features.conv import shipped
 from tests.copies import COPIES, recompressed

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catclf import __version__
 from catclf.cli.output import printable, table
+from catclf.common.version import __version__
 
 DATA_COMMANDS = ("info", "check", "convert", "draw", "fetch")
 QUICK = ("--iterations", "20", "--cv", "0")
@@ -267,7 +267,7 @@ def test_a_closed_pipe_ends_quietly(trained, class_folder):
 def test_a_fault_of_its_own_is_one_line(tmp_path):
     code = (
         "import sys; sys.argv = ['catclf', 'train', 'drawn'];"
-        "import catclf.datasets as d; d.load_dataset = lambda *a, **k: 1 / 0;"
+        "import catclf.data.load as d; d.load_dataset = lambda *a, **k: 1 / 0;"
         "from catclf.cli import main; main()"
     )
     command = [sys.executable, "-c", code]
@@ -525,7 +525,7 @@ def test_few_images_are_told_of(catclf, class_folder):
 
 def shown(costs, correct):
     """What `train` prints of a model of 12 images with these costs and so many right."""
-    from catclf.cli.summary import show
+    from catclf.cli.train_summary import show
     from catclf.features.pixels import Pixels
     from catclf.model import Model
 
@@ -556,7 +556,7 @@ def test_training_that_learns_nothing_says_what_to_try(catclf, class_folder):
 def test_a_tuned_threshold_is_told_and_its_figures_are_the_models(catclf, tmp_path):
     import h5py
 
-    from catclf.drawings import draw
+    from catclf.data.drawn.scenes import draw
 
     images, labels = draw(120, seed=8)
     kept = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:15]])

@@ -15,13 +15,15 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from catclf import load_dataset, pipeline, placed
-from catclf.checkpoint import Checkpoint
-from catclf.cluster import Cluster
-from catclf.dataset import join
-from catclf.datasets import matching
-from catclf.drawings import draw
+from catclf import load_dataset
+from catclf import training as pipeline
+from catclf.cluster import remote_blocks as placed
+from catclf.cluster.client import Cluster
+from catclf.data.dataset import join
+from catclf.data.drawn.scenes import draw
+from catclf.data.load import matching
 from catclf.errors import ClusterError, DataError, ParameterError
+from catclf.solvers.checkpoint import Checkpoint
 from tests.conftest import told_to_stop, unmeasured
 
 distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
@@ -46,9 +48,9 @@ def cluster():
     import dask
 
     probe = pytest.MonkeyPatch()
-    probe.setattr("catclf.cluster.DEATHS", 0)
-    probe.setattr("catclf.cluster.CONNECT_SECONDS", 60)
-    from catclf.cluster import _import
+    probe.setattr("catclf.cluster.client.DEATHS", 0)
+    probe.setattr("catclf.cluster.client.CONNECT_SECONDS", 60)
+    from catclf.cluster.client import _import
 
     _import()
     assert dask.config.get("distributed.scheduler.allowed-failures") == 0
@@ -65,7 +67,7 @@ def cluster():
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Six blocks, one of them from both files, of four that one process has."""
-    monkeypatch.setattr("catclf.stored.MOST_ROWS", 4)
+    monkeypatch.setattr("catclf.common.blocks.MOST_ROWS", 4)
 
 
 def pids(cluster):
@@ -216,7 +218,7 @@ def test_a_file_must_be_there(cluster, files, tmp_path):
 
 
 def test_one_block_and_one_image_are_enough(cluster, files, monkeypatch):
-    monkeypatch.setattr("catclf.stored.MOST_ROWS", 256)
+    monkeypatch.setattr("catclf.common.blocks.MOST_ROWS", 256)
     _, dataset = placed.load(cluster, files, "train")
     found = pipeline.train(dataset, iterations=3, cv=0)
     expected = pipeline.train(here(files), coordinates="primal", iterations=3, cv=0)
@@ -290,7 +292,7 @@ def test_pieces_make_up_every_part():
 
 
 def test_where_no_scheduler_answers(monkeypatch):
-    monkeypatch.setattr("catclf.cluster.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("catclf.cluster.client.CONNECT_SECONDS", 0.5)
     for address in ("tcp://127.0.0.1:9", "nonsense:here"):
         with pytest.raises(ClusterError, match=f"^{address}: no Dask scheduler answers there"):
             Cluster(address)

@@ -13,10 +13,12 @@ import pytest
 from conftest import told_to_stop
 from PIL import Image
 
-from catclf import convert, hdf5_write, load_dataset
-from catclf.convert import draw_to_hdf5, to_folder, to_hdf5
-from catclf.dataset import Dataset
-from catclf.drawings import draw
+from catclf import load_dataset
+from catclf.data import convert
+from catclf.data.convert import draw_to_hdf5, to_folder, to_hdf5
+from catclf.data.dataset import Dataset
+from catclf.data.drawn.scenes import draw
+from catclf.data.hdf5 import writer as hdf5_write
 from catclf.errors import DataError, OutputError
 
 

@@ -5,13 +5,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from catclf.training import newton as newton_module
-from catclf.training.coordinates import Gram, Primal, choose
-from catclf.training.descent import RECORD_EVERY, gradient_descent
-from catclf.training.folds import sample_weights, stratified_folds
-from catclf.training.newton import newton
-from catclf.training.path import cross_validated_path
-from catclf.training.solver import Solver
+from catclf.solvers import newton as newton_module
+from catclf.solvers.coordinates import Gram, Primal, choose
+from catclf.solvers.descent import RECORD_EVERY, gradient_descent
+from catclf.solvers.folds import sample_weights, stratified_folds
+from catclf.solvers.newton import newton
+from catclf.solvers.path import cross_validated_path
+from catclf.solvers.solver import Solver
 
 N_X, M = 70, 23
 STEPS = 50

@@ -12,9 +12,15 @@ from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from catclf import curves
 from catclf.logistic import sigmoid
-from catclf.metrics import McNemar, calibration_error, evaluate_scores, mcnemar, roc_auc
+from catclf.metrics import curves
+from catclf.metrics.classification import (
+    McNemar,
+    calibration_error,
+    evaluate_scores,
+    mcnemar,
+    roc_auc,
+)
 
 
 def labels(*values):

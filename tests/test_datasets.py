@@ -7,11 +7,11 @@ import h5py
 import numpy as np
 import pytest
 
-from catclf.dataset import Dataset, join
-from catclf.datasets import COURSE_FILE, load_dataset
-from catclf.drawings import draw
+from catclf.data.dataset import Dataset, join
+from catclf.data.drawn.scenes import draw
+from catclf.data.folders import walk_files
+from catclf.data.load import COURSE_FILE, load_dataset
 from catclf.errors import DataError
-from catclf.folders import walk_files
 
 
 def write_h5(path, prefix="train", **changes):
@@ -288,7 +288,7 @@ def test_images_without_files_are_grouped_as_they_were(drawn):
 def test_images_are_read_from_wherever_they_lie_in_the_file(tmp_path, monkeypatch, stored):
     import h5py
 
-    monkeypatch.setattr("catclf.stored.BLOCK_BYTES", 3 * 7 * 64 * 64 * 3)
+    monkeypatch.setattr("catclf.common.blocks.BLOCK_BYTES", 3 * 7 * 64 * 64 * 3)
     images = np.random.default_rng(0).integers(0, 256, (100, 64, 64, 3), dtype=np.uint8)
     images[20:40] = 0  # compresses to next to nothing
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -329,9 +329,9 @@ def test_a_folder_that_would_not_fit_is_refused_before_it_is_read(catclf, class_
 
 
 def test_what_is_available_limits_a_folder_too(class_folder, monkeypatch):
-    monkeypatch.setattr("catclf.memory.LITTLE", 0)
-    monkeypatch.setattr("catclf.memory.available", lambda: 2 * 12 * 64 * 64 * 3 - 2)
+    monkeypatch.setattr("catclf.common.memory.LITTLE", 0)
+    monkeypatch.setattr("catclf.common.memory.available", lambda: 2 * 12 * 64 * 64 * 3 - 2)
     with pytest.raises(DataError, match="convert it first"):
         load_dataset(class_folder, memory=None)
-    monkeypatch.setattr("catclf.memory.available", lambda: 2 * 12 * 64 * 64 * 3)
+    monkeypatch.setattr("catclf.common.memory.available", lambda: 2 * 12 * 64 * 64 * 3)
     assert len(load_dataset(class_folder, memory=None)) == 12

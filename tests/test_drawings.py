@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from catclf.drawings import draw
+from catclf.data.drawn.scenes import draw
 
 TOLERANCE = 0.05  # how far above the majority the mean colour alone may come
 
@@ -91,7 +91,7 @@ def test_prefix_stable() -> None:
 
 def test_same_in_another_process() -> None:
     code = (
-        "import hashlib; from catclf.drawings import draw; x, y = draw(20, 7); "
+        "import hashlib; from catclf.data.drawn.scenes import draw; x, y = draw(20, 7); "
         "print(hashlib.sha256(x.tobytes() + y.astype('<i8').tobytes()).hexdigest())"
     )
     root = Path(__file__).resolve().parents[1]

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from catclf import duplicates, load_dataset
-from catclf.drawings import draw
-from catclf.duplicates import clusters
+from catclf import load_dataset
+from catclf.data import duplicates
+from catclf.data.drawn.scenes import draw
+from catclf.data.duplicates import clusters
 from tests.copies import COPIES
 
 

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 
 from catclf import logistic
-from catclf.dataset import Dataset
-from catclf.drawings import draw
+from catclf.common.blocks import Stored, in_blocks
+from catclf.data.dataset import Dataset
+from catclf.data.drawn.scenes import draw
 from catclf.errors import DataError
-from catclf.extraction import examples
 from catclf.features import MAPS, fit
-from catclf.pipeline import train_rates
-from catclf.stored import Stored, in_blocks
-from catclf.training import examples as module
-from catclf.training.coordinates import Gram, Primal, choose
-from catclf.training.descent import gradient_descent
-from catclf.training.examples import Examples
-from catclf.training.folds import sample_weights, stratified_folds
-from catclf.training.newton import newton
-from catclf.training.solver import Solver
+from catclf.features.extraction import examples
+from catclf.solvers import examples as module
+from catclf.solvers.coordinates import Gram, Primal, choose
+from catclf.solvers.descent import gradient_descent
+from catclf.solvers.examples import Examples
+from catclf.solvers.folds import sample_weights, stratified_folds
+from catclf.solvers.newton import newton
+from catclf.solvers.solver import Solver
+from catclf.training import train_rates
 
 
 @pytest.fixture

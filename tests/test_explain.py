@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from catclf import load_model
+from catclf.data.images import load_image
 from catclf.errors import DataError
-from catclf.explanation import Explanation, explain
 from catclf.features.conv import Conv, shipped
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
-from catclf.features.places import cells, spread
-from catclf.images import load_image
+from catclf.features.regions import cells, spread
 from catclf.logistic import forward
 from catclf.model import Model
+from catclf.pictures.explanation import Explanation, explain
 
 KINDS = ("pixels", "patches", "patches in cells", "conv", "conv one way")
 

@@ -12,9 +12,11 @@ import pytest
 from faults import Faults
 from PIL import Image
 
-from catclf import files, hdf5_write, load_dataset
+from catclf import load_dataset
 from catclf.cli import interruption, main, output
-from catclf.drawings import draw
+from catclf.common import files
+from catclf.data.drawn.scenes import draw
+from catclf.data.hdf5 import writer as hdf5_write
 from catclf.errors import DataError
 from catclf.model import load_model
 

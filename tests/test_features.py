@@ -12,16 +12,16 @@ import pytest
 
 import catclf
 from catclf import features, load_model
-from catclf.dataset import Dataset
-from catclf.drawings import draw
+from catclf.data.dataset import Dataset
+from catclf.data.drawn.scenes import draw
 from catclf.errors import ModelError
 from catclf.features import conv, patches
 from catclf.features.conv import Conv
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
-from catclf.training.coordinates import Gram
-from catclf.training.newton import newton
-from catclf.training.standardise import fold_back
+from catclf.solvers.coordinates import Gram
+from catclf.solvers.newton import newton
+from catclf.solvers.standardise import fold_back
 
 MAPS = ["pixels", "patches", "conv"]
 

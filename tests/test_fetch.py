@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from catclf.data.fetch import COURSE, MIRRORS, FetchError, Known, Patience, fetch, https_opener
 from catclf.errors import DataError, OutputError
-from catclf.fetch import COURSE, MIRRORS, FetchError, Known, Patience, fetch, https_opener
 
 BODY = random.Random(1).randbytes(300_000)
 KNOWN = Known("file.h5", len(BODY), hashlib.sha256(BODY).hexdigest())

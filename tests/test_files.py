@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import unmeasured
 
-from catclf import files
-from catclf.files import check_writable, replacing
+from catclf.common import files
+from catclf.common.files import check_writable, replacing
 
 ROOT = Path(__file__).resolve().parents[1]
 OLD, NEW = b"old\n" * 1000, b"new, and longer\n" * 1000
@@ -132,7 +132,7 @@ def test_a_failing_rename_leaves_the_old_file_and_nothing_else(
 
 
 WRITERS = {
-    "replacing": "from catclf.files import replacing; opened = replacing(sys.argv[1])",
+    "replacing": "from catclf.common.files import replacing; opened = replacing(sys.argv[1])",
     "open": "opened = open(sys.argv[1], 'wb')",
 }
 
@@ -497,7 +497,7 @@ def test_without_locks_and_folders_that_sync_age_decides(
 
 WRITER = """
 import sys
-from catclf.files import replacing
+from catclf.common.files import replacing
 for _ in range(int(sys.argv[3])):
     with replacing(sys.argv[1]) as file:
         for _ in range(100):
@@ -580,7 +580,7 @@ def test_a_full_disk_is_one_line(catclf, class_folder: Path, full_disk: Path) ->
 
 NOBODY = """
 import os, sys
-import catclf.cli.app, catclf.checkpoint, catclf.drawings, catclf.pipeline
+import catclf.cli.app, catclf.solvers.checkpoint, catclf.data.drawn.scenes, catclf.training
 if os.geteuid() == 0:
     os.setgroups([])
     os.setuid(65534)

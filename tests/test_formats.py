@@ -12,8 +12,8 @@ import pytest
 from conftest import Run
 from PIL import Image
 
-from catclf.drawings import draw
-from catclf.feature_cache import FeatureCache
+from catclf.data.drawn.scenes import draw
+from catclf.features.cache import FeatureCache
 from catclf.features.conv import shipped
 from catclf.features.pixels import Pixels
 

@@ -60,7 +60,7 @@ def test_mutations_change_most_files():
 def test_the_command_keeps_what_ends_a_reader(tmp_path):
     """A reader that fails on some files: they are kept, and the rest are tried all the same."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import os, catclf.images as images\n"
+        "import os, catclf.data.images as images\n"
         "sound = images.load_image\n"
         "def load_image(data):\n"
         "    if len(data) % 10 == 0: os.abort()\n"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catclf import logistic
-from catclf.graph import Node, backward, dot, log, sigmoid, topological_order, total
+from catclf.lesson.graph import Node, backward, dot, log, sigmoid, topological_order, total
 
 
 def test_the_lessons_graph():

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from catclf import hdf5
-from catclf.datasets import load_dataset
-from catclf.drawings import draw
+from catclf.data.drawn.scenes import draw
+from catclf.data.hdf5 import reader as hdf5
+from catclf.data.load import load_dataset
 from catclf.errors import DataError
 
 SHAPE = (6, 64, 64, 3)

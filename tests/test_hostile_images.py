@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from catclf import images, threads
+from catclf.common import threads
+from catclf.data import images
+from catclf.data.image_limits import is_held_whole
+from catclf.data.images import load_image
 from catclf.errors import ImageError
-from catclf.image_limits import is_held_whole
-from catclf.images import load_image
 
 
 def png(width, height, depth, colour, rows, *chunks, interlaced=0):
@@ -112,7 +113,7 @@ CHEAP = {
 MEASURE = """
 import sys, time
 from catclf.errors import ImageError
-from catclf.images import load_image
+from catclf.data.images import load_image
 start = time.process_time()
 try:
     load_image(sys.argv[1])
@@ -252,7 +253,7 @@ def test_what_is_just_within_the_limits_is_read(monkeypatch):
     load_image(gif(b"!\xfe\1a\0" * 9_990))
     load_image(jpeg(b"\xff\xd0", segment(0xE0, b"x")))  # a marker without a length
     load_image(progressive(400, 64))
-    monkeypatch.setattr("catclf.image_limits.MAX_PROGRESSIVE_BYTES", 100)
+    monkeypatch.setattr("catclf.data.image_limits.MAX_PROGRESSIVE_BYTES", 100)
     with pytest.raises(ImageError, match="progressive JPEG of more than"):
         load_image(progressive(1, 64))
 
@@ -292,7 +293,7 @@ def test_an_avif_of_many_bytes_is_refused():
 
 
 def test_a_file_that_becomes_a_pipe_is_not_waited_for(tmp_path, monkeypatch):
-    from catclf import files
+    from catclf.common import files
 
     (tmp_path / "file").write_bytes(b"x")
     os.mkfifo(tmp_path / "pipe")
@@ -382,7 +383,7 @@ def test_pillows_warnings_are_not_shown_in_any_thread():
     code = (
         "import io, sys\n"
         "from catclf import threads\n"
-        "from catclf.images import load_image\n"
+        "from catclf.data.images import load_image\n"
         "data = sys.stdin.buffer.read()\n"
         "list(threads.ordered(load_image, [data] * 40, 4))\n"
         "from PIL import Image\n"

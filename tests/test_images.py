@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from catclf.data.images import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, load_image
 from catclf.errors import ImageError, NotAnImageError
-from catclf.images import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, load_image
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, ...]
@@ -435,7 +435,7 @@ def test_an_impossible_name_is_refused(name: str) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    code = "import sys; from catclf.images import load_image; load_image(sys.argv[1])"
+    code = "import sys; from catclf.data.images import load_image; load_image(sys.argv[1])"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "pipe")],
         capture_output=True,

@@ -16,10 +16,10 @@ import pytest
 from conftest import told_to_stop
 
 from catclf import load_model
-from catclf.checkpoint import Checkpoint
 from catclf.cli import interruption, main
 from catclf.errors import CheckpointError
-from catclf.training.fit import State
+from catclf.solvers.checkpoint import Checkpoint
+from catclf.solvers.fit import State
 
 # Not measured: a signal in the midst of measuring can leave coverage's own lock held.
 UNMEASURED = {key: value for key, value in os.environ.items() if not key.startswith("COV")}

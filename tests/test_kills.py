@@ -19,15 +19,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catclf import files, load_model
-from catclf.drawings import draw
+from catclf import load_model
+from catclf.common import files
+from catclf.data.drawn.scenes import draw
 
 KILLS = int(os.environ.get("CATCLF_KILLS", "60"))
 # On request one process after another that has just begun to exist: each is a copy of one that has
 # everything imported, since nothing that is of interest happens before that.
 MOTHER = """
 import os, sys
-import catclf.checkpoint, catclf.cli.app, catclf.hdf5, catclf.pipeline
+import catclf.solvers.checkpoint, catclf.cli.app, catclf.data.hdf5.reader, catclf.training
 import h5py, rich.console, rich.table
 from catclf.cli import main
 CHANGE
@@ -57,12 +58,12 @@ for _ in sys.stdin:
 """
 BARE = """
 from contextlib import contextmanager
-import catclf.files
+import catclf.common.files
 @contextmanager
 def bare(path):
     with open(path, "wb") as file:
         yield file
-catclf.files.replacing = bare
+catclf.common.files.replacing = bare
 """
 
 
@@ -256,7 +257,9 @@ def photos(place):
     return place
 
 
-SMALL_CHUNKS = "import catclf.convert, catclf.hdf5_write, PIL.Image; catclf.hdf5_write.CHUNK = 2"
+SMALL_CHUNKS = (
+    "import catclf.data.convert, PIL.Image, catclf.data.hdf5.writer as writer; writer.CHUNK = 2"
+)
 TO_FILE = "data convert -q photos out.h5"
 
 

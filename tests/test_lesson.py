@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from catclf.cli.lesson import NUMBER_OF_SECTIONS
-from catclf.cli.plots import ROWS, plot
-from catclf.dataset import Dataset
-from catclf.drawings import draw
+from catclf.cli.terminal_plot import ROWS, plot
+from catclf.data.dataset import Dataset
+from catclf.data.drawn.scenes import draw
 from catclf.lesson import gradient_loops, losses, vectors
 from catclf.lesson.blocks import Chart, Curve, Formula, Material, Table, change, places
 from catclf.lesson.check import gradient_graph, gradient_lost_minus, gradient_nudged
@@ -452,7 +452,7 @@ def test_the_forms_load_numpy_and_the_formulas_only():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == (
-        "['catclf', 'catclf.lesson', 'catclf.lesson.forms', 'catclf.logistic']"
+        "['catclf', 'catclf.lesson', 'catclf.lesson.gradients', 'catclf.logistic']"
     )
 
 

@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from catclf import logistic
 from catclf.lesson import gradient_loops, gradient_vectorized
 from catclf.logistic import backward, cost, forward, loss, sigmoid
-from catclf.training.coordinates import Primal
-from catclf.training.descent import gradient_descent
+from catclf.solvers.coordinates import Primal
+from catclf.solvers.descent import gradient_descent
 
 FINITE = st.floats(-1e9, 1e9)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from catclf import memory
+from catclf.common import memory
+from catclf.common.memory import available, budget, parse_size
 from catclf.errors import ParameterError
-from catclf.memory import available, budget, parse_size
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from catclf.logistic import sigmoid
-from catclf.metrics import (
+from catclf.metrics.classification import (
     Z_95,
     Proportion,
     accuracy,

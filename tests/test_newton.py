@@ -8,15 +8,15 @@ import pytest
 from catclf import load_dataset
 from catclf.errors import ParameterError
 from catclf.features.pixels import Pixels
-from catclf.training import newton as module
-from catclf.training.coordinates import Gram, Primal
-from catclf.training.descent import gradient_descent
-from catclf.training.examples import Examples
-from catclf.training.fit import State
-from catclf.training.folds import sample_weights, stratified_folds
-from catclf.training.newton import newton
-from catclf.training.solver import Solver
-from catclf.training.standardise import fold_back, standardise
+from catclf.solvers import newton as module
+from catclf.solvers.coordinates import Gram, Primal
+from catclf.solvers.descent import gradient_descent
+from catclf.solvers.examples import Examples
+from catclf.solvers.fit import State
+from catclf.solvers.folds import sample_weights, stratified_folds
+from catclf.solvers.newton import newton
+from catclf.solvers.solver import Solver
+from catclf.solvers.standardise import fold_back, standardise
 
 SHAPES = [(40, 12), (12, 40)]
 SYSTEMS = ["_InGram", "_Direct", "_Iterative"]

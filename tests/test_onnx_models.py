@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from catclf import features, load_dataset, load_model, predict, train, tune
-from catclf.dataset import Dataset, join
-from catclf.drawings import draw
+from catclf.common.blocks import Stored
+from catclf.common.threads import ordered
+from catclf.data.dataset import Dataset, join
+from catclf.data.drawn.scenes import draw
 from catclf.errors import DataError, ModelError, OutputError
 from catclf.evaluation import scores
-from catclf.explanation import explain
-from catclf.extraction import examples
-from catclf.feature_cache import FeatureCache
 from catclf.features import onnx_file
+from catclf.features.cache import FeatureCache
+from catclf.features.extraction import examples
 from catclf.features.onnx import PATH_VARIABLE, Onnx
-from catclf.stored import Stored
-from catclf.threads import ordered
+from catclf.pictures.explanation import explain
 from tests.onnx_graphs import (
     images,
     mixing,
@@ -72,7 +72,7 @@ def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
     for error in told["errors"]:
         assert error["probability"] == probabilities[error["path"]]
     # The explanation adds up, and has as many regions as there are places.
-    from catclf.images import load_image
+    from catclf.data.images import load_image
 
     photo = next(photos.glob("*/*.png"))
     explanation = explain(model, load_image(photo, size=network.image_size))
@@ -205,7 +205,7 @@ def test_images_that_have_their_size_already(tmp_path, drawn):
 
 
 def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch):
-    monkeypatch.setattr("catclf.stored.BLOCK_BYTES", 16 * 64 * 64 * 3)
+    monkeypatch.setattr("catclf.common.blocks.BLOCK_BYTES", 16 * 64 * 64 * 3)
     network = Onnx.open(textured(tmp_path / "net.onnx", (1, 3, 64, 64)), "imagenet")
     pixels, labels = draw(70, seed=4)
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -318,8 +318,8 @@ def test_the_cache_lets_each_image_be_seen_once(tmp_path, photos, monkeypatch):
 
 def test_a_cache_is_saved_on_the_way(tmp_path, drawn, monkeypatch):
     network = Onnx.open(textured(tmp_path / "net.onnx", (1, 3, 64, 64)), "unit")
-    monkeypatch.setattr("catclf.feature_cache.SAVE_SECONDS", 0)
-    monkeypatch.setattr("catclf.feature_cache.SHARE", 0)
+    monkeypatch.setattr("catclf.features.cache.SAVE_SECONDS", 0)
+    monkeypatch.setattr("catclf.features.cache.SHARE", 0)
     cache, path = FeatureCache(network, tmp_path / "f.h5"), tmp_path / "f.h5"
     for some in (drawn.images[:5], drawn.images[:12], drawn.images[3:9]):
         cache.transform(some)
@@ -357,7 +357,7 @@ def test_auto_with_a_cache(catclf, tmp_path, photos):
 
 
 def test_what_is_no_cache_is_left_alone(tmp_path, photos):
-    from catclf.convert import to_hdf5
+    from catclf.data.convert import to_hdf5
 
     network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
     path = tmp_path / "f.h5"

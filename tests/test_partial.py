@@ -14,10 +14,13 @@ import pytest
 from conftest import told_to_stop
 from PIL import Image
 
-from catclf import convert, files, hdf5_write, load_dataset
-from catclf.convert import partial_path, to_hdf5
+from catclf import load_dataset
+from catclf.common import files
+from catclf.data import convert
+from catclf.data.convert import partial_path, to_hdf5
+from catclf.data.hdf5 import writer as hdf5_write
+from catclf.data.partial import HEAD, MAGIC, Partial
 from catclf.errors import CheckpointError, OutputError
-from catclf.partial import HEAD, MAGIC, Partial
 
 N = 40
 
@@ -156,7 +159,7 @@ def test_other_settings_are_refused(photos, tmp_path, monkeypatch):
         to_hdf5(photos, out, resume=True, split="test")
     with pytest.raises(CheckpointError, match="cat class was cat or cats, not dog"):
         to_hdf5(photos, out, resume=True, cat_class="dog")
-    monkeypatch.setattr("catclf.partial.__version__", "0.0")
+    monkeypatch.setattr("catclf.data.partial.__version__", "0.0")
     with pytest.raises(CheckpointError, match=r"version was .*, not 0\.0"):
         to_hdf5(photos, out, resume=True)
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from catclf.logistic import cost
-from catclf.training.coordinates import Gram, Primal
-from catclf.training.folds import stratified_folds
-from catclf.training.newton import newton
-from catclf.training.path import cross_validated_path
+from catclf.solvers.coordinates import Gram, Primal
+from catclf.solvers.folds import stratified_folds
+from catclf.solvers.newton import newton
+from catclf.solvers.path import cross_validated_path
 
 L2S = (3.0, 0.3, 0.01)
 
@@ -77,8 +77,8 @@ def test_wide_data_take_one_gram_matrix_for_all(monkeypatch):
             super().__init__(X, G)
             made.append((self.X.shape, G is None))
 
-    monkeypatch.setattr("catclf.training.coordinates.Gram", Counted)
-    monkeypatch.setattr("catclf.training.parts.Gram", Counted)
+    monkeypatch.setattr("catclf.solvers.coordinates.Gram", Counted)
+    monkeypatch.setattr("catclf.solvers.parts.Gram", Counted)
     folds = stratified_folds(Y, 5)
     cross_validated_path(X, Y, folds, L2S)
     assert [shape for shape, computed in made if computed] == [(300, 25)]

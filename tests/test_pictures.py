@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from catclf import pictures
-from catclf.explanation import Explanation, explain
+from catclf.data.images import load_image, load_photo
 from catclf.features.conv import Conv
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
-from catclf.images import load_image, load_photo
 from catclf.model import Model
+from catclf.pictures import heat_maps as pictures
+from catclf.pictures.explanation import Explanation, explain
 
 CLASSES = ("non-cat", "cat")
 LEFT, TOP = pictures._LEFT, pictures._TOP

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import catclf
-from catclf.dataset import Dataset
+from catclf.data.dataset import Dataset
 from catclf.errors import DataError, ParameterError
-from catclf.pipeline import check_settings
+from catclf.training import check_settings
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_figures_in_the_model_are_the_models_own(drawn):
 
 
 def test_cross_validation_equals_training_without_each_fold(drawn):
-    from catclf.training.folds import stratified_folds
+    from catclf.solvers.folds import stratified_folds
 
     model = catclf.train(drawn, iterations=150, cv=3)
     folds = stratified_folds(drawn.Y, 3, 0)

@@ -13,7 +13,8 @@ import pytest
 from conftest import told_to_stop, unmeasured
 from PIL import Image
 
-from catclf import load_dataset, predict, prediction, threads, train
+from catclf import load_dataset, predict, prediction, train
+from catclf.common import threads
 from catclf.features import fit
 from catclf.model import Model
 

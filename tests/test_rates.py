@@ -12,7 +12,7 @@ import catclf as library
 from catclf import load_model
 from catclf.errors import ParameterError
 from catclf.logistic import cost
-from catclf.pipeline import train_rates
+from catclf.training import train_rates
 
 SHORT = ("drawn", "--iterations", "30", "--cv", "2")
 

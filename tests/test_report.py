@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catclf import report
-from catclf.dataset import Dataset
+from catclf.common.text import printable
+from catclf.data.dataset import Dataset
 from catclf.errors import OutputError
 from catclf.features.pixels import Pixels
-from catclf.metrics import evaluate_scores
+from catclf.metrics.classification import evaluate_scores
 from catclf.model import Model
-from catclf.pipeline import train
-from catclf.report.data import disagreements, gather
+from catclf.pictures import report
+from catclf.pictures.report.data import disagreements, gather
 from catclf.results import Result, measure, short_names, summary
-from catclf.text import printable
+from catclf.training import train
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>.png",

@@ -10,13 +10,14 @@ import pytest
 from PIL import Image
 
 import catclf as library
-from catclf import __version__, load_model
+from catclf import load_model
+from catclf.common.npz import digest
+from catclf.common.version import __version__
 from catclf.description import describe
 from catclf.features.conv import shipped
 from catclf.features.pixels import Pixels
-from catclf.metrics import Proportion
+from catclf.metrics.classification import Proportion
 from catclf.model import Model
-from catclf.npz import digest
 
 KEYS = [
     "model", "bytes", "sha256", "format_version", "catclf_version", "classes", "features", "n_x",

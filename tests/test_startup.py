@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catclf.drawings import draw
+from catclf.data.drawn.scenes import draw
 
 LOADED = """
 import json, sys
@@ -77,7 +77,7 @@ def test_a_run_loads_its_own_command_alone(folder):
 def test_predict_loads_what_a_jpeg_needs(folder, what):
     found = loaded(folder, "predict", what)
     assert {"numpy", "PIL.JpegImagePlugin"} <= found
-    for name in ("h5py", "rich", "numpy.ma", "concurrent.futures", "catclf.training"):
+    for name in ("h5py", "rich", "numpy.ma", "concurrent.futures", "catclf.solvers"):
         assert name not in found
     readers = {name for name in found if name.endswith("ImagePlugin") and name.startswith("PIL.")}
     assert readers == {"PIL.JpegImagePlugin"}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catclf.stored import Stored, in_blocks, joined, mirrored, rows_of_block, store
+from catclf.common.blocks import Stored, in_blocks, joined, mirrored, rows_of_block, store
 
 
 def kept_on_disk(array, rows, keep=0):

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from catclf import threads
-from catclf.threads import AHEAD, LARGEST_BATCH, batches, ordered
+from catclf.common import threads
+from catclf.common.threads import AHEAD, LARGEST_BATCH, batches, ordered
 
 
 def test_batches_begin_small_and_lose_nothing():

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from catclf.errors import ParameterError
 from catclf.lesson import gradient_loops
 from catclf.logistic import cost, forward
-from catclf.training.coordinates import Gram, Primal, choose
-from catclf.training.descent import gradient_descent
-from catclf.training.folds import sample_weights, stratified_folds
+from catclf.solvers.coordinates import Gram, Primal, choose
+from catclf.solvers.descent import gradient_descent
+from catclf.solvers.folds import sample_weights, stratified_folds
 
 
 def problem(n_x, m, seed=0):

@@ -9,17 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from catclf import load_dataset, pipeline, tuning
-from catclf.calibration import best_threshold, fit_temperature
-from catclf.dataset import Dataset
-from catclf.drawings import draw
+from catclf import load_dataset, tuning
+from catclf import training as pipeline
+from catclf.data.dataset import Dataset
+from catclf.data.drawn.scenes import draw
 from catclf.errors import DataError, ParameterError
 from catclf.features import patches
 from catclf.features.pixels import Pixels
 from catclf.logistic import cost, sigmoid
-from catclf.training.coordinates import Gram
-from catclf.training.folds import grouped_folds, stratified_folds
-from catclf.training.newton import newton
+from catclf.metrics.calibration import best_threshold, fit_temperature
+from catclf.solvers.coordinates import Gram
+from catclf.solvers.folds import grouped_folds, stratified_folds
+from catclf.solvers.newton import newton
 from catclf.tuning import L2_PATH, tune
 
 CLASSES = ("non-cat", "cat")

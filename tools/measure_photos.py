@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 from photo_sets import load, split
 
-from catclf.calibration import fit_temperature
-from catclf.duplicates import clusters
+from catclf.data.duplicates import clusters
 from catclf.features.conv import Conv
 from catclf.logistic import Array, sigmoid
-from catclf.metrics import Proportion, calibration_error, roc_auc
-from catclf.training.folds import grouped_folds
-from catclf.training.solver import Solver
+from catclf.metrics.calibration import fit_temperature
+from catclf.metrics.classification import Proportion, calibration_error, roc_auc
+from catclf.solvers.folds import grouped_folds
+from catclf.solvers.solver import Solver
 
 
 def line(name: str, y: np.ndarray, Z: Array, temperature: float) -> str:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from catclf import __version__
 from catclf.cli import interruption, output
+from catclf.common.version import __version__
 from catclf.errors import CatclfError
 
 FUNCTIONS = {

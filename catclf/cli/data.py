@@ -12,9 +12,9 @@ from catclf.cli import output
 from catclf.cli.interruption import partial_kept
 
 if TYPE_CHECKING:
-    from catclf.cards import Card
-    from catclf.checks import Finding
-    from catclf.dataset import Dataset
+    from catclf.data.card import Card
+    from catclf.data.check import Finding
+    from catclf.data.dataset import Dataset
 
 CASES_SHOWN = 10
 NAMES_SHOWN = 4
@@ -61,10 +61,10 @@ def info(
     """
     from dataclasses import asdict
 
-    from catclf import cards
+    from catclf.data import card as cards
 
     if picture is not None:
-        from catclf.canvas import check_target, save
+        from catclf.pictures.canvas import check_target, save
 
         check_target(picture)
     dataset = output.read(data, split, cat_class, quiet)
@@ -126,7 +126,7 @@ def check(
     """
     from dataclasses import asdict
 
-    from catclf import checks
+    from catclf.data import check as checks
 
     first = output.read(train, "train", cat_class, quiet)
     second = None if test is None else output.read(test, "test", cat_class, quiet)
@@ -193,7 +193,7 @@ def convert(
     catclf data convert train.h5 photos/again
     """
 
-    from catclf import convert as converter
+    from catclf.data import convert as converter
 
     if converter.is_folder(source):
         with (
@@ -242,7 +242,7 @@ def draw(
     \b
     catclf data draw 2000 drawings.h5 --seed 2
     """
-    from catclf import convert as converter
+    from catclf.data import convert as converter
 
     with output.progress_bar("drawing", n, quiet) as advance:
         moved = None if advance is None else lambda done, n: advance(done, "drawings", n)
@@ -268,7 +268,7 @@ def fetch(
     """
     import os
 
-    from catclf import fetch as fetcher
+    from catclf.data import fetch as fetcher
 
     for known in fetcher.COURSE:
         with output.progress_bar(known.name, known.size, quiet, counted=False) as advance:

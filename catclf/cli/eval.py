@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catclf.cli import figures, output, sources
+from catclf.cli import eval_tables as figures
+from catclf.cli import output
+from catclf.cli import reading as sources
 
 if TYPE_CHECKING:
-    from catclf.cluster import Cluster
-    from catclf.dataset import Dataset
+    from catclf.cluster.client import Cluster
+    from catclf.data.dataset import Dataset
     from catclf.model import Model
     from catclf.results import Result
 
@@ -69,8 +71,8 @@ def evaluate(
     catclf eval photos/test --model photos --model models/mine.npz
     catclf eval photos/test --fail-under 0.8
     """
+    from catclf.common.memory import parse_size
     from catclf.features import ONNX
-    from catclf.memory import parse_size
     from catclf.model import load_model
     from catclf.results import measure, short_names
 
@@ -78,7 +80,7 @@ def evaluate(
     if len(set(given)) < len(given):
         raise typer.BadParameter("--model names the same model twice")
     if report is not None:
-        from catclf.report import check_target, write
+        from catclf.pictures.report import check_target, write
 
         check_target(report)
     paths = [os.fspath(output.find_model(path)) for path in given]

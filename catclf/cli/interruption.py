@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from catclf.cli import output
 
 if TYPE_CHECKING:
-    from catclf.checkpoint import Checkpoint
+    from catclf.solvers.checkpoint import Checkpoint
 
 T = TypeVar("T")
 _AGAIN_SECONDS = 0.01

@@ -108,7 +108,7 @@ def _tell(number: int, material: Material, pictures: str | None, waits: bool) ->
 
 def _show(block: Block, number: int, pictures: str | None) -> bool:
     """Print a block; say whether it is a chart."""
-    from catclf.cli.plots import plot
+    from catclf.cli.terminal_plot import plot
     from catclf.lesson.blocks import Formula, Table
 
     width = shutil.get_terminal_size().columns
@@ -134,16 +134,16 @@ def _wrapped(text: str, width: int) -> str:
 
 
 def _check_folder(folder: str) -> None:
-    from catclf.canvas import check_target
+    from catclf.pictures.canvas import check_target
 
     check_target(os.path.join(folder, "*.png"))
 
 
 def _write(chart: Chart, number: int, folder: str) -> str:
     """Draw a chart as a PNG file too; give its name."""
-    from catclf.canvas import save
-    from catclf.charts import Line
-    from catclf.charts import chart as draw
+    from catclf.pictures.canvas import save
+    from catclf.pictures.charts import Line
+    from catclf.pictures.charts import chart as draw
 
     words = "".join(c if c.isalnum() else " " for c in chart.title.lower()).split()
     path = os.path.join(folder, f"{number:02}-{'-'.join(words)}.png")

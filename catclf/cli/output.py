@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catclf import text
+from catclf.common import text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from catclf.dataset import Dataset, Split
+    from catclf.data.dataset import Dataset, Split
     from catclf.features import FeatureMap, Taker
 
 DEFAULT_MODEL = "models/catclf.npz"
@@ -263,7 +263,7 @@ def read(
 
     Up to `memory` bytes of it are kept in memory; half of what is available without.
     """
-    from catclf.datasets import load_dataset
+    from catclf.data.load import load_dataset
 
     with progress_bar("reading", None, quiet) as advance:
         progress = None if advance is None else lambda done, n: advance(done, "photos", n)
@@ -290,7 +290,7 @@ def cached(feature_map: FeatureMap | None, cache: str | None) -> Iterator[Taker 
         return
     if feature_map is None:
         raise typer.BadParameter("--cache is for features of an ONNX network")
-    from catclf.feature_cache import FeatureCache
+    from catclf.features.cache import FeatureCache
 
     with FeatureCache(feature_map, cache) as taker:
         yield taker

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from catclf.cli import output, sources
+from catclf.cli import output
+from catclf.cli import reading as sources
 from catclf.cli.interruption import on_a_thread, resumable
-from catclf.cli.summary import show, show_rates, summary
+from catclf.cli.train_summary import show, show_rates, summary
 
 if TYPE_CHECKING:
-    from catclf.checkpoint import Checkpoint
-    from catclf.cluster import Cluster
-    from catclf.dataset import Dataset
+    from catclf.cluster.client import Cluster
+    from catclf.data.dataset import Dataset
     from catclf.model import Model
-    from catclf.pipeline import Attempt
+    from catclf.solvers.checkpoint import Checkpoint
+    from catclf.training import Attempt
     from catclf.tuning import Tuning
 
 
@@ -118,8 +119,8 @@ def train(
     """
     start = time.perf_counter()
     from catclf import features as maps
-    from catclf import pipeline
-    from catclf.memory import parse_size
+    from catclf import training as pipeline
+    from catclf.common.memory import parse_size
     from catclf.model import check_target
 
     if group_by and not auto:
@@ -203,7 +204,7 @@ def _checkpoint(
     out: str, every: float | None, resume: bool, single: bool, quiet: bool
 ) -> Checkpoint | None:
     """Make what keeps the progress of a single training; there is none for several."""
-    from catclf.checkpoint import Checkpoint
+    from catclf.solvers.checkpoint import Checkpoint
 
     if not single and (every is not None or resume):
         raise typer.BadParameter("checkpoints are for one learning rate, and without --auto")
@@ -220,7 +221,7 @@ def _check_others(out: str, plot: str | None, cache: str | None) -> None:
         if path is not None and os.path.realpath(path) == os.path.realpath(out):
             raise typer.BadParameter(f"{option} and --out name the same file")
     if plot is not None:
-        from catclf.canvas import check_target
+        from catclf.pictures.canvas import check_target
 
         check_target(plot)
 
@@ -231,8 +232,8 @@ def _name(attempt: Attempt) -> str:
 
 
 def _draw(curves: dict[str, list[tuple[int, float]]], model: Model, path: str) -> None:
-    from catclf.canvas import save
-    from catclf.pictures import cost_curves
+    from catclf.pictures.canvas import save
+    from catclf.pictures.heat_maps import cost_curves
 
     descended = model.provenance["solver"]["name"] == "descent"
     steps = "iteration" if descended else "step of Newton's method"
@@ -240,7 +241,7 @@ def _draw(curves: dict[str, list[tuple[int, float]]], model: Model, path: str) -
 
 
 def _read(data: Sequence[str | None], cluster: Cluster | None, quiet: bool, **how: Any) -> Dataset:
-    from catclf.checks import warnings
+    from catclf.data.check import warnings
 
     parts, dataset = sources.read_all(data, "train", cluster, quiet=quiet, **how)
     with sources.workers_bar("looking", cluster, quiet):
@@ -258,7 +259,7 @@ def _train(
     settings: dict[str, Any],
     quiet: bool,
 ) -> list[Attempt]:
-    from catclf.pipeline import train_rates
+    from catclf.training import train_rates
 
     steps = len(rates) * settings["iterations"]
     with output.progress_bar("training", steps, quiet) as advance:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.common.blocks import Rows
 from catclf.errors import ParameterError
 from catclf.features.conv import Conv
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
 from catclf.logistic import Array
-from catclf.stored import Rows
 
 if TYPE_CHECKING:
     from catclf.features.onnx import Onnx

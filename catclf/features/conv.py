@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.common.blocks import Rows
 from catclf.errors import ModelError
-from catclf.features.places import spread
+from catclf.features.regions import spread
 from catclf.logistic import Array
-from catclf.stored import Rows
 
 Float32 = NDArray[np.float32]
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from catclf.common.files import open_regular
 from catclf.errors import ModelError
-from catclf.files import open_regular
 
 MOST_BYTES = 2**31 - 1
 """Of a file; Protocol Buffers go no further."""

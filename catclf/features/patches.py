@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.features.places import cells, spread
+from catclf.common.blocks import Rows
+from catclf.features.regions import cells, spread
 from catclf.logistic import Array
-from catclf.stored import Rows
 
 Float32 = NDArray[np.float32]
 

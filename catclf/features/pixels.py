@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.common.blocks import Rows
 from catclf.logistic import Array
-from catclf.stored import Rows
 
 
 class Pixels:

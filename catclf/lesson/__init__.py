@@ -3,6 +3,6 @@
 `sections.SECTIONS` is the walk; it is imported from there, so that the forms alone stay light.
 """
 
-from catclf.lesson.forms import gradient_loops, gradient_vectorized
+from catclf.lesson.gradients import gradient_loops, gradient_vectorized
 
 __all__ = ["gradient_loops", "gradient_vectorized"]

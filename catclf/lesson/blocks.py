@@ -10,12 +10,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.dataset import Dataset
-from catclf.lesson.forms import gradient_loops, gradient_vectorized
+from catclf.data.dataset import Dataset
+from catclf.lesson.gradients import gradient_loops, gradient_vectorized
 from catclf.logistic import Array
-from catclf.training.coordinates import choose
-from catclf.training.descent import gradient_descent
-from catclf.training.folds import sample_weights
+from catclf.solvers.coordinates import choose
+from catclf.solvers.descent import gradient_descent
+from catclf.solvers.folds import sample_weights
 
 MOST = 600
 """Images that the lesson takes at most, so that nothing takes long; as many as are drawn."""

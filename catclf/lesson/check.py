@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from catclf.graph import Node, backward
 from catclf.lesson.blocks import STEPS, Block, Material, Table
-from catclf.lesson.forms import gradient_loops, gradient_vectorized
+from catclf.lesson.gradients import gradient_loops, gradient_vectorized
+from catclf.lesson.graph import Node, backward
 from catclf.lesson.graphs import cost_graph
 from catclf.logistic import Array, cost, forward, sigmoid
 from catclf.logistic import backward as carry_back

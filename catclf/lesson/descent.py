@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from catclf.lesson.blocks import Block, Chart, Curve, Formula, Material, Table, figure, places
-from catclf.lesson.forms import gradient_vectorized
+from catclf.lesson.gradients import gradient_vectorized
 from catclf.logistic import Array, cost, sigmoid
 
 START = 2.0

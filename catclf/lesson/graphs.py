@@ -8,8 +8,8 @@ from math import log as ln
 
 import numpy as np
 
-from catclf.graph import Node, backward, dot, log, sigmoid, total
 from catclf.lesson.blocks import Block, Formula, Material, Table, figure, places
+from catclf.lesson.graph import Node, backward, dot, log, sigmoid, total
 from catclf.logistic import Array
 
 A, B, C = 5.0, 3.0, 2.0
@@ -53,8 +53,8 @@ def forward_graph(material: Material) -> Iterator[Block]:
         [["u = b · c", u], ["v = a + u", v], ["J = 3 · v", J]],
     )
     yield (
-        f"So J = {J}. In catclf/graph.py a Node is one of these values; it remembers what it was "
-        "computed from. That is all that the way back needs."
+        f"So J = {J}. In catclf/lesson/graph.py a Node is one of these values; it remembers "
+        "what it was computed from. That is all that the way back needs."
     )
 
 

@@ -19,7 +19,7 @@ from catclf.lesson.blocks import (
     seconds,
 )
 from catclf.lesson.check import apart, gradient_graph, gradient_lost_minus, gradient_nudged
-from catclf.lesson.forms import gradient_loops, gradient_vectorized
+from catclf.lesson.gradients import gradient_loops, gradient_vectorized
 from catclf.lesson.graphs import BIAS, W1, W2, two_features
 from catclf.logistic import Array, backward, forward, sigmoid
 
@@ -91,7 +91,7 @@ def loop_over_examples(material: Material) -> Iterator[Block]:
     each, n = material.loop_seconds, material.part[0].shape[1]
     yield (
         "With n_x features a second loop runs inside the first, over the features: "
-        "gradient_loops in catclf/lesson/forms.py. On all 12288 features it takes "
+        "gradient_loops in catclf/lesson/gradients.py. On all 12288 features it takes "
         f"{_time(each)} for an example (timed on {n}), and so about "
         f"{_time(each * material.m)} for one step on all m = {material.m}; for the 2,000 steps of "
         f"a training {_time(2000 * each * material.m)}."

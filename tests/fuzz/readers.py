@@ -66,7 +66,7 @@ def damaged_image(chance: random.Random) -> bytes:
 
 
 def read_image(data: bytes, path: Path) -> None:
-    from catclf.images import load_image
+    from catclf.data.images import load_image
 
     image = load_image(data)
     assert (image.shape, image.dtype) == ((64, 64, 3), np.uint8)
@@ -113,7 +113,7 @@ def damaged_hdf5(chance: random.Random) -> bytes:
 
 
 def read_hdf5(data: bytes, path: Path) -> None:
-    from catclf.datasets import load_dataset
+    from catclf.data.load import load_dataset
 
     path.write_bytes(data)
     found = load_dataset(path)
@@ -193,7 +193,7 @@ def _opened(members: dict[str, bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _signed(meta: dict[str, Any], arrays: dict[str, Any]) -> dict[str, bytes]:
-    from catclf import npz
+    from catclf.common import npz
 
     text = json.dumps(meta)
     with suppress(ValueError):  # numbers that are not finite have no digest
@@ -239,8 +239,8 @@ def read_model(data: bytes, path: Path) -> None:
 
 @cache
 def checkpoints() -> list[bytes]:
-    from catclf.checkpoint import Checkpoint
-    from catclf.training.fit import State
+    from catclf.solvers.checkpoint import Checkpoint
+    from catclf.solvers.fit import State
 
     with TemporaryDirectory() as folder:
         path = Path(folder, "m.checkpoint")
@@ -267,7 +267,7 @@ def signed_checkpoint(data: bytes) -> bytes:
 
 
 def read_checkpoint(data: bytes, path: Path) -> None:
-    from catclf.checkpoint import Checkpoint
+    from catclf.solvers.checkpoint import Checkpoint
 
     path.write_bytes(data)
     found = Checkpoint(path, resume=True)
@@ -279,7 +279,7 @@ ABOUT = {"photos": "0" * 64}
 
 @cache
 def partials() -> list[bytes]:
-    from catclf.partial import Partial
+    from catclf.data.partial import Partial
 
     with TemporaryDirectory() as folder:
         path = Path(folder, "a.partial")
@@ -296,7 +296,7 @@ def damaged_partial(chance: random.Random) -> bytes:
 
 def repaired_partial(data: bytes) -> bytes:
     """Give every record its right checksum."""
-    from catclf.partial import HEAD
+    from catclf.data.partial import HEAD
 
     fixed = bytearray(data)
     at = data.find(b"\n", data.find(b"\n") + 1) + 1
@@ -309,7 +309,7 @@ def repaired_partial(data: bytes) -> bytes:
 
 
 def read_partial(data: bytes, path: Path) -> None:
-    from catclf.partial import Partial
+    from catclf.data.partial import Partial
 
     path.write_bytes(data)
     with Partial(path, ABOUT, resume=True) as partial:

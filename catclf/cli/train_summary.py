@@ -1,0 +1,158 @@
+"""What `catclf train` prints of a new model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from catclf.cli import output
+
+if TYPE_CHECKING:
+    from catclf.metrics.classification import Proportion
+    from catclf.model import Model
+    from catclf.training import Attempt
+    from catclf.tuning import Tuning
+
+COSTS_SHOWN = 20
+
+
+def summary(
+    model: Model,
+    tuning: Tuning | None,
+    attempts: Sequence[Attempt],
+    out: str,
+    seconds: float,
+) -> dict[str, object]:
+    """Give what --json prints; attempts are told of if there were several."""
+    training, cv = model.provenance["training"], model.provenance["cross_validation"]
+    found: dict[str, object] = {
+        "model": os.path.abspath(out),
+        "m": training["n"],
+        "n_x": model.features.n_x,
+        "cost": [[iteration, cost] for iteration, cost in model.costs],
+        "train_accuracy": training["correct"] / training["n"],
+        "cv_accuracy": cv["correct"] / cv["n"] if cv else None,
+        "majority": max(model.provenance["data"]["counts"].values()) / training["n"],
+        "seconds": seconds,
+    }
+    if tuning is not None:
+        found["tried"] = model.provenance["tried"]
+        found["features"], found["l2"] = tuning.best.features, tuning.best.l2
+        found["complete"] = tuning.complete
+    if len(attempts) > 1:
+        found["learning_rates"] = [_attempt(attempt) for attempt in attempts]
+    return found
+
+
+def _attempt(attempt: Attempt) -> dict[str, object]:
+    found: dict[str, object] = {
+        "learning_rate": attempt.learning_rate,
+        "diverged": attempt.model is None,
+        "cost": None,
+        "train_accuracy": None,
+        "cv_accuracy": None,
+    }
+    if attempt.model is not None:
+        training, cv = (attempt.model.provenance[key] for key in ("training", "cross_validation"))
+        found["cost"] = attempt.cost
+        found["train_accuracy"] = training["correct"] / training["n"]
+        found["cv_accuracy"] = cv["correct"] / cv["n"] if cv else None
+    return found
+
+
+def show_rates(attempts: Sequence[Attempt]) -> None:
+    """Print what each learning rate came to, and which is kept, if there are several."""
+    if len(attempts) < 2:
+        return
+
+    def written(value: object, form: str, missing: str = "-") -> str:
+        return missing if value is None else format(value, form)
+
+    best = min(attempts, key=lambda attempt: attempt.cost)
+    rows = []
+    for attempt in attempts:
+        found = _attempt(attempt)
+        rate = f"{attempt.learning_rate:g}" + (" *" if attempt is best else "")
+        accuracies = (written(found[f"{kind}_accuracy"], ".2%") for kind in ("train", "cv"))
+        rows.append((rate, written(found["cost"], ".6g", "diverged"), *accuracies))
+    output.table(["rate", "end cost", "training", "CV"], rows)
+    print(f"\n* the lowest cost in the end: learning rate {best.learning_rate:g} is kept.\n")
+
+
+def show(model: Model, tuning: Tuning | None, out: str, seconds: float, cv_asked: int) -> None:
+    """Print the costs or the choices tried, the table of figures, the file, and what to do next."""
+    from catclf.metrics.classification import Proportion
+
+    def proportion(figures: dict[str, int]) -> Proportion:
+        return Proportion(figures["correct"], figures["n"])
+
+    provenance = model.provenance
+    counts = provenance["data"]["counts"]
+    commonest = max(counts, key=counts.__getitem__)
+    training, cv = provenance["training"], provenance["cross_validation"]
+    baseline = Proportion(counts[commonest], training["n"])
+
+    descended = provenance["solver"]["name"] == "descent"
+    if tuning is None:
+        _show_costs(model.costs, "iterations" if descended else "steps of Newton's method")
+        rose = model.costs[-1][1] > model.costs[0][1]
+        if descended and rose and training["correct"] <= baseline.correct:
+            print("The steps are too long for these images: try a smaller --learning-rate.")
+    else:
+        _show_trials(tuning)
+    rows = [("training", *output.percent(proportion(training)))]
+    if cv:
+        rows.append((f"{cv['folds']}-fold CV", *output.percent(proportion(cv))))
+    rows.append((f'always "{commonest}"', *output.percent(baseline)))
+    print()
+    output.table([f"on {training['n']} images", "accuracy", "95% interval"], rows)
+    print()
+    if cv and cv["folds"] < cv_asked:
+        print(f"{cv['folds']} folds, not {cv_asked}: the smaller class has no more examples,")
+        print("or groups of them.")
+    if cv_asked and not cv:
+        print("No cross-validation: it needs two examples of each class.")
+    if cv and cv["correct"] <= baseline.correct:
+        print(
+            f'Cross-validation does not beat always answering "{output.printable(commonest)}":\n'
+            "do not trust this model with new photos."
+        )
+    if model.threshold != 0.5:
+        name = output.printable(model.classes[1])
+        print(f"Called {name} above {model.threshold:.3f}, chosen on the left-out folds.")
+    print(f"{seconds:.2f} s; wrote {output.printable(os.path.abspath(out))}")
+    words = [] if out == output.DEFAULT_MODEL else ["--model", out]
+    print(f"Next: {output.command('catclf', 'predict', *words, 'img.jpg')}")
+
+
+def _show_trials(tuning: Tuning) -> None:
+    rows = [
+        (
+            f"{t.features}, l2 {t.l2:g}" + (" *" if t == tuning.best else ""),
+            f"{t.log_loss:.4f}",
+            f"{t.accuracy.value:.2%}",
+        )
+        for t in tuning.trials
+    ]
+    output.table(["tried", "log loss", "accuracy"], rows)
+    best = tuning.best
+    print(f"\n* the lowest log loss on left-out folds: {best.features} with l2 {best.l2:g}.")
+    if not tuning.complete:
+        print("Interrupted: not everything was tried.")
+
+
+def _show_costs(costs: list[tuple[int, float]], steps: str) -> None:
+    """Print the cost's history, at most 20 values of it, in columns to be read downwards."""
+    from shutil import get_terminal_size
+
+    step = -(-len(costs) // COSTS_SHOWN)
+    cells = [f"{i:>7}  {J:{'.6f' if J < 1e4 else '.4g'}}" for i, J in costs[::step]]
+    columns = max(1, min(4, get_terminal_size().columns // 18))
+    height = -(-len(cells) // columns)
+    print(f"Cost after so many {steps}, in nats:")
+    for row in range(height):
+        print("  ".join(cells[row::height]))
+    if any(later > earlier for (_, earlier), (_, later) in pairwise(costs)):
+        print("It rose on the way: with a smaller --learning-rate it would fall steadily.")

@@ -1,0 +1,1 @@
+"""Images on a Dask cluster, and the sums over them."""

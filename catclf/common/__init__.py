@@ -1,0 +1,1 @@
+"""What has nothing to do with cats: arrays, files, threads, memory, text."""

@@ -1,0 +1,1 @@
+"""HDF5 files followed in Python, and checked, before the library sees them."""

@@ -1,0 +1,1 @@
+"""Labelled images, in whatever form they come, as a `Dataset`."""

@@ -1,0 +1,209 @@
+"""Labelled images, wherever they came from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf.common.blocks import Rows, Stored, in_blocks, joined
+from catclf.common.memory import budget
+from catclf.errors import DataError
+
+if TYPE_CHECKING:
+    from catclf.features import Taker
+
+Split = Literal["train", "test"]
+Progress = Callable[[int, int], None]
+
+IMAGE_SIZE = 64
+"""Width and height of an image, in pixels, unless a feature map takes others."""
+MAX_FILE_BYTES = 64 * 2**20
+"""The largest image file that is read, unless another size is asked for."""
+LONGEST_NAME = 1000
+"""Of a class, in characters."""
+CLASSES = ("non-cat", "cat")
+CAT_NAMES = ("cat", "cats")
+
+
+class Taken(NamedTuple):
+    """Features that a map took as the images were read, float32 (m, n_x), and its settings."""
+
+    settings: dict[str, Any]
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled images.
+
+    Attributes
+    ----------
+    images : uint8 (m, 64, 64, 3)
+        RGB, 0 to 255; an array, or images that stay on disk and are read like one.
+    Y : int64 (1, m)
+        1 for the second class, 0 for the first.
+    classes : (str, str)
+        Names of class 0 and class 1.
+    name : str
+        Where the images come from, in a word.
+    paths : tuple of str
+        The file of each image; empty where they have none.
+    groups : tuple of str
+        What each image belongs with, such as its source; empty where nothing is known.
+    notes : tuple of str
+        What a person should know of how the data was read, a line each.
+    sizes : tuple of (int, int)
+        Width and height of each image's original, in pixels; empty where nothing is known.
+    unreadable : tuple of str
+        The files that were left out because they are damaged, each with the reason.
+    taken : Taken, optional
+        By a map that takes larger images than are kept.
+    memory : float
+        How many bytes images and features may take in memory.
+    """
+
+    images: Rows
+    Y: NDArray[np.int64]
+    classes: tuple[str, str]
+    name: str
+    paths: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
+    unreadable: tuple[str, ...] = ()
+    taken: Taken | None = None
+    memory: float = inf
+
+    def __post_init__(self) -> None:
+        check_images(self.images)
+        if self.Y.shape != (1, len(self.images)) or not np.isin(self.Y, (0, 1)).all():
+            raise DataError(
+                f"{self.name}: labels are {self.Y.dtype} {self.Y.shape}; "
+                f"expected (1, {len(self.images)}), 0 or 1 each"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many examples each class has, by name."""
+        cats = int(self.Y.sum())
+        return {self.classes[0]: len(self) - cats, self.classes[1]: cats}
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes images and features are, wherever they are."""
+        return self.images.nbytes + (self.taken.rows.nbytes if self.taken else 0)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The digest of the images' bytes followed by the labels, a byte each."""
+        digest = hashlib.sha256()
+        for _, block in in_blocks(self.images):
+            digest.update(np.ascontiguousarray(block).data)
+        digest.update(self.Y.astype(np.uint8).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def clusters(self) -> NDArray[np.int64]:
+        """Which picture each image shows: the index of the first near-identical one, (m,)."""
+        from catclf.data.duplicates import clusters
+
+        return clusters(self.images)
+
+    def taken_by(self, feature_map: Taker) -> Rows | None:
+        """Give the features, float32 (m, n_x), that this map took as the images were read."""
+        taken = self.taken
+        return taken.rows if taken and taken.settings == feature_map.settings() else None
+
+    @cached_property
+    def fingerprints(self) -> NDArray[np.uint64]:
+        """What near-identical images have in common, (m,); see `catclf.data.duplicates`."""
+        from catclf.data.duplicates import fingerprints
+
+        return fingerprints(self.images)
+
+    def within(self, memory: float | None) -> Dataset:
+        """Read images and features into memory if they fit, in bytes; else what fits of them.
+
+        None stands for half of the memory that is available.
+        """
+        images, taken = self.images, self.taken
+        memory = budget(memory, self.nbytes)
+        if isinstance(images, Stored):
+            if images.nbytes <= memory:
+                images = images[:]
+            else:
+                images.keep = int(memory)
+        if taken and isinstance(taken.rows, Stored) and self.nbytes <= memory:
+            taken = Taken(taken.settings, taken.rows[:])
+        return replace(self, images=images, taken=taken, memory=memory)
+
+    def grouped_by_folder(self) -> Dataset:
+        """Keep the images of each folder together, whatever else they belonged with."""
+        if not self.paths:
+            return self
+        return replace(self, groups=tuple(os.path.dirname(path) for path in self.paths))
+
+    def label(self, i: int) -> str:
+        """Name example i: its file, or its row."""
+        return self.paths[i] if self.paths else f"{self.name}[{i}]"
+
+
+def check_images(images: Rows, size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE)) -> None:
+    """Raise DataError if these are not uint8 (m, height, width, 3), of this height and width."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (*size, 3):
+        raise DataError(
+            f"images are {images.dtype} {images.shape}; expected uint8 (m, {size[0]}, {size[1]}, "
+            "3), pixels from 0 to 255"
+        )
+
+
+def join(datasets: Sequence[Dataset]) -> Dataset:
+    """Put several data sets one after another.
+
+    Raises
+    ------
+    DataError
+        If their classes differ.
+    """
+    first = datasets[0]
+    if len(datasets) == 1:
+        return first
+    for other in datasets[1:]:
+        if other.classes != first.classes:
+            raise DataError(
+                f"{other.name}: its classes are {' and '.join(other.classes)}, "
+                f"those of {first.name} {' and '.join(first.classes)}"
+            )
+    return Dataset(
+        images=joined([d.images for d in datasets]),
+        Y=np.concatenate([d.Y for d in datasets], axis=1),
+        classes=first.classes,
+        name=" + ".join(d.name for d in datasets),
+        paths=tuple(d.label(i) for d in datasets for i in range(len(d))),
+        groups=tuple(
+            group
+            for d in datasets
+            for group in (d.groups or (f"{d.name}[{i}]" for i in range(len(d))))
+        ),
+        notes=tuple(note for d in datasets for note in d.notes),
+        unreadable=tuple(line for d in datasets for line in d.unreadable),
+        taken=_join_taken([d.taken for d in datasets]),
+    )
+
+
+def _join_taken(parts: Sequence[Taken | None]) -> Taken | None:
+    first = parts[0]
+    if first is None or any(part is None or part.settings != first.settings for part in parts):
+        return None
+    return Taken(first.settings, joined([part.rows for part in parts if part is not None]))

@@ -1,0 +1,1 @@
+"""The drawn set: pictures of cats and of other things, rendered on demand."""

@@ -1,0 +1,154 @@
+"""Near-identical images: copies, resized or recompressed, mirrored or not.
+
+Everything is told from grey thumbnails of 16 × 16: `clusters` compares them as they are, and
+`fingerprints` keeps 64 bits of each, so that a model can remember what it was trained on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf.common.blocks import Rows, each
+
+SIDE = 16
+ALIKE = 0.995
+"""Correlation of two 16 × 16 grey thumbnails from which on they count as one picture."""
+BLOCK = 2048
+MOST_COMPARED = 20_000
+"""Images that are compared each with each, which takes 3 s; the time grows with the square."""
+
+_FREQUENCIES = np.arange(SIDE)
+_COSINES = np.cos(np.pi / SIDE * _FREQUENCIES[:, None] * (_FREQUENCIES + 0.5)).astype(np.float32)
+_SQUARES = _FREQUENCIES[:, None] ** 2 + _FREQUENCIES**2
+_CHOSEN = np.argsort(_SQUARES, axis=None, kind="stable")[40:104]
+_FLIPPED = np.where(_CHOSEN % SIDE % 2 == 1, -1, 1).astype(np.float32)
+"""What mirroring does to the signs: cosines of odd frequency across change theirs."""
+BITS = len(_CHOSEN)
+MOST_DIFFERENT = 3
+"""Bits in which two fingerprints of one picture may differ."""
+
+
+def clusters(*sets: Rows) -> NDArray[np.int64]:
+    """Number the pictures: near-identical images get the same number.
+
+    Two images are near-identical if their thumbnails, or one's and the other's mirror image,
+    correlate by 0.995 or more. Images of one colour are alike only to themselves. Of more than
+    MOST_COMPARED images each is not compared with each: there, equal fingerprints make a cluster.
+
+    Parameters
+    ----------
+    sets : uint8 (m, 64, 64, 3) each
+        Images; several sets count as one after another.
+
+    Returns
+    -------
+    int64 (sum of all m,)
+        The index of the first image of each one's cluster.
+    """
+    if sum(map(len, sets)) > MOST_COMPARED:
+        return _alike(np.concatenate([fingerprints(images) for images in sets]))
+    nothing = np.zeros((0, SIDE * SIDE), dtype=np.float32)
+    thumbnails = np.concatenate(
+        [nothing, *(t for images in sets for t in each(_thumbnails, images))]
+    )
+    m = len(thumbnails)
+    mirrored = thumbnails.reshape(m, SIDE, SIDE)[:, :, ::-1].reshape(m, SIDE * SIDE)
+    first = np.arange(m)
+    for start in range(0, m, BLOCK):
+        block = thumbnails[start : start + BLOCK]
+        for after in range(start, m, BLOCK):
+            for other in (thumbnails, mirrored):
+                alike = block @ other[after : after + BLOCK].T >= ALIKE
+                for i in np.flatnonzero(alike.any(axis=1)):
+                    found = np.append(first[after + np.flatnonzero(alike[i])], first[start + i])
+                    for joined in set(found.tolist()):
+                        first[first == joined] = found.min()
+    return first
+
+
+def _alike(prints: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Number the pictures by their fingerprints, where a mirror image has its original's number."""
+    mirrored = np.packbits(_signs(prints) * _FLIPPED > 0, axis=1).view("<u8")[:, 0]
+    either = np.minimum(prints, np.where(prints == 0, 0, mirrored))
+    _, first, which = np.unique(either, return_index=True, return_inverse=True)
+    number = first[which].astype(np.int64)
+    plain = prints == 0
+    number[plain] = np.flatnonzero(plain)
+    return number
+
+
+def fingerprints(images: Rows) -> NDArray[np.uint64]:
+    """Boil each image down to 64 bits, nearly the same for its near-identical copies.
+
+    The bits are the signs of 64 coefficients of the thumbnail's discrete cosine transform, of
+    neither the lowest frequencies, which many pictures share, nor the highest, which do not
+    survive a JPEG.
+
+    Parameters
+    ----------
+    images : uint8 (m, 64, 64, 3)
+
+    Returns
+    -------
+    uint64 (m,)
+        0 for an image of (nearly) one colour, which has none.
+    """
+    return np.concatenate([np.zeros(0, dtype=np.uint64), *each(_fingerprints, images)])
+
+
+def _fingerprints(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    thumbnails = _thumbnails(images)
+    waves = _COSINES @ thumbnails.reshape(-1, SIDE, SIDE) @ _COSINES.T
+    # A coefficient that ought to be 0, as in a symmetric picture, must not give a bit by chance.
+    bits = waves.reshape(-1, SIDE * SIDE)[:, _CHOSEN] > 1e-4
+    bits &= (np.abs(thumbnails).max(axis=1, initial=0) > 1e-4)[:, None]
+    return np.ascontiguousarray(np.packbits(bits, axis=1)).view("<u8")[:, 0]
+
+
+def known(found: NDArray[np.uint64], seen: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Tell which fingerprints, or those of the mirror images, are among those seen.
+
+    Two are of one picture if at most 3 of their 64 bits differ.
+
+    Parameters
+    ----------
+    found : uint64 (m,)
+    seen : uint64 (k,)
+
+    Returns
+    -------
+    bool (m,)
+    """
+    result: NDArray[np.bool_] = np.zeros(len(found), dtype=np.bool_)
+    for start in range(0, len(found), BLOCK):
+        one = _signs(found[start : start + BLOCK])
+        for after in range(0, len(seen), BLOCK):
+            other = _signs(seen[after : after + BLOCK]).T
+            for signs in (one, one * _FLIPPED):  # products count equal bits less different ones
+                near = signs @ other >= BITS - 2 * MOST_DIFFERENT
+                result[start : start + BLOCK] |= near.any(axis=1)
+    return result
+
+
+def _signs(numbers: NDArray[np.uint64]) -> NDArray[np.float32]:
+    """Unpack the bits: 1 where set, −1 where not; all 0 for no fingerprint."""
+    octets = np.ascontiguousarray(numbers, dtype="<u8").view(np.uint8).reshape(-1, 8)
+    bits = np.unpackbits(octets, axis=1)
+    signs = 2 * bits.astype(np.float32) - 1
+    signs[numbers == 0] = 0
+    return signs
+
+
+def _thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Shrink to grey 16 × 16, with mean 0 and length 1: products are correlations."""
+    k = 64 // SIDE
+    small = np.empty((len(images), SIDE * SIDE), dtype=np.float32)
+    for start in range(0, len(images), BLOCK):
+        block = images[start : start + BLOCK]
+        cells = block.reshape(len(block), SIDE, k, SIDE, k, 3).mean(axis=(2, 4, 5))
+        small[start : start + BLOCK] = cells.reshape(len(block), -1)
+    small -= small.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(small, axis=1, keepdims=True)
+    small /= np.maximum(length, 1.0)  # an image of one colour stays at 0, like nothing
+    return small

@@ -1,0 +1,1 @@
+"""HDF5 files of the course's layout, read and written."""

@@ -1,0 +1,141 @@
+"""HDF5 files, folders of photos and the drawn set → `Dataset`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from glob import glob, has_magic
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from catclf.data.dataset import CLASSES, IMAGE_SIZE, MAX_FILE_BYTES, Dataset, Progress, Split, Taken
+from catclf.errors import DataError
+
+if TYPE_CHECKING:
+    from catclf.features import Taker
+
+DRAWN = "drawn"
+DRAWN_COUNT = 600
+DRAWN_SEED: dict[Split, int] = {"train": 0, "test": 1}
+COURSE_FILE: dict[Split, str] = {
+    "train": "datasets/train_catvnoncat.h5",
+    "test": "datasets/test_catvnoncat.h5",
+}
+
+
+def load_dataset(
+    data: str | os.PathLike[str] | None = None,
+    *,
+    split: Split = "train",
+    cat_class: str | None = None,
+    max_bytes: int = MAX_FILE_BYTES,
+    trust: bool = False,
+    memory: float | None = inf,
+    feature_map: Taker | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Load labelled images from wherever they are.
+
+    Parameters
+    ----------
+    data : path or "drawn", optional
+        An HDF5 file of the course's layout, a folder with one sub-folder per class, or the word
+        "drawn". Without it, the course's file under datasets/ if it is there, else the drawn set.
+    split : "train" or "test"
+        Which of the two it is wanted for: which keys of an HDF5 file that has both, which default.
+    cat_class : str, optional
+        The class that counts as cat, where none is called cat or cats.
+    max_bytes : int
+        The largest image file of a folder that is read.
+    trust : bool
+        Whether to read an HDF5 file whose arrays are much larger than itself.
+    memory : float
+        How many bytes images may take in memory; None stands for half of what is available. Those
+        of a larger HDF5 file are read when they are used, as often as they are; a larger folder is
+        refused.
+    feature_map : Taker, optional
+        Takes features as the images are read, from more pixels than are kept if it wants these.
+    progress : callable, optional
+        Called as progress(done, total) while a folder's images are read, or features taken.
+
+    Raises
+    ------
+    DataError
+        If there is nothing there, it is not in one of these forms, it is a folder and would not fit
+        into memory, or the map takes other images.
+    """
+    if feature_map is not None and not (data is not None and os.path.isdir(data)):
+        dataset = load_dataset(data, split=split, cat_class=cat_class, trust=trust, memory=memory)
+        return _taken(dataset, feature_map, progress)
+    notes: tuple[str, ...] = ()
+    if data is None:
+        data = COURSE_FILE[split]
+        if not os.path.exists(data):
+            notes = (
+                f"no {data}: using {DRAWN_COUNT} drawings; for the course's photos: "
+                "catclf data fetch course",
+            )
+            data = DRAWN
+    if not os.fspath(data):
+        raise DataError("DATA is empty; expected an HDF5 file, a folder of classes, or 'drawn'")
+    if os.fspath(data) == DRAWN:
+        return _load_drawn(split, notes)
+    path = Path(data)
+    try:
+        is_folder, is_file, is_there = path.is_dir(), path.is_file(), path.exists()
+    except OSError as error:  # no right to look there, say
+        raise DataError(f"{path}: it cannot be read ({error.strerror or error})") from error
+    if is_folder:
+        from catclf.data.folders import load_folder
+
+        found = load_folder(path, split, cat_class, max_bytes, memory, progress, feature_map)
+        return found.within(memory)
+    if is_file:
+        from catclf.data.hdf5.reader import load_hdf5
+
+        return load_hdf5(path, split, cat_class, trust).within(memory)
+    problem = "not a regular file" if is_there else "no such file or folder"
+    raise DataError(f"{path}: {problem}; expected an HDF5 file, a folder of classes, or 'drawn'")
+
+
+def _taken(dataset: Dataset, feature_map: Taker, progress: Progress | None) -> Dataset:
+    """Take the features of images that have their size already."""
+    from catclf.features.extraction import features
+
+    height, width = feature_map.image_size
+    if (height, width) != (IMAGE_SIZE, IMAGE_SIZE):
+        raise DataError(
+            f"{dataset.name}: its images have {IMAGE_SIZE} × {IMAGE_SIZE} pixels, and the features "
+            f"are taken from {height} × {width}; name a folder of photos"
+        )
+    rows = features(feature_map, dataset.images, dataset.memory, progress)
+    return replace(dataset, taken=Taken(feature_map.settings(), rows))
+
+
+def matching(words: Sequence[str | None]) -> list[str | None]:
+    """Put the files that a pattern such as data/part-*.h5 stands for in its place, sorted.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    found: list[str | None] = []
+    for word in words:
+        if word is None or os.path.exists(word) or not has_magic(word):
+            found.append(word)
+            continue
+        files = sorted(glob(word))
+        if not files:
+            raise DataError(f"{word}: no file matches")
+        found.extend(files)
+    return found
+
+
+def _load_drawn(split: Split, notes: tuple[str, ...]) -> Dataset:
+    from catclf.data.drawn.scenes import draw
+
+    images, labels = draw(DRAWN_COUNT, DRAWN_SEED[split])
+    return Dataset(images, labels.reshape(1, -1), CLASSES, DRAWN, notes=notes)

@@ -1,0 +1,1 @@
+"""Figures, models and lessons as pictures and pages."""

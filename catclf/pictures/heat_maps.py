@@ -1,0 +1,279 @@
+"""What a model weighs, and what it made of a photo → pictures to be looked at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from catclf.data.dataset import MAX_FILE_BYTES
+from catclf.data.images import load_image, load_photo
+from catclf.errors import ParameterError
+from catclf.features.conv import Conv
+from catclf.features.patches import SIDE, Patches
+from catclf.features.pixels import Pixels
+from catclf.logistic import Array, sigmoid
+from catclf.model import Model
+from catclf.pictures.canvas import Canvas, drawable, width_of, wrapped
+from catclf.pictures.charts import Line, chart
+from catclf.pictures.explanation import Explanation, explain
+
+Colours = NDArray[np.uint8]
+
+FOR, AGAINST = (213, 94, 0), (0, 114, 178)
+"""Orange and blue, of Okabe & Ito 2008, which the colour-blind can tell apart."""
+PHOTO = 576
+"""The longer side of a photo that is explained, in pixels."""
+WIDTH = 1440
+"""Of every picture, in pixels; it is meant to be shown at half that size."""
+WORDS = 400
+"""As many of a dictionary's patches are shown, at most."""
+
+_LEFT = _GAP = 32  # beside the panels, and between them
+_TOP, _LINE, _TITLE, _TEXT = 172, 40, 40, 29
+_LOWEST = 320  # a scale is no shorter
+_NAME = 300  # room for the name of a class
+_INK, _GREY = "#1a1a1a", "#6b6b6b"
+
+
+def tint(values: Array, limit: float, ground: Array | float = 255.0) -> Colours:
+    """Colour values (height, width) that are above 0 orange, those below blue.
+
+    At 0 the ground, grey (height, width) or a number, is seen, and none of it from ±limit on.
+    """
+    strength = np.clip(np.abs(values) / (limit or 1.0), 0, 1)[:, :, None]
+    colour = np.where(values[:, :, None] > 0, FOR, AGAINST)
+    under = np.broadcast_to(ground, values.shape)[:, :, None]
+    mixed: Colours = np.rint(strength * colour + (1 - strength) * under).astype(np.uint8)
+    return mixed
+
+
+def cost_curves(
+    curves: Mapping[str, list[tuple[int, float]]], *, data: str, steps: str
+) -> Image.Image:
+    """Draw the cost by iteration, on a logarithmic axis, of one training or of several.
+
+    Parameters
+    ----------
+    curves : mapping from a name to a list of (iteration, cost in nats)
+        The names are shown if there are several; an empty list has a name alone.
+    data, steps : str
+        The training data, and what is counted, as "iteration".
+    """
+    lines = []
+    for name, costs in curves.items():
+        x, y = np.array(costs, dtype=np.float64).reshape(-1, 2).T
+        lines.append(
+            Line(x, y, name if len(curves) > 1 else "", dots=len(curves) == 1 and len(x) <= 50)
+        )
+    title = f"Training cost, {_cut(data, _TITLE, 2 * _NAME)}"
+    if len(lines) == 1 and len(lines[0].y):
+        title += f": {lines[0].y[-1]:.4g} nats in the end"
+    return chart(lines, title=title, x_label=steps, y_label="cost (nats, log scale)", log_y=True)
+
+
+def explained(
+    model: Model,
+    source: str | os.PathLike[str] | bytes,
+    *,
+    label: str,
+    file: str,
+    max_bytes: int = MAX_FILE_BYTES,
+) -> tuple[Explanation, Image.Image]:
+    """Explain what a model says of an image, and draw it.
+
+    Parameters
+    ----------
+    model : Model
+    source : path or bytes
+        An image file, or the content of one.
+    label, file : str
+        What the model calls it, and what it is called: for the title.
+    max_bytes : int
+        The largest image file that is read.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read.
+    """
+    image = load_image(source, size=model.features.image_size, max_bytes=max_bytes)
+    explanation = explain(model, image)
+    photo = load_photo(source, PHOTO, max_bytes=max_bytes)
+    return explanation, heat_map(photo, explanation, label, model.classes[1], file)
+
+
+def heat_map(
+    photo: Colours, explanation: Explanation, label: str, name: str, file: str
+) -> Image.Image:
+    """Draw a photo beside the heat map of each region's share of the log-odds of class `name`.
+
+    The photo is uint8 (height, width, 3), its longer side of `PHOTO` pixels.
+    """
+    height, width = photo.shape[:2]
+    shares = explanation.shares
+    limit = float(np.abs(shares).max())
+    p = float(sigmoid(np.array(explanation.log_odds)))
+    label, name = (_cut(words, _TITLE, _NAME) for words in (label, name))
+    canvas = _board(
+        f"{label}: P({name}) = {p:.4f}, log-odds {explanation.log_odds:+.3f} nats",
+        file,
+        max(height, _LOWEST),
+        f"Right: the share of each of {shares.shape[0]} x {shares.shape[1]} regions in the "
+        f"log-odds: orange for {name}, blue against it. They add up: bias {explanation.bias:+.3f}, "
+        f"for {name} {explanation.positive:+.3f}, against it {explanation.negative:+.3f}, in all "
+        f"{explanation.total:+.3f} nats. Nothing to weigh, as in black, has no share.",
+    )
+    # Enlarged without smoothing: a region is what the features know of places, and no finer.
+    rows = np.arange(height) * shares.shape[0] // height
+    columns = np.arange(width) * shares.shape[1] // width
+    faint = 255 - 0.35 * (255 - photo @ np.array([0.299, 0.587, 0.114]))
+    heat = tint(shares[rows][:, columns], limit, faint)
+    canvas.paste(Image.fromarray(photo), _LEFT, _TOP)
+    canvas.paste(Image.fromarray(heat), _LEFT + width + _GAP, _TOP)
+    _scale(canvas, _LEFT + 2 * (width + _GAP), max(height, _LOWEST), limit, "nats a region")
+    return canvas.finish()
+
+
+def weights(model: Model, name: str) -> Image.Image:
+    """Draw what a model weighs: its pixels' weights, its dictionary, or its network's filters.
+
+    `name` is the model's, for the title.
+
+    Raises
+    ------
+    ParameterError
+        If its features have nothing to be drawn.
+    """
+    features = model.features
+    if isinstance(features, Patches):
+        return _dictionary(model, features, name)
+    if isinstance(features, Conv):
+        return _filters(features, name)
+    if not isinstance(features, Pixels):
+        raise ParameterError(
+            f"there is no picture of a model on features {features.name}; "
+            "catclf predict --explain shows what it sees in a photo"
+        )
+    return _pixels(model, name)
+
+
+def _pixels(model: Model, name: str) -> Image.Image:
+    """Draw the weights as an image of red, green and blue, and their sum over these."""
+    w = model.w.reshape(64, 64, 3)
+    added = w.sum(axis=2)
+    most, limit = float(np.abs(w).max()), float(np.abs(added).max())
+    cat = _cut(model.classes[1], _TEXT, _NAME)
+    canvas = _board(
+        "The weights of 64 x 64 pixels",
+        name,
+        PHOTO,
+        f"Left: red, green and blue each by their own weight; grey is 0, full brightness "
+        f"{most:+.3g}, black {-most:+.3g}. Right: the three added up, what a white pixel adds to "
+        f"the log-odds: orange for {cat}, blue against it.",
+    )
+    middle = _LEFT + PHOTO + _GAP
+    for x, picture in ((_LEFT, _about_grey(w)), (middle, tint(added, limit))):
+        canvas.paste(_enlarged(picture, PHOTO // 64), x, _TOP)
+    _scale(canvas, middle + PHOTO + _GAP, PHOTO, limit, "nats")
+    return canvas.finish()
+
+
+def _dictionary(model: Model, features: Patches, name: str) -> Image.Image:
+    """Draw the dictionary's patches in the order of their weights, framed in these' colours."""
+    of_cells = model.w.reshape(-1, len(features.dictionary))
+    w = of_cells.sum(axis=0)
+    order = np.argsort(-w, kind="stable")
+    if len(order) > WORDS:
+        order = np.concatenate([order[: WORDS // 2], order[-WORDS // 2 :]])
+    columns, enlarge, frame, gap = 25, 6, 5, 2
+    each = enlarge * SIDE + 2 * frame + gap
+    height = max(-(-len(order) // columns) * each, _LOWEST)
+    limit = float(np.abs(w).max())
+    cat = _cut(model.classes[1], _TEXT, _NAME)
+    cells = "" if len(of_cells) == 1 else f", added up over {len(of_cells)} cells"
+    shown = "" if len(order) == len(w) else f" The first and the last {WORDS // 2} are shown."
+    canvas = _board(
+        f"The dictionary: {len(w)} patches of {SIDE} x {SIDE} pixels",
+        name,
+        height,
+        f"Row by row from most for {cat} to most against it. A frame has the colour of the weight"
+        f"{cells}: orange for {cat}, blue against it. Patches are whitened, as they are "
+        f"compared, each on its own scale; grey is 0.{shown}",
+    )
+    colours = tint(w[order][None], limit)[0]
+    for i, k in enumerate(order):
+        y, x = divmod(i, columns)
+        left, top = _LEFT + x * each, _TOP + y * each
+        colour = "#{:02x}{:02x}{:02x}".format(*colours[i])
+        canvas.box(left, top, left + each - gap, top + each - gap, colour)
+        word = _about_grey(features.dictionary[k].reshape(SIDE, SIDE, 3))
+        canvas.paste(_enlarged(word, enlarge), left + frame, top + frame)
+    _scale(canvas, _LEFT + columns * each + _GAP, height, limit, "weight")
+    return canvas.finish()
+
+
+def _filters(features: Conv, name: str) -> Image.Image:
+    """Draw the filters of the network's first layer."""
+    filters = np.moveaxis(features.first_layer, -1, 0)
+    count, height, width, _ = filters.shape
+    columns, enlarge = 8, 48
+    each = height * enlarge + 24
+    canvas = _board(
+        f"The first layer: {count} filters of {height} x {width} pixels",
+        name,
+        -(-count // columns) * each - 24,
+        "Red, green and blue each by their own weight, each filter on its own scale; grey is 0. "
+        "They belong to the network that is shipped, and are the same in every model on conv.",
+    )
+    for i, part in enumerate(filters):
+        y, x = divmod(i, columns)
+        canvas.paste(_enlarged(_about_grey(part), enlarge), _LEFT + x * each, _TOP + y * each)
+    return canvas.finish()
+
+
+def _about_grey(values: NDArray[np.floating]) -> Colours:
+    """Turn values (height, width, 3) into colours: 0 is grey, the greatest size full."""
+    size = float(np.abs(values).max()) or 1.0
+    colours: Colours = np.rint(127.5 + 127.5 * values / size).astype(np.uint8)
+    return colours
+
+
+def _enlarged(colours: Colours, times: int) -> Image.Image:
+    return Image.fromarray(colours.repeat(times, axis=0).repeat(times, axis=1))
+
+
+def _board(title: str, below: str, height: int, caption: str) -> Canvas:
+    """Give a canvas with a title, what is shown, room of that height, and a caption under it."""
+    lines = list(wrapped(caption, _TEXT, WIDTH - 2 * _LEFT))
+    canvas = Canvas(WIDTH, _TOP + height + _LINE * (len(lines) + 1))
+    canvas.text(_LEFT, 32, title, _TITLE, _INK)
+    canvas.text(_LEFT, 92, _cut(below, _TEXT, WIDTH - 2 * _LEFT), _TEXT, _GREY)
+    for i, line in enumerate(lines):
+        canvas.text(_LEFT, _TOP + height + 20 + _LINE * i, line, _TEXT, _INK)
+    return canvas
+
+
+def _cut(words: str, size: int, room: int) -> str:
+    """Leave out the beginning of what would not fit: of a path, its end says most."""
+    words = drawable(words[-200:])
+    if width_of(words, size) <= room:
+        return words
+    while width_of("..." + words, size) > room:
+        words = words[1:]
+    return "..." + words
+
+
+def _scale(canvas: Canvas, x: int, height: int, limit: float, unit: str) -> None:
+    """Draw the scale of `tint`, from +limit at the top to -limit, with its numbers and unit."""
+    ramp = np.linspace(1, -1, height).repeat(32).reshape(height, 32)
+    canvas.paste(Image.fromarray(tint(ramp, 1.0)), x, _TOP)
+    for share, anchor in ((0.0, "lt"), (0.5, "lm"), (1.0, "lb")):
+        value = (1 - 2 * share) * limit
+        words = f"{value:+.2g}" if value else "0"
+        canvas.text(x + 44, _TOP + share * height, words, _TEXT, _INK, anchor)
+    left = min(x, canvas.width - 16 - width_of(unit, _TEXT))
+    canvas.text(left, _TOP - 10, unit, _TEXT, _GREY, "lb")

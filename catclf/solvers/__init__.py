@@ -1,0 +1,1 @@
+"""From examples X and labels Y to parameters w and b."""

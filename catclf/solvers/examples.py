@@ -1,0 +1,214 @@
+"""Examples in blocks, wherever they are, and the sums over them that training asks for.
+
+Gradients, costs and Hessians are sums over examples, so they can be added up from pieces: a slice
+of a matrix in memory, a block of a file, a partition on another machine. `add_up` is all that a
+source of examples has to offer; the pieces themselves are the lesson's two operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from math import inf
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf.common.blocks import FAN_IN, Rows, in_blocks, pieces
+from catclf.common.threads import for_products, ordered
+from catclf.logistic import Array, backward, forward, loss, sigmoid
+
+SLICE_BYTES = 3 * 2**20
+"""X is made float64 in slices of this size, which stay in the processor's cache for both products.
+
+benchmarks/scale.py compares sizes: from bytes a pass is six times faster so than from a float64
+matrix in memory, for which the products wait.
+"""
+FLOOR = 1e-10
+"""Of a curvature A (1 − A): the Hessian would be singular in b where all scores saturate."""
+
+Sums = tuple[Array, ...]
+Work = Callable[..., Sums]
+"""work(X, Y, weight, *parameters) → what a slice X (n_x, s) adds to each sum."""
+
+
+class Examples:
+    """m examples of n_x features, (row − mean) / scale each.
+
+    Parameters
+    ----------
+    rows : (m, ...)
+        A row for each example, flattened; an array, or images that stay on disk.
+    mean, scale : float64 (n_x, 1), or float, optional
+        What is taken off each feature, and what it is divided by.
+    memory : float, optional
+        How many bytes X may take where it is wanted whole.
+    """
+
+    elsewhere = False
+    """Whether others hold the rows, and share a pass over them."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        mean: Array | float | None = None,
+        scale: Array | float | None = None,
+        memory: float = inf,
+    ) -> None:
+        self.rows, self.mean, self.scale, self.memory = rows, mean, scale, memory
+        self.m = len(rows)
+        self.n_x = int(np.prod(rows.shape[1:]))
+
+    @classmethod
+    def of(cls, X: Array | Examples) -> Examples:
+        """Take a matrix X (n_x, m) for what it is too."""
+        return X if isinstance(X, Examples) else cls(X.T)
+
+    def add_up(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
+        """Add up what `work` gives for each slice: Y (1, m) and weight (K, m) are sliced with X."""
+
+        def one(part: slice) -> Sums:
+            chosen = Y[:, part], weight[:, part]
+            return add_up(work, self.rows[part], self.mean, self.scale, *chosen, *parameters)
+
+        return total(ordered(one, pieces(self.rows), for_products()))
+
+    def scores(self, w: Array, b: Array | float) -> Array:
+        """Score all examples: Z = wᵀX + b float64 (K, m)."""
+
+        def one(part: slice) -> Array:
+            return scores(self.rows[part], self.mean, self.scale, w, b)
+
+        found = ordered(one, pieces(self.rows), for_products())
+        return np.concatenate(list(found), axis=1)
+
+    def matrix(self) -> Array:
+        """Give X whole: float64 (n_x, m)."""
+        X = np.empty((self.m, self.n_x))
+        for part, rows in in_blocks(self.rows):
+            for inner, x in slices(rows, self.mean, self.scale):
+                X[part][inner] = x.T
+        return X.T
+
+
+def slices(
+    rows: NDArray[Any], mean: Array | float | None, scale: Array | float | None
+) -> Iterator[tuple[slice, Array]]:
+    """Turn rows in memory into X float64 (n_x, s), so many at a time as fit the cache.
+
+    Each slice takes the place of the one before.
+    """
+    flat = rows.reshape(len(rows), -1)
+    shift = mean.T if isinstance(mean, np.ndarray) else mean
+    unit = scale.T if isinstance(scale, np.ndarray) else scale
+    size = max(1, SLICE_BYTES // (8 * flat.shape[1]))
+    # One place for all slices: memory that is asked for anew is not in the cache, and where malloc
+    # gives it back each time, as Dask has its workers do, a pass takes five times as long.
+    place = np.empty((min(size, len(flat)), flat.shape[1]))
+    for start in range(0, len(flat), size):
+        part = slice(start, min(start + size, len(flat)))
+        x, room = flat[part], place[: part.stop - start]
+        if shift is not None:
+            x = np.subtract(x, shift, out=room, dtype=np.float64)
+        if unit is not None:
+            x = np.divide(x, unit, out=room, dtype=np.float64)
+        if x.dtype != np.float64:
+            np.copyto(room, x)
+            x = room
+        yield part, x.T
+
+
+def add_up(
+    work: Work,
+    rows: NDArray[Any],
+    mean: Array | float | None,
+    scale: Array | float | None,
+    Y: Array,
+    weight: Array,
+    *parameters: Any,
+) -> Sums:
+    """Add up the slices of one block."""
+    totals: Sums = ()
+    for part, X in slices(rows, mean, scale):
+        totals = plus(totals, work(X, Y[:, part], weight[:, part], *parameters))
+    return totals
+
+
+def scores(
+    rows: NDArray[Any],
+    mean: Array | float | None,
+    scale: Array | float | None,
+    w: Array,
+    b: Array | float,
+) -> Array:
+    """Score one block: float64 (K, s)."""
+    found = [forward(w, b, X) for _, X in slices(rows, mean, scale)]
+    return np.concatenate(found, axis=1)
+
+
+def plus(totals: Sums, more: Sums) -> Sums:
+    """Add two results of `work`; one may be of nothing yet, and the first is changed."""
+    if not (totals and more):
+        return totals or more
+    for sum_, one in zip(totals, more, strict=True):
+        np.add(sum_, one, out=sum_)
+    return totals
+
+
+def total(found: Iterable[Sums]) -> Sums:
+    """Add up the blocks' sums in a tree, each time FAN_IN of those below; they are changed.
+
+    A part of the tree can so be added up elsewhere: the whole comes out the same to the bit,
+    whichever threads, processes or machines have done what.
+    """
+    levels: list[Sums] = [()]  # of each, the sum of what does not make FAN_IN yet
+    for count, leaf in enumerate(found, 1):
+        level, full = 0, leaf
+        while True:
+            levels[level] = full = plus(levels[level], full)
+            if count % FAN_IN ** (level + 1):
+                break
+            levels[level] = ()
+            level += 1
+            if level == len(levels):
+                levels.append(())
+    rest: Sums = ()
+    for sums in levels:
+        rest = plus(sums, rest)
+    return rest
+
+
+# What is asked of X, Y and weight, a slice at a time.
+
+
+def gradient(
+    X: Array, Y: Array, weight: Array, w: Array, b: Array | float, cost: bool = True
+) -> Sums:
+    """Σ weight L (K, 1), X dZᵀ (n_x, K) and Σ dZ (K, 1), with dZ = weight (A − Y).
+
+    Without `cost` the first is 0.
+    """
+    Z = forward(w, b, X)
+    J = np.sum(weight * loss(Z, Y), axis=1, keepdims=True) if cost else np.zeros((len(Z), 1))
+    return J, *backward(X, weight * (sigmoid(Z) - Y))
+
+
+def curvature(A: Array, weight: Array) -> Array:
+    """Second derivatives of the cost by each score: D = weight A (1 − A), with a floor."""
+    D: Array = weight * np.maximum(A * (1.0 - A), FLOOR)
+    return D
+
+
+def hessian_product(
+    X: Array, Y: Array, weight: Array, w: Array, b: float, p: Array, q: float
+) -> Sums:
+    """The Hessian at w, b times (p, q), without a penalty: X u and Σ u, u = D (pᵀX + q)ᵀ."""
+    Z = forward(np.hstack([w, p]), np.array([[b], [q]]), X)
+    return backward(X, curvature(sigmoid(Z[:1]), weight) * Z[1:])
+
+
+def hessian(X: Array, Y: Array, weight: Array, w: Array, b: float) -> Sums:
+    """The Hessian at w, b, without a penalty: X D Xᵀ (n_x, n_x), X D 1 (n_x, 1), Σ D (1, 1)."""
+    D = curvature(sigmoid(forward(w, b, X)), weight)
+    XD = X * D
+    return np.dot(XD, X.T), XD.sum(axis=1, keepdims=True), D.sum(axis=1, keepdims=True)
