@@ -36,7 +36,7 @@ from catclf.data.dataset import Dataset
 from catclf.data.images import load_image
 from catclf.features import FeatureMap
 from catclf.features.conv import shipped
-from catclf.features.extraction import examples
+from catclf.training import examples
 from catclf.features.onnx import normalisation
 from catclf.logistic import Array, cost
 from catclf.model import Model

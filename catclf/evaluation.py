@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.common.text import percent
 from catclf.data.dataset import Dataset
 from catclf.data.duplicates import known
 from catclf.data.load import load_dataset
 from catclf.errors import DataError
 from catclf.features import MAPS, FeatureMap
-from catclf.logistic import sigmoid
+from catclf.features.extraction import features
+from catclf.logistic import Array, sigmoid
 from catclf.metrics import classification as metrics
-from catclf.metrics.classification import Evaluation
+from catclf.metrics.classification import Evaluation, McNemar
 from catclf.model import Model
 
 
@@ -36,7 +43,10 @@ def evaluate(
         If the data cannot be read, or its classes are not the model's.
     """
     if not isinstance(data, Dataset):
-        data = load_dataset(data, split="test", feature_map=to_read_for(model))
+        feature_map = to_read_for(model)
+        data = load_dataset(data, split="test", feature_map=feature_map)
+        if feature_map is not None:
+            data = data.with_features(feature_map, features)
     Z = scores(model, data)
     T = model.temperature
     figures = metrics.evaluate_scores(data.Y, Z, model.threshold, T, unsure)
@@ -70,3 +80,153 @@ def scores(model: Model, dataset: Dataset) -> NDArray[np.float64]:
 def trained_on(model: Model, dataset: Dataset) -> int:
     """Count the images that the model was trained on, near-identical ones included."""
     return int(known(dataset.fingerprints, model.seen).sum())
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model on the images of one data set.
+
+    Attributes
+    ----------
+    name : str
+        What tells the model from the others.
+    path : str
+        Its file.
+    Z : float64 (1, m)
+        Scores, divided by the model's temperature: log-odds of the cat.
+    A : float64 (1, m)
+        P(cat), which is σ(Z).
+    """
+
+    name: str
+    path: str
+    model: Model
+    dataset: Dataset
+    figures: Evaluation
+    Z: Array
+    A: Array
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each image comes out right, bool (1, m)."""
+        found: NDArray[np.bool_] = (self.A > self.model.threshold) == (self.dataset.Y == 1)
+        return found
+
+    @cached_property
+    def seen(self) -> int:
+        """How many of the images, or near-identical ones, the model was trained on."""
+        return trained_on(self.model, self.dataset)
+
+    def worst(self, n: int) -> NDArray[np.int64]:
+        """Find the n mistakes that the model is surest of, the surest first."""
+        wrong = np.flatnonzero(~self.right[0])
+        gap = np.abs(self.A - self.dataset.Y)[0, wrong]
+        return wrong[np.argsort(-gap, kind="stable")][:n]
+
+    def least_sure(self, n: int) -> NDArray[np.int64]:
+        """Find the n images whose P(cat) is nearest to the model's threshold, the nearest first."""
+        return np.argsort(np.abs(self.A[0] - self.model.threshold), kind="stable")[:n]
+
+    def listed(self, which: NDArray[np.int64]) -> list[dict[str, object]]:
+        """Give each image's file, class and P(cat)."""
+        return [
+            {
+                "path": self.dataset.label(i),
+                "class": self.dataset.classes[int(self.dataset.Y[0, i])],
+                "probability": float(self.A[0, i]),
+            }
+            for i in which
+        ]
+
+
+def measure(model: Model, dataset: Dataset, *, name: str, path: str, unsure: float = 0.8) -> Result:
+    """Run a model over labelled images; `unsure` is the upper end of its unsure band.
+
+    Raises
+    ------
+    DataError
+        If the data set is empty, or its classes are not the model's.
+    """
+    Z = scores(model, dataset)
+    T = model.temperature
+    figures = metrics.evaluate_scores(dataset.Y, Z, model.threshold, T, unsure)
+    return Result(name, path, model, dataset, figures, Z / T, sigmoid(Z / T))
+
+
+def against_the_first(results: Sequence[Result]) -> list[tuple[Result, McNemar]]:
+    """Compare each model but the first with the first: A is the other, B the first."""
+    first = results[0]
+    return [(other, metrics.mcnemar(other.right, first.right)) for other in results[1:]]
+
+
+def summary(figures: Evaluation) -> dict[str, object]:
+    """Give the figures as plain JSON values."""
+    return {
+        "n": figures.n,
+        "accuracy": figures.accuracy.value,
+        "accuracy_interval": figures.accuracy.interval,
+        "majority": figures.majority.value,
+        "balanced_accuracy": figures.balanced_accuracy,
+        "precision": figures.precision,
+        "recall": figures.recall,
+        "f1": figures.f1,
+        "confusion": figures.confusion,
+        "roc_auc": figures.roc_auc,
+        "log_loss": figures.log_loss,
+        "brier": figures.brier,
+        "ece": figures.ece,
+        "ece_uncalibrated": figures.ece_uncalibrated,
+        "unsure": figures.unsure,
+        "coverage": figures.coverage.value,
+        "sure_accuracy": figures.sure_accuracy.value if figures.sure_accuracy else None,
+    }
+
+
+def rows(figures: Evaluation, cat: str) -> list[tuple[str, str, str]]:
+    """Give each figure's name, its value and its 95% interval, if it has one."""
+
+    def ratio(value: float | None) -> str:
+        return "undefined" if value is None else f"{value:.2%}"
+
+    low, high = sorted((figures.unsure, 1 - figures.unsure))
+    sure = percent(figures.sure_accuracy) if figures.sure_accuracy else ("undefined", "")
+    return [
+        ("accuracy", *percent(figures.accuracy)),
+        ("majority baseline", *percent(figures.majority)),
+        ("balanced accuracy", ratio(figures.balanced_accuracy), ""),
+        (f"precision ({cat})", ratio(figures.precision), ""),
+        (f"recall ({cat})", ratio(figures.recall), ""),
+        ("F1", ratio(figures.f1), ""),
+        ("ROC-AUC", "undefined" if figures.roc_auc is None else f"{figures.roc_auc:.4f}", ""),
+        ("log loss (nats)", f"{figures.log_loss:.4f}", ""),
+        ("Brier score", f"{figures.brier:.4f}", ""),
+        ("calibration error", ratio(figures.ece), ""),
+        ("  before calibration", ratio(figures.ece_uncalibrated), ""),
+        (f"sure: not {low:.2g} to {high:.2g}", *percent(figures.coverage)),
+        ("  accuracy where sure", *sure),
+    ]
+
+
+def comparison(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Give McNemar's tests as plain JSON values."""
+    first = results[0].name
+    return [
+        {
+            "model": other.name,
+            "against": first,
+            "only_model_right": test.only_a,
+            "only_against_right": test.only_b,
+            "p": test.p,
+        }
+        for other, test in against_the_first(results)
+    ]
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """Name models by their files' names, and as much of the folders as tells them apart."""
+    parts = [PurePath(path.removesuffix(".npz")).parts for path in paths]
+    for k in range(1, max(map(len, parts), default=0) + 1):
+        names = ["/".join(part[-k:]) for part in parts]
+        if len(set(names)) == len(names) and all(names):
+            return names
+    return list(paths)

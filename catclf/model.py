@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from catclf import features, logistic
 from catclf.common import files, npz, text
 from catclf.common.blocks import Rows, each, pieces
+from catclf.common.image_size import check_images
+from catclf.common.text import LONGEST_NAME
 from catclf.common.version import __version__
-from catclf.data.dataset import LONGEST_NAME, check_images
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
 from catclf.logistic import Array

@@ -6,23 +6,27 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf import features as feature_maps
-from catclf.data.dataset import Dataset, Progress
+from catclf.common.blocks import Rows, Stored
+from catclf.common.types import Progress
+from catclf.data.dataset import Dataset
 from catclf.data.load import load_dataset
 from catclf.errors import DataError, ParameterError
 from catclf.features import FeatureMap
-from catclf.features.extraction import examples
+from catclf.features.extraction import features as extract
+from catclf.features.extraction import held
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
 from catclf.metrics import classification as metrics
 from catclf.metrics.calibration import calibrate
 from catclf.model import Model
 from catclf.solvers.checkpoint import Checkpoint
+from catclf.solvers.examples import Examples
 from catclf.solvers.fit import Fit
 from catclf.solvers.folds import grouped_folds
 from catclf.solvers.solver import Solver
@@ -266,13 +270,54 @@ def train_rates(
     return attempts
 
 
+@runtime_checkable
+class Elsewhere(Protocol):
+    """Images that lie on other machines, and are made ready for training there."""
+
+    def examples(self, feature_map: FeatureMap, memory: float) -> Examples:
+        """Prepare the images for training."""
+        ...
+
+
+def examples(
+    feature_map: FeatureMap,
+    images: Rows,
+    memory: float = inf,
+    taken: Rows | None = None,
+    progress: Progress | None = None,
+) -> Examples:
+    """Prepare images uint8 (m, height, width, 3) for training.
+
+    Pixels stay bytes, wherever they are, until a slice of them is used. Other features are made
+    once, as by `catclf.features.extraction.features`, unless they are `taken` already, float32
+    (m, n_x).
+
+    Raises
+    ------
+    DataError
+        If the map takes images of another size.
+    OutputError
+        If there is no room for the features.
+    """
+    if isinstance(images, Elsewhere):
+        return images.examples(feature_map, memory)
+    if feature_map.divisor is not None:
+        return Examples(images, scale=feature_map.divisor, memory=memory - held(images))
+    rows = extract(feature_map, images, memory, progress) if taken is None else taken
+    if isinstance(rows, Stored):
+        return Examples(rows, memory=0)
+    return Examples(rows, memory=memory - held(images) - rows.nbytes)
+
+
 def read(
     data: Dataset | str | os.PathLike[str] | None, features: str | FeatureMap | None
 ) -> Dataset:
     """Load what is not loaded yet; a map that is made already takes its features meanwhile."""
     if isinstance(data, Dataset):
         return data
-    return load_dataset(data, feature_map=None if isinstance(features, str) else features)
+    if features is None or isinstance(features, str):
+        return load_dataset(data)
+    return load_dataset(data, feature_map=features).with_features(features, extract)
 
 
 def _from(start: int, callback: Callable[[int, float], None]) -> Callable[[int, float], None]:

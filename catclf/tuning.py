@@ -19,7 +19,6 @@ from catclf import features as feature_maps
 from catclf.common.blocks import joined, mirrored
 from catclf.data.dataset import Dataset
 from catclf.features import FeatureMap
-from catclf.features.extraction import examples
 from catclf.features.patches import DICTIONARY
 from catclf.features.pixels import Pixels
 from catclf.logistic import Array, cost
@@ -29,7 +28,7 @@ from catclf.solvers.examples import Examples
 from catclf.solvers.folds import grouped_folds
 from catclf.solvers.path import cross_validated_path
 from catclf.solvers.solver import Solver
-from catclf.training import FOLD_SEED, assemble, check_classes, check_settings, read
+from catclf.training import FOLD_SEED, assemble, check_classes, check_settings, examples, read
 
 L2_PATH = tuple(float(f"{value:.1e}") for value in np.logspace(1, -4, 11))
 """λ of the penalty, from strong to weak."""

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from catclf.evaluation import measure
 from catclf.pictures import report
-from catclf.results import measure
 from catclf.training import train
 
 FLAGS = (

@@ -10,7 +10,7 @@ from PIL import Image
 
 from catclf import load_dataset
 from catclf.data import card as cards
-from catclf.data.card import card, mean_pictures, picture, sample
+from catclf.data.card import card, mean_pictures, sample
 from catclf.data.dataset import CLASSES, Dataset
 from catclf.data.drawn.scenes import draw
 from catclf.pictures.contact_sheet import (
@@ -23,6 +23,7 @@ from catclf.pictures.contact_sheet import (
     SIDE,
     SIZE,
     Section,
+    data_set,
     sheet,
 )
 
@@ -99,7 +100,7 @@ def tile(image, section_top, k):
 
 
 def test_the_sheet_shows_the_pixels_where_they_belong(drawn):
-    image = picture(drawn)
+    image = data_set(drawn)
     per_class = 30  # all of them; and their mean comes first
     tops = {1: HEADING, 0: HEADING + HEADING + 4 * ROW}
     for y, top in tops.items():
@@ -136,7 +137,7 @@ def test_long_titles_are_shortened():
 
 def test_a_class_without_images_is_left_out(drawn):
     cats = Dataset(drawn.images[:2], np.ones((1, 2), int), CLASSES, "d")
-    assert picture(cats).height < picture(drawn).height / 2
+    assert data_set(cats).height < data_set(drawn).height / 2
 
 
 # The command

@@ -11,7 +11,7 @@ from catclf.data.dataset import Dataset
 from catclf.data.drawn.scenes import draw
 from catclf.errors import DataError
 from catclf.features import MAPS, fit
-from catclf.features.extraction import examples
+from catclf.training import examples
 from catclf.solvers import examples as module
 from catclf.solvers.coordinates import Gram, Primal, choose
 from catclf.solvers.descent import gradient_descent

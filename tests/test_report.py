@@ -13,12 +13,12 @@ from PIL import Image
 from catclf.common.text import printable
 from catclf.data.dataset import Dataset
 from catclf.errors import OutputError
+from catclf.evaluation import Result, measure, short_names, summary
 from catclf.features.pixels import Pixels
 from catclf.metrics.classification import evaluate_scores
 from catclf.model import Model
 from catclf.pictures import report
 from catclf.pictures.report.data import disagreements, gather
-from catclf.results import Result, measure, short_names, summary
 from catclf.training import train
 
 HOSTILE = [

@@ -70,7 +70,9 @@ def info(
     dataset = output.read(data, split, cat_class, quiet)
     card = cards.card(dataset, data)
     if picture is not None:
-        save(cards.picture(dataset), picture)
+        from catclf.pictures.contact_sheet import data_set
+
+        save(data_set(dataset), picture)
         output.note(f"wrote {picture}", quiet)
     with output.reader_may_leave():
         if as_json:

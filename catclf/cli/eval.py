@@ -15,8 +15,8 @@ from catclf.cli import reading as sources
 if TYPE_CHECKING:
     from catclf.cluster.client import Cluster
     from catclf.data.dataset import Dataset
+    from catclf.evaluation import Result
     from catclf.model import Model
-    from catclf.results import Result
 
 
 def evaluate(
@@ -72,9 +72,9 @@ def evaluate(
     catclf eval photos/test --fail-under 0.8
     """
     from catclf.common.memory import parse_size
+    from catclf.evaluation import measure, short_names
     from catclf.features import ONNX
     from catclf.model import load_model
-    from catclf.results import measure, short_names
 
     given: list[str | None] = [*model] if model else [os.environ.get(output.MODEL_VARIABLE) or None]
     if len(set(given)) < len(given):
@@ -158,7 +158,7 @@ def _read(
 
 
 def _as_json(results: Sequence[Result], errors: int) -> dict[str, Any]:
-    from catclf.results import comparison, summary
+    from catclf.evaluation import comparison, summary
 
     found: list[dict[str, Any]] = []
     for result in results:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from catclf.cli import output
 
 if TYPE_CHECKING:
-    from catclf.results import Result
+    from catclf.evaluation import Result
 
 _LABELS, _COLUMN = 25, 17  # the widths of a comparison's columns
 
 
 def show(result: Result) -> None:
     """Print one model's figures."""
-    from catclf.results import rows
+    from catclf.evaluation import rows
 
     figures, (negative, positive) = result.figures, result.model.classes
     output.table([f"on {figures.n} images", "", "95% interval"], rows(figures, positive))
@@ -44,7 +44,7 @@ def show_side_by_side(results: Sequence[Result]) -> None:
 
     More models than the terminal has room for go into further tables.
     """
-    from catclf.results import against_the_first, rows
+    from catclf.evaluation import against_the_first, rows
 
     width = get_terminal_size().columns
     column = max(_COLUMN, 3 + max(len(output.printable(result.name)) for result in results))

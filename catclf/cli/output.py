@@ -24,8 +24,8 @@ from catclf.common import text
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from catclf.data.dataset import Dataset, Split
-    from catclf.features import FeatureMap, Taker
+    from catclf.data.dataset import Dataset, Split, Taker
+    from catclf.features import FeatureMap
 
 DEFAULT_MODEL = "models/catclf.npz"
 MODEL_VARIABLE = "CATCLF_MODEL"
@@ -277,6 +277,10 @@ def read(
             feature_map=feature_map,
             progress=progress,
         )
+        if feature_map is not None:
+            from catclf.features.extraction import features
+
+            dataset = dataset.with_features(feature_map, features, progress)
     for line in dataset.notes:
         note(line, quiet)
     return dataset

@@ -14,8 +14,7 @@ from catclf.cli import output
 
 if TYPE_CHECKING:
     from catclf.cluster.client import Cluster
-    from catclf.data.dataset import Dataset, Split
-    from catclf.features import Taker
+    from catclf.data.dataset import Dataset, Split, Taker
 
 NETWORK = "an ONNX network"
 Scheduler = Annotated[

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from catclf.metrics.classification import Proportion
 
+LONGEST_NAME = 1000
+"""Of a class, in characters."""
 MOST_LEVELS = 30
 """Of nesting."""
 

@@ -15,7 +15,7 @@ from catclf.data.check import pictures
 from catclf.data.dataset import Dataset
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
 SHOWN = 31
 """Images of each class on the contact sheet, at most: with their mean, four rows."""
@@ -116,26 +116,3 @@ def sample(dataset: Dataset, y: int, n: int, seed: int = SEED) -> NDArray[np.int
     edges = np.linspace(0, len(rows), n + 1)
     inside = np.random.default_rng(seed).random(n)
     return rows[(edges[:-1] + inside * np.diff(edges)).astype(np.intp)]
-
-
-def picture(dataset: Dataset) -> Image.Image:
-    """Show the mean picture and a sample of each class, cats first."""
-    from catclf.pictures.contact_sheet import Section, sheet
-
-    means = mean_pictures(dataset)
-    sections = []
-    for y in (1, 0):
-        name = dataset.classes[y]
-        if name in means:
-            rows = sample(dataset, y, SHOWN)
-            mean = np.rint(means[name]).astype(np.uint8)
-            paths = dataset.paths
-            titles = [os.path.basename(paths[i]) if paths else f"row {i}" for i in rows]
-            sections.append(
-                Section(
-                    f"{name}: {dataset.counts[name]} images",
-                    [mean, *dataset.images[rows]],
-                    ["mean of all", *titles],
-                )
-            )
-    return sheet(f"{dataset.name}: {len(dataset)} images", sections)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from catclf.common.blocks import Rows as Images
 from catclf.common.blocks import in_blocks
-from catclf.data.dataset import IMAGE_SIZE, Dataset
+from catclf.common.image_size import IMAGE_SIZE
+from catclf.data.dataset import Dataset
 from catclf.data.duplicates import clusters
 
 RARE = 0.1

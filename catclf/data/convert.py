@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common import files
-from catclf.data.dataset import Dataset, Progress, Split
+from catclf.common.types import Progress
+from catclf.data.dataset import Dataset, Split
 from catclf.data.folders import SPLIT_NAMES, ClassFolders, Outcome
 from catclf.data.hdf5 import writer as hdf5_write
 from catclf.data.hdf5.writer import Chunk

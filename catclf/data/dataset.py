@@ -8,29 +8,40 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common.blocks import Rows, Stored, in_blocks, joined
+from catclf.common.image_size import check_images
 from catclf.common.memory import budget
+from catclf.common.types import Progress
 from catclf.errors import DataError
 
-if TYPE_CHECKING:
-    from catclf.features import Taker
-
 Split = Literal["train", "test"]
-Progress = Callable[[int, int], None]
-
-IMAGE_SIZE = 64
-"""Width and height of an image, in pixels, unless a feature map takes others."""
 MAX_FILE_BYTES = 64 * 2**20
 """The largest image file that is read, unless another size is asked for."""
-LONGEST_NAME = 1000
-"""Of a class, in characters."""
 CLASSES = ("non-cat", "cat")
 CAT_NAMES = ("cat", "cats")
+
+
+class Taker(Protocol):
+    """What takes the features of images while they are read: a feature map, or a cache of one."""
+
+    image_size: tuple[int, int]
+    """Height and width of the images that it takes, in pixels."""
+
+    n_x: int
+    """How many features an image has."""
+
+    def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn images uint8 (m, height, width, 3) into X (n_x, m), columns being examples."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """Give what tells this map from others, as JSON values."""
+        ...
 
 
 class Taken(NamedTuple):
@@ -125,6 +136,18 @@ class Dataset:
         taken = self.taken
         return taken.rows if taken and taken.settings == feature_map.settings() else None
 
+    def with_features(
+        self,
+        feature_map: Taker,
+        extract: Callable[[Taker, Rows, float, Progress | None], Rows],
+        progress: Progress | None = None,
+    ) -> Dataset:
+        """Take the features, with `extract`, that were not taken as the images were read."""
+        if self.taken_by(feature_map) is not None:
+            return self
+        rows = extract(feature_map, self.images, self.memory, progress)
+        return replace(self, taken=Taken(feature_map.settings(), rows))
+
     @cached_property
     def fingerprints(self) -> NDArray[np.uint64]:
         """What near-identical images have in common, (m,); see `catclf.data.duplicates`."""
@@ -157,15 +180,6 @@ class Dataset:
     def label(self, i: int) -> str:
         """Name example i: its file, or its row."""
         return self.paths[i] if self.paths else f"{self.name}[{i}]"
-
-
-def check_images(images: Rows, size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE)) -> None:
-    """Raise DataError if these are not uint8 (m, height, width, 3), of this height and width."""
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (*size, 3):
-        raise DataError(
-            f"images are {images.dtype} {images.shape}; expected uint8 (m, {size[0]}, {size[1]}, "
-            "3), pixels from 0 to 255"
-        )
 
 
 def join(datasets: Sequence[Dataset]) -> Dataset:

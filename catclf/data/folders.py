@@ -15,21 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common import threads
+from catclf.common.image_size import IMAGE_SIZE
 from catclf.common.memory import budget
-from catclf.data.dataset import (
-    CAT_NAMES,
-    CLASSES,
-    IMAGE_SIZE,
-    MAX_FILE_BYTES,
-    Dataset,
-    Progress,
-    Split,
-    Taken,
-)
+from catclf.common.types import Progress
+from catclf.data.dataset import CAT_NAMES, CLASSES, MAX_FILE_BYTES, Dataset, Split, Taken
 from catclf.errors import DataError, NotAnImageError
 
 if TYPE_CHECKING:
-    from catclf.features import Taker
+    from catclf.data.dataset import Taker
 
 IMAGE_SUFFIXES = frozenset([
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".avif",

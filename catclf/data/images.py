@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from catclf.common.files import descriptor_of
-from catclf.data.dataset import IMAGE_SIZE, MAX_FILE_BYTES
+from catclf.common.image_size import IMAGE_SIZE
+from catclf.data.dataset import MAX_FILE_BYTES
 from catclf.data.image_limits import is_held_whole, trimmed
 from catclf.errors import ImageError, NotAnImageError
 

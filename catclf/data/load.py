@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from glob import glob, has_magic
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catclf.data.dataset import CLASSES, IMAGE_SIZE, MAX_FILE_BYTES, Dataset, Progress, Split, Taken
+from catclf.common.image_size import IMAGE_SIZE
+from catclf.common.types import Progress
+from catclf.data.dataset import CLASSES, MAX_FILE_BYTES, Dataset, Split
 from catclf.errors import DataError
 
 if TYPE_CHECKING:
-    from catclf.features import Taker
+    from catclf.data.dataset import Taker
 
 DRAWN = "drawn"
 DRAWN_COUNT = 600
@@ -56,9 +57,10 @@ def load_dataset(
         of a larger HDF5 file are read when they are used, as often as they are; a larger folder is
         refused.
     feature_map : Taker, optional
-        Takes features as the images are read, from more pixels than are kept if it wants these.
+        Takes features as a folder's images are read, from more pixels than are kept if it wants
+        these. Of other data they are taken afterwards; see `Dataset.with_features`.
     progress : callable, optional
-        Called as progress(done, total) while a folder's images are read, or features taken.
+        Called as progress(done, total) while a folder's images are read.
 
     Raises
     ------
@@ -68,7 +70,8 @@ def load_dataset(
     """
     if feature_map is not None and not (data is not None and os.path.isdir(data)):
         dataset = load_dataset(data, split=split, cat_class=cat_class, trust=trust, memory=memory)
-        return _taken(dataset, feature_map, progress)
+        _check_size(dataset, feature_map)
+        return dataset
     notes: tuple[str, ...] = ()
     if data is None:
         data = COURSE_FILE[split]
@@ -100,18 +103,14 @@ def load_dataset(
     raise DataError(f"{path}: {problem}; expected an HDF5 file, a folder of classes, or 'drawn'")
 
 
-def _taken(dataset: Dataset, feature_map: Taker, progress: Progress | None) -> Dataset:
-    """Take the features of images that have their size already."""
-    from catclf.features.extraction import features
-
+def _check_size(dataset: Dataset, feature_map: Taker) -> None:
+    """Raise DataError if a map wants larger images than there are."""
     height, width = feature_map.image_size
     if (height, width) != (IMAGE_SIZE, IMAGE_SIZE):
         raise DataError(
             f"{dataset.name}: its images have {IMAGE_SIZE} × {IMAGE_SIZE} pixels, and the features "
             f"are taken from {height} × {width}; name a folder of photos"
         )
-    rows = features(feature_map, dataset.images, dataset.memory, progress)
-    return replace(dataset, taken=Taken(feature_map.settings(), rows))
 
 
 def matching(words: Sequence[str | None]) -> list[str | None]:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common.blocks import Rows
+from catclf.common.types import Array
 from catclf.errors import ParameterError
 from catclf.features.conv import Conv
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
-from catclf.logistic import Array
 
 if TYPE_CHECKING:
     from catclf.features.onnx import Onnx
@@ -22,8 +22,10 @@ BATCH = 64
 """Images whose features are taken at a time: a block of them would need much memory."""
 
 
-class Taker(Protocol):
-    """What takes the features of images."""
+class FeatureMap(Protocol):
+    """What every feature map offers."""
+
+    name: str
 
     image_size: tuple[int, int]
     """Height and width of the images that it takes, in pixels."""
@@ -39,11 +41,6 @@ class Taker(Protocol):
         """Give what a model file must say of the map, as JSON values."""
         ...
 
-
-class FeatureMap(Taker, Protocol):
-    """What every feature map offers."""
-
-    name: str
     standardised: bool
     """Whether training scales each feature to a standard deviation of 1 first."""
 

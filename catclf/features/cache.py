@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from catclf.common import files
 from catclf.common.blocks import pieces
+from catclf.common.hdf5 import import_h5py
 from catclf.common.hdf5.storage import Array, check, describe
 from catclf.common.hdf5.structure import Structure, StructureError, need
-from catclf.data.hdf5.reader import import_h5py
 from catclf.errors import DataError, OutputError
 from catclf.features import FeatureMap
 

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common.blocks import Rows
+from catclf.common.types import Array
 from catclf.errors import ModelError
 from catclf.features.regions import spread
-from catclf.logistic import Array
 
 Float32 = NDArray[np.float32]
 

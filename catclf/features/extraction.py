@@ -1,48 +1,28 @@
-"""Images → examples: what the regression sees of them, a block at a time."""
+"""Images → features, a block at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from math import inf
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.cluster.remote_blocks import Placed
 from catclf.common.blocks import Rows, Stored, in_blocks, pieces, store
+from catclf.common.image_size import check_images
 from catclf.common.threads import for_products, ordered
-from catclf.data.dataset import Progress, check_images
-from catclf.features import BATCH, FeatureMap, Taker
-from catclf.solvers.examples import Examples
+from catclf.common.types import Progress
+from catclf.features import BATCH
 
 
-def examples(
-    feature_map: FeatureMap,
-    images: Rows,
-    memory: float = inf,
-    taken: Rows | None = None,
-    progress: Progress | None = None,
-) -> Examples:
-    """Prepare images uint8 (m, height, width, 3) for training.
+class Taker(Protocol):
+    """What takes the features of images: a feature map, or a cache of one."""
 
-    Pixels stay bytes, wherever they are, until a slice of them is used. Other features are made
-    once, as by `features`, unless they are `taken` already, float32 (m, n_x).
+    image_size: tuple[int, int]
+    n_x: int
 
-    Raises
-    ------
-    DataError
-        If the map takes images of another size.
-    OutputError
-        If there is no room for the features.
-    """
-    if isinstance(images, Placed):
-        return images.examples(feature_map, memory)
-    if feature_map.divisor is not None:
-        return Examples(images, scale=feature_map.divisor, memory=memory - _held(images))
-    rows = features(feature_map, images, memory, progress) if taken is None else taken
-    if isinstance(rows, Stored):
-        return Examples(rows, memory=0)
-    return Examples(rows, memory=memory - _held(images) - rows.nbytes)
+    def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 
 
 def features(
@@ -65,7 +45,7 @@ def features(
     size = 4 * len(images) * feature_map.n_x
     if isinstance(images, Stored):
         images.forget()  # they are read once more, and what comes of them is what is wanted
-    if _held(images) + size > memory:
+    if held(images) + size > memory:
         return store(_extracted(feature_map, images, progress), shape, np.float32)
     rows = np.empty(shape, dtype=np.float32)
     done = 0
@@ -75,7 +55,8 @@ def features(
     return rows
 
 
-def _held(images: Rows) -> int:
+def held(images: Rows) -> int:
+    """Count the bytes of the images that are, or may come to be, in memory."""
     return images.keep if isinstance(images, Stored) else images.nbytes
 
 

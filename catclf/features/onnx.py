@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.common.types import Array
 from catclf.errors import ModelError, ParameterError
 from catclf.features import onnx_file
 from catclf.features.onnx_network import LARGEST_SIDE, Network
-from catclf.logistic import Array
 
 Float32 = NDArray[np.float32]
 

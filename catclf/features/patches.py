@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common.blocks import Rows
+from catclf.common.types import Array
 from catclf.features.regions import cells, spread
-from catclf.logistic import Array
 
 Float32 = NDArray[np.float32]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common.blocks import Rows
-from catclf.logistic import Array
+from catclf.common.types import Array
 
 
 class Pixels:

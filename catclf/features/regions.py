@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.logistic import Array
+from catclf.common.types import Array
 
 
 def cells(n: int, count: int) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from catclf.data.card import SHOWN, mean_pictures, sample
+from catclf.data.dataset import Dataset
 from catclf.pictures.canvas import Canvas, width_of
 
 COLUMNS = 8
@@ -76,3 +79,24 @@ def _fit(words: str, size: int, width: int) -> str:
     while width_of(shorter := f"{words[: n // 2]}...{words[len(words) - n // 3 :]}", size) > width:
         n -= 1
     return shorter
+
+
+def data_set(dataset: Dataset) -> Image.Image:
+    """Show the mean picture and a sample of each class, cats first."""
+    means = mean_pictures(dataset)
+    sections = []
+    for y in (1, 0):
+        name = dataset.classes[y]
+        if name in means:
+            rows = sample(dataset, y, SHOWN)
+            mean = np.rint(means[name]).astype(np.uint8)
+            paths = dataset.paths
+            titles = [os.path.basename(paths[i]) if paths else f"row {i}" for i in rows]
+            sections.append(
+                Section(
+                    f"{name}: {dataset.counts[name]} images",
+                    [mean, *dataset.images[rows]],
+                    ["mean of all", *titles],
+                )
+            )
+    return sheet(f"{dataset.name}: {len(dataset)} images", sections)

@@ -6,8 +6,6 @@ before h5py, and so HDF5's library, opens it, and its sizes before memory is tak
 
 from __future__ import annotations
 
-import os
-import platform
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -19,9 +17,11 @@ from numpy.typing import NDArray
 
 from catclf.common.blocks import Stored
 from catclf.common.files import open_regular
+from catclf.common.hdf5 import import_h5py
 from catclf.common.hdf5.storage import VARIABLE, Array, check, describe
 from catclf.common.hdf5.structure import Structure, StructureError
-from catclf.data.dataset import CAT_NAMES, CLASSES, LONGEST_NAME, Dataset, Split
+from catclf.common.text import LONGEST_NAME
+from catclf.data.dataset import CAT_NAMES, CLASSES, Dataset, Split
 from catclf.errors import DataError
 
 MAX_RATIO = 200
@@ -57,16 +57,6 @@ def load_hdf5(path: Path, split: Split, cat_class: str | None, trust: bool = Fal
 def _unreadable(path: Path, error: Exception) -> DataError:
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     return DataError(f"{path}: not an HDF5 file that can be read ({reason})")
-
-
-def import_h5py() -> Any:
-    """Import h5py so that it starts no process, and HDF5 loads no filter from a shared library."""
-    os.environ["HDF5_PLUGIN_PRELOAD"] = "::"
-    # h5py looks at the system's name, of which Python finds one part by running `uname -p`.
-    vars(platform.uname()).setdefault("processor", "")
-    import h5py
-
-    return h5py
 
 
 def _read(path: Path, file: BinaryIO, split: Split, trust: bool) -> tuple[Stored, Any, Any, Any]:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common import files
-from catclf.data.dataset import CLASSES, IMAGE_SIZE, Split
-from catclf.data.hdf5.reader import import_h5py
+from catclf.common.hdf5 import import_h5py
+from catclf.common.image_size import IMAGE_SIZE
+from catclf.data.dataset import CLASSES, Split
 from catclf.errors import OutputError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -12,7 +12,7 @@ from catclf.common import files
 from catclf.errors import OutputError
 
 if TYPE_CHECKING:
-    from catclf.results import Result
+    from catclf.evaluation import Result
 
 PAGE, DATA = "index.html", "report.json"
 _MARKS = {PAGE: b'<meta name="generator" content="catclf ', DATA: b'{"catclf_report": '}

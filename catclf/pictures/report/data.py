@@ -12,10 +12,10 @@ import numpy as np
 from catclf.common.version import __version__
 from catclf.data.dataset import Dataset
 from catclf.data.duplicates import clusters
+from catclf.evaluation import Result, comparison, summary
 from catclf.logistic import sigmoid
 from catclf.metrics import curves
 from catclf.pictures.report.pictures import histogram_counts
-from catclf.results import Result, comparison, summary
 
 SHEET = 24
 """How many images a contact sheet holds at most."""

@@ -9,11 +9,11 @@ from typing import Any
 
 from catclf.common.text import percent
 from catclf.common.version import __version__
+from catclf.evaluation import Result, against_the_first, rows
 from catclf.metrics.classification import Proportion
 from catclf.pictures.report import pictures
 from catclf.pictures.report.data import COMPARABLE, SHEET, disagreements, folder_of
 from catclf.pictures.report.html import Html, definitions, joined, page, section, table, tag
-from catclf.results import Result, against_the_first, rows
 
 NOTES = 20
 """How many notes on the data are shown at most."""

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from catclf.evaluation import Result
 from catclf.metrics import curves
 from catclf.pictures.charts import SIZE, Bars, Line, chart
 from catclf.pictures.report.html import Html, tag
-from catclf.results import Result
 
 HISTOGRAM_BINS = 20
 _NAME = 32  # letters of a name that a legend has room for
