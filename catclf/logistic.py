@@ -9,8 +9,8 @@ Columns are examples (scikit-learn has rows). The names are the lesson's:
     Z (1, m)    scores: log-odds of cat, in nats
     A (1, m)    activations: the probability of cat, in (0, 1)
 
-Every formula holds for K regressions at once as well, on the same X: then w is (n_x, K), b is
-(K, 1), and Z, A and dZ have K rows.
+The formulas up to `backward` hold for K regressions at once as well, on the same X: then w is
+(n_x, K), b is (K, 1), and Z, A and dZ have K rows.
 """
 
 from __future__ import annotations
@@ -50,10 +50,59 @@ def cost(Z: Array, Y: Array) -> float:
     return float(np.mean(loss(Z, Y)))
 
 
-def backward(X: Array, dZ: Array) -> tuple[Array, Array]:
+def backward(X: Floats, dZ: Array) -> tuple[Array, Array]:
     """Carry dZ = A − Y back to the parameters, as sums over examples: (X dZᵀ, Σ dZ).
 
     Divided by m they are the gradient, dw = (1/m) X dZᵀ and db = (1/m) Σ dZ. As sums they can be
     added up over blocks of examples first.
     """
     return np.dot(X, dZ.T), dZ.sum(axis=1, keepdims=True)
+
+
+def gradient(w: Array, b: float, X: Floats, Y: Array) -> tuple[float, Array, float]:
+    """Compute the cost and its gradient, forward and backward, without a loop.
+
+    Returns
+    -------
+    J : float
+        Cost in nats, mean over m.
+    dw : float64 (n_x, 1)
+        ∂J/∂w.
+    db : float
+        ∂J/∂b.
+    """
+    m = X.shape[1]
+    Z = forward(w, b, X)
+    A = sigmoid(Z)
+    dZ = A - Y
+    dw, db = backward(X, dZ)
+    return cost(Z, Y), dw / m, float(db[0, 0]) / m
+
+
+def descend(
+    X: Floats,
+    Y: Array,
+    learning_rate: float = 0.005,
+    num_iterations: int = 2000,
+    w: Array | None = None,
+    b: float = 0.0,
+) -> tuple[Array, float, list[float]]:
+    """Train by gradient descent: w := w − α dw and b := b − α db, from zeros unless given.
+
+    `catclf train` takes the very same steps, with less work: see `catclf.solvers.coordinates`.
+
+    Returns
+    -------
+    w : float64 (n_x, 1)
+    b : float
+    costs : list of float
+        The cost J in nats before steps 0, 100, 200, ...
+    """
+    w, costs = np.zeros((X.shape[0], 1)) if w is None else w, []
+    for i in range(num_iterations):
+        J, dw, db = gradient(w, b, X, Y)
+        if i % 100 == 0:
+            costs.append(J)
+        w = w - learning_rate * dw
+        b = b - learning_rate * db
+    return w, b, costs

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from catclf import logistic
-from catclf.lesson import gradient_loops, gradient_vectorized
-from catclf.logistic import backward, cost, forward, loss, sigmoid
+from catclf.lesson import gradient_loops
+from catclf.logistic import backward, cost, descend, forward, gradient, loss, sigmoid
 from catclf.solvers.coordinates import Primal
 from catclf.solvers.descent import gradient_descent
 
@@ -50,7 +50,7 @@ def small_problem(seed=0, n_x=5, m=9):
     return w, 0.3, X, (rng.random((1, m)) < 0.5).astype(float)
 
 
-@pytest.mark.parametrize("gradient", [gradient_loops, gradient_vectorized])
+@pytest.mark.parametrize("gradient", [gradient_loops, gradient])
 @pytest.mark.parametrize("case", PUBLISHED)
 def test_the_published_cases_come_out(gradient, case):
     J, dw, db = gradient(np.array(case["w"]), case["b"], np.array(case["X"]), np.array(case["Y"]))
@@ -64,9 +64,7 @@ def test_the_published_cases_come_out(gradient, case):
 )
 def test_a_hundred_published_steps_come_out(case, after):
     w, b, X, Y = (np.array(case[key]) for key in ("w", "b", "X", "Y"))
-    for _ in range(100):
-        _, dw, db = gradient_vectorized(w, b, X, Y)
-        w, b = w - 0.009 * dw, b - 0.009 * db
+    w, b, _ = descend(X, Y, 0.009, 100, w, float(b))
     np.testing.assert_allclose(w, after[0], atol=5e-9)
     assert b == pytest.approx(after[1], rel=1e-14)
 
@@ -91,7 +89,7 @@ def agree(found, expected):
 
 def test_the_gradient_agrees_with_central_differences():
     w, b, X, Y = small_problem()
-    _, dw, db = gradient_vectorized(w, b, X, Y)
+    _, dw, db = gradient(w, b, X, Y)
     assert agree((dw, db), central_differences(w, b, X, Y))
 
 
@@ -106,14 +104,14 @@ def test_a_wrong_gradient_does_not(slip):
 
 def test_loops_and_vectorized_form_agree():
     w, b, X, Y = small_problem(seed=4, n_x=20, m=13)
-    for a, c in zip(gradient_loops(w, b, X, Y), gradient_vectorized(w, b, X, Y), strict=True):
+    for a, c in zip(gradient_loops(w, b, X, Y), gradient(w, b, X, Y), strict=True):
         np.testing.assert_allclose(a, c, rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 9])
 def test_block_sums_equal_the_full_batch(size):
     w, b, X, Y = small_problem(m=9)
-    J, dw, db = gradient_vectorized(w, b, X, Y)
+    J, dw, db = gradient(w, b, X, Y)
     sums = [0.0, 0.0, 0.0]
     for i in range(0, 9, size):
         block, labels = X[:, i : i + size], Y[:, i : i + size]
@@ -177,11 +175,11 @@ def test_several_regressions_are_rows_of_one():
 
 
 def test_descent_follows_the_lessons_own_steps():
-    w, b, X, Y = np.zeros((5, 1)), 0.0, *small_problem()[2:]
-    for _ in range(50):
-        _, dw, db = gradient_vectorized(w, b, X, Y)
-        w, b = w - 0.1 * dw, b - 0.1 * db
-    fit = gradient_descent(Primal(X), Y, np.full((1, 9), 1 / 9), learning_rate=0.1, iterations=50)
+    X, Y = small_problem()[2:]
+    w, b, costs = descend(X, Y, 0.1, 150)
+    assert costs[0] == np.log(2) > costs[1]
+    fit = gradient_descent(Primal(X), Y, np.full((1, 9), 1 / 9), learning_rate=0.1, iterations=150)
+    np.testing.assert_allclose([J for _, J in fit.costs], costs, rtol=1e-12)
     np.testing.assert_allclose(fit.w, w, rtol=1e-12)
     np.testing.assert_allclose(fit.b, b, rtol=1e-12)
 
