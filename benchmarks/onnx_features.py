@@ -36,12 +36,12 @@ from catclf.data.dataset import Dataset
 from catclf.data.images import load_image
 from catclf.features import FeatureMap
 from catclf.features.conv import shipped
-from catclf.training import examples
 from catclf.features.onnx import normalisation
 from catclf.logistic import Array, cost
 from catclf.model import Model
 from catclf.solvers.folds import grouped_folds
 from catclf.solvers.path import cross_validated_path
+from catclf.training import examples
 from catclf.tuning import L2_PATH
 
 

@@ -11,7 +11,6 @@ from catclf.data.dataset import Dataset
 from catclf.data.drawn.scenes import draw
 from catclf.errors import DataError
 from catclf.features import MAPS, fit
-from catclf.training import examples
 from catclf.solvers import examples as module
 from catclf.solvers.coordinates import Gram, Primal, choose
 from catclf.solvers.descent import gradient_descent
@@ -19,7 +18,7 @@ from catclf.solvers.examples import Examples
 from catclf.solvers.folds import sample_weights, stratified_folds
 from catclf.solvers.newton import newton
 from catclf.solvers.solver import Solver
-from catclf.training import train_rates
+from catclf.training import examples, train_rates
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from catclf.errors import DataError, ModelError, OutputError
 from catclf.evaluation import scores
 from catclf.features import onnx_file
 from catclf.features.cache import FeatureCache
-from catclf.training import examples
 from catclf.features.onnx import PATH_VARIABLE, Onnx
 from catclf.pictures.explanation import explain
+from catclf.training import examples
 from tests.onnx_graphs import (
     images,
     mixing,
