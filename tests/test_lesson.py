@@ -16,10 +16,11 @@ import pytest
 
 from catclf.cli.lesson import NUMBER_OF_SECTIONS
 from catclf.cli.terminal_plot import ROWS, plot
+from catclf.common.chart import Chart, Curve
 from catclf.data.dataset import Dataset
 from catclf.data.drawn.scenes import draw
 from catclf.lesson import gradient_loops, losses, vectors
-from catclf.lesson.blocks import Chart, Curve, Formula, Material, Table, change, places
+from catclf.lesson.blocks import Formula, Material, Table, change, places
 from catclf.lesson.check import gradient_graph, gradient_lost_minus, gradient_nudged
 from catclf.lesson.descent import one_parameter, slope
 from catclf.lesson.graphs import backward_graph, central_difference, forward_graph, logistic_graph

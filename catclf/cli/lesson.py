@@ -15,7 +15,8 @@ import typer
 from catclf.cli import output
 
 if TYPE_CHECKING:
-    from catclf.lesson.blocks import Block, Chart, Material
+    from catclf.common.chart import Chart
+    from catclf.lesson.blocks import Block, Material
 
 NUMBER_OF_SECTIONS = 10
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from catclf.lesson.blocks import Chart, Curve
+    from catclf.common.chart import Chart, Curve
 
 ROWS = 15  # odd, so that there is a middle one
 WIDEST = 60

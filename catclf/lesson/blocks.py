@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.common.chart import Chart
 from catclf.data.dataset import Dataset
 from catclf.lesson.gradients import gradient_loops, gradient_vectorized
 from catclf.logistic import Array
@@ -38,28 +39,6 @@ class Table:
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A curve through (x, y); `dots` marks its points, `dashed` makes it a reference."""
-
-    x: Array
-    y: Array
-    name: str = ""
-    dots: bool = False
-    dashed: bool = False
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Curves over common axes. Words are plain ASCII, as the pictures' font has no Greek."""
-
-    title: str
-    x_label: str
-    y_label: str
-    curves: Sequence[Curve]
-    y_range: tuple[float, float] | None = None
 
 
 Block = str | Formula | Table | Chart

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.lesson.blocks import STEPS, Block, Chart, Curve, Formula, Material, Table, figure
+from catclf.common.chart import Chart, Curve
+from catclf.lesson.blocks import STEPS, Block, Formula, Material, Table, figure
 from catclf.logistic import forward, sigmoid
 
 MIDDLE = range(31, 34)

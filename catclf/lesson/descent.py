@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from catclf.lesson.blocks import Block, Chart, Curve, Formula, Material, Table, figure, places
+from catclf.common.chart import Chart, Curve
+from catclf.lesson.blocks import Block, Formula, Material, Table, figure, places
 from catclf.lesson.gradients import gradient_vectorized
 from catclf.logistic import Array, cost, sigmoid
 

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from catclf.common.chart import Chart, Curve
 from catclf.lesson.blocks import (
     STEPS,
     Block,
-    Chart,
-    Curve,
     Formula,
     Material,
     Table,
