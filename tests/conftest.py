@@ -4,43 +4,18 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import AnyStr
 
 import numpy as np
 import pytest
+from processes import unmeasured
 
 from catclf.data.dataset import Dataset
 from catclf.data.drawn.scenes import draw
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def unmeasured() -> dict[str, str]:
-    """The environment, but for what measures coverage, which could write its own files no more."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("COV")}
-
-
-def told_to_stop(
-    process: subprocess.Popen[AnyStr],
-    sent: int,
-    ready: Callable[[], bool],
-    send: Callable[[int, int], None] = os.kill,
-) -> tuple[AnyStr, AnyStr]:
-    """Send a process a signal once it is ready; give what it has written on stdout and stderr."""
-    try:
-        deadline = time.monotonic() + 100
-        while not ready():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        send(process.pid, sent)
-        return process.communicate(timeout=60)
-    finally:
-        process.kill()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import on_a_terminal
 
 from catclf.cli.output import printable, table
 from catclf.common.version import __version__
@@ -28,26 +28,6 @@ def trained(tmp_path_factory):
     command = [sys.executable, "-m", "catclf", "train", "drawn", "--cv", "0"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder
-
-
-def on_a_terminal(*words, cwd, columns=80, env=None):
-    """Run the command with stdout and stderr on a pseudo-terminal; give its exit code and text."""
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.chdir(cwd)
-        os.environ.update({"COLUMNS": str(columns), "TERM": "xterm", **(env or {})})
-        os.execv(sys.executable, [sys.executable, "-m", "catclf", *map(str, words)])
-    text = b""
-    while True:
-        try:
-            read = os.read(fd, 65536)
-        except OSError:  # Linux says so when the other end closes
-            break
-        if not read:
-            break
-        text += read
-    os.close(fd)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text.decode()
 
 
 # The famous run
@@ -330,7 +310,7 @@ def test_hostile_names_are_printed_as_text(catclf, trained, class_folder, tmp_pa
     assert {path.removeprefix(f"{folder}/") for path in paths} == set(HOSTILE)
     assert catclf("predict", "--csv", folder, cwd=trained).stdout
 
-    code, text = on_a_terminal("predict", folder, cwd=trained, columns=200, env={"NO_COLOR": "1"})
+    code, text = on_a_terminal("predict", folder, cwd=trained, COLUMNS=200, NO_COLOR=1)
     assert code == 0
     for name in HOSTILE:
         assert printable(name) in text
@@ -355,8 +335,7 @@ def test_a_terminal_gets_a_table_and_a_bar(trained, class_folder):
 
 @pytest.mark.parametrize("columns", [40, 80])
 def test_no_colour_where_none_is_wanted_and_nothing_too_wide(trained, columns):
-    env = {"NO_COLOR": "1"}
-    code, text = on_a_terminal("eval", "-q", cwd=trained, columns=columns, env=env)
+    code, text = on_a_terminal("eval", "-q", cwd=trained, COLUMNS=columns, NO_COLOR=1)
     assert code == 0
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", text)
     assert max(len(line) for line in re.sub(r"\x1b\[[0-9;?]*\w", "", text).splitlines()) <= columns
@@ -403,7 +382,7 @@ def test_a_table_is_as_rich_draws_it(content, columns, capsys, monkeypatch):
 
 
 def test_a_terminal_gets_each_line_as_it_comes(trained, class_folder):
-    code, text = on_a_terminal("predict", "-q", class_folder, cwd=trained, columns=40)
+    code, text = on_a_terminal("predict", "-q", class_folder, cwd=trained, COLUMNS=40)
     head, rule, *lines = text.splitlines()
     assert (code, head) == (0, " label     P(cat)   image")
     assert rule == "─" * (len(head) + 1)

@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from processes import started, told_to_stop, unmeasured
 from threadpoolctl import threadpool_limits
 
 from catclf import load_dataset
@@ -24,7 +25,6 @@ from catclf.data.drawn.scenes import draw
 from catclf.data.load import matching
 from catclf.errors import ClusterError, DataError, ParameterError
 from catclf.solvers.checkpoint import Checkpoint
-from tests.conftest import told_to_stop, unmeasured
 
 distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
@@ -144,11 +144,8 @@ def test_work_that_the_cluster_gives_up_is_begun_anew(cluster, tmp_path):
 
 def test_a_scheduler_that_is_gone_is_told_and_what_was_trained_is_kept(files, tmp_path, capfd):
     told = tmp_path / "scheduler.json"
-    dask = [sys.executable, "-m", "dask"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     where = ["--scheduler-file", str(told), "--no-dashboard"]
-    scheduler = subprocess.Popen([*dask, "scheduler", "--port", "0", *where], **quiet)
-    workers = subprocess.Popen([*dask, "worker", "--no-nanny", *where], **quiet)
     path = tmp_path / "m.npz.checkpoint"
 
     def kill(iteration, cost):
@@ -158,7 +155,10 @@ def test_a_scheduler_that_is_gone_is_told_and_what_was_trained_is_kept(files, tm
             while there._client.status == "running":  # what is asked for after that is lost
                 time.sleep(0.01)
 
-    try:
+    with (
+        started("-m", "dask", "scheduler", "--port", "0", *where, **quiet) as scheduler,
+        started("-m", "dask", "worker", "--no-nanny", *where, **quiet),
+    ):
         while not (told.exists() and told.stat().st_size):
             assert scheduler.poll() is None
             time.sleep(0.05)
@@ -168,10 +168,6 @@ def test_a_scheduler_that_is_gone_is_told_and_what_was_trained_is_kept(files, tm
             settings = {"iterations": 9999, "cv": 0, "callback": kill}
             with pytest.raises(ClusterError) as error, Checkpoint(path) as checkpoint:
                 pipeline.train(dataset, checkpoint=checkpoint, **settings)
-    finally:
-        for process in (scheduler, workers):
-            process.kill()
-            process.wait()
     assert str(error.value) == f"{address}: the scheduler is gone; start one with: dask scheduler"
     assert path.exists()
     assert capfd.readouterr() == ("", "")
@@ -391,16 +387,10 @@ def test_commands_say_what_they_say_without_a_cluster(catclf, files, class_folde
 
 def test_ctrl_c_leaves_nothing(files, tmp_path, marked):
     words = ["--iterations", "100000", "--cv", "0", "--checkpoint-every", "0.01", "-o", "m.npz"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "catclf", "train", *files, *words, "--scheduler", "local"],
-        cwd=tmp_path,
-        env={**unmeasured(), **marked},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    command = ["-m", "catclf", "train", *files, *words, "--scheduler", "local"]
     ready = (tmp_path / "m.npz.checkpoint").exists
-    # As a terminal does: to the workers too.
-    _, stderr = told_to_stop(process, signal.SIGINT, ready, os.killpg)
+    with started(*command, cwd=tmp_path, env={**unmeasured(), **marked}) as process:
+        # As a terminal does: to the workers too.
+        _, stderr = told_to_stop(process, signal.SIGINT, ready, os.killpg)
     assert process.returncode == 130
     assert re.fullmatch(r"error: interrupted at iteration \d+; go on with: .*\n", stderr), stderr

@@ -3,15 +3,13 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 from queue import SimpleQueue
 
 import h5py
 import numpy as np
 import pytest
-from conftest import told_to_stop
 from PIL import Image
+from processes import started, told_to_stop
 
 from catclf import load_dataset
 from catclf.data import convert
@@ -244,13 +242,12 @@ def test_of_a_file_with_both_sets_the_one_named_is_written(catclf, tmp_path):
     [(signal.SIGINT, "error: interrupted\n", 130), (signal.SIGTERM, "error: terminated\n", 143)],
 )
 def test_being_told_to_stop_while_drawing_leaves_nothing(tmp_path, sent, told, code):
-    command = [sys.executable, "-m", "catclf", "data", "draw", "100000", "out.h5"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-
     def ready():
         return any(path.stat().st_size > 2**20 for path in tmp_path.iterdir())
 
-    assert told_to_stop(process, sent, ready)[1] == told
+    command = ["-m", "catclf", "data", "draw", "100000", "out.h5"]
+    with started(*command, cwd=tmp_path) as process:
+        assert told_to_stop(process, sent, ready)[1] == told
     assert process.returncode == code
     assert os.listdir(tmp_path) == []
 

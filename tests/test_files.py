@@ -13,12 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import unmeasured
+from processes import started, unmeasured
 
 from catclf.common import files
 from catclf.common.files import check_writable, replacing
 
-ROOT = Path(__file__).resolve().parents[1]
 OLD, NEW = b"old\n" * 1000, b"new, and longer\n" * 1000
 
 
@@ -149,16 +148,10 @@ def test_a_writer_killed_half_way_leaves_the_old_file(
         "with opened as file:\n"
         "    file.write(b'half'); file.flush(); print('half', flush=True); time.sleep(600)\n"
     )
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, str(path)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    with child:
-        assert child.stdout is not None
+    with started("-c", code, path) as child:
         said = child.stdout.readline()
         child.kill()
-    assert said == b"half\n"
+    assert said == "half\n"
     assert child.returncode == -signal.SIGKILL
     assert (path.read_bytes() == OLD) is survives
     assert b"half" in {file.read_bytes() for file in tmp_path.iterdir()}
@@ -508,16 +501,16 @@ for _ in range(int(sys.argv[3])):
 
 def test_two_writers_at_once_leave_one_of_their_files_whole(tmp_path: Path) -> None:
     path = tmp_path / "model"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(path), letter, "60"], env=environment)
-        for letter in "ab"
-    ]
     whole = {letter * 100_000 for letter in (b"a", b"b")}
     seen = set()
-    while any(writer.poll() is None for writer in writers):
-        if path.exists():
-            seen.add(path.read_bytes())
+    with (
+        started("-c", WRITER, path, "a", 60) as one,
+        started("-c", WRITER, path, "b", 60) as other,
+    ):
+        writers = [one, other]
+        while any(writer.poll() is None for writer in writers):
+            if path.exists():
+                seen.add(path.read_bytes())
     assert [writer.returncode for writer in writers] == [0, 0]
     assert seen
     assert seen <= whole

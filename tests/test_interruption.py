@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import told_to_stop
+from processes import started, told_to_stop
 
 from catclf import load_model
 from catclf.cli import interruption, main
@@ -21,8 +21,6 @@ from catclf.errors import CheckpointError
 from catclf.solvers.checkpoint import Checkpoint
 from catclf.solvers.fit import State
 
-# Not measured: a signal in the midst of measuring can leave coverage's own lock held.
-UNMEASURED = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
 SIGNALS = [
     ("SIGINT", 130, "interrupted"),
     ("SIGTERM", 143, "terminated"),
@@ -32,15 +30,9 @@ SIGNALS = [
 
 def stopped(words, cwd, name, ready):
     """Start a command or a program, send it a signal once it is ready; give its code and stderr."""
-    process = subprocess.Popen(
-        [sys.executable, *(["-c", words] if isinstance(words, str) else ["-m", "catclf", *words])],
-        cwd=cwd,
-        env=UNMEASURED,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-    _, stderr = told_to_stop(process, getattr(signal, name), lambda: ready(process))
+    command = ["-c", words] if isinstance(words, str) else ["-m", "catclf", *words]
+    with started(*command, cwd=cwd) as process:
+        _, stderr = told_to_stop(process, getattr(signal, name), lambda: ready(process))
     return process.returncode, stderr
 
 
@@ -256,23 +248,14 @@ def test_a_signal_ends_with_its_code():
 
 @pytest.mark.parametrize("others", [("SIGINT", "SIGTERM"), ("SIGHUP", "SIGTERM", "SIGINT")])
 def test_signals_that_come_together_are_one(class_folder, tmp_path, others):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "catclf", *LONG, "--checkpoint-every", "0.01"],
-        cwd=tmp_path,
-        env=UNMEASURED,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        ready = checkpoint_there(tmp_path)
-        while not ready(process):
-            assert process.poll() is None
-            time.sleep(0.01)
+    ready = checkpoint_there(tmp_path)
+
+    def send(number, first):
         for name in others:
-            process.send_signal(getattr(signal, name))
-        _, stderr = process.communicate(timeout=60)
-    finally:
-        process.kill()
+            os.kill(number, getattr(signal, name))
+
+    with started("-m", "catclf", *LONG, "--checkpoint-every", "0.01", cwd=tmp_path) as process:
+        _, stderr = told_to_stop(process, 0, lambda: ready(process), send)
     assert process.returncode in (129, 130, 143)
     assert re.search(r"^error: (interrupted|terminated) at iteration \d+; go on with", stderr, re.M)
     assert ready(process)
@@ -296,16 +279,9 @@ main()
 
 @pytest.mark.parametrize(("name", "code", "word"), SIGNALS)
 def test_what_fails_as_a_stop_is_tidied_up_is_no_fault(tmp_path, name, code, word):
-    done = subprocess.run(
-        [sys.executable, "-c", SPOILT.replace("SIGNAL", name)],
-        cwd=tmp_path,
-        env=UNMEASURED,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stderr) == (code, f"error: {word}\n")
+    with started("-c", SPOILT.replace("SIGNAL", name), cwd=tmp_path) as process:
+        _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (code, f"error: {word}\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -329,9 +305,9 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize(("name", "code", "word"), SIGNALS)
 def test_what_a_signal_raises_in_a_callback_is_not_lost(name, code, word):
-    command = [sys.executable, "-c", DROPPED, name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stderr) == (code, "")
+    with started("-c", DROPPED, name) as process:
+        _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (code, "")
 
 
 def test_other_errors_in_a_callback_are_shown_as_ever(capsys):

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from processes import started, unmeasured
 
 from catclf import load_model
 from catclf.common import files
@@ -71,22 +72,13 @@ class Nursery:
     """Starts processes that run `catclf` and can be killed."""
 
     def __init__(self, folder: Path, *runs: str, again: bool = True, change: str = "") -> None:
-        # Not measured: a signal in the midst of measuring can leave coverage's own lock held.
-        env = {key: value for key, value in os.environ.items() if not key.startswith("COV")}
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                MOTHER.replace("CHANGE", change),
-                "again" if again else "once",
-                *runs,
-            ],
+        code = MOTHER.replace("CHANGE", change)
+        self._started = started(
+            *("-c", code, "again" if again else "once", *runs),
             cwd=folder,
-            env={**env, "OPENBLAS_NUM_THREADS": "1"},
+            env={**unmeasured(), "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
         )
 
     def start(self) -> int:
@@ -104,12 +96,11 @@ class Nursery:
         return int(self.process.stdout.readline())
 
     def __enter__(self) -> "Nursery":
+        self.process = self._started.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        with self.process:
-            self.process.stdin.close()
-            self.process.kill()
+        self._started.__exit__(*error)
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 import importlib
 import inspect
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import on_a_terminal, started
 
 from catclf.cli.lesson import NUMBER_OF_SECTIONS
 from catclf.cli.terminal_plot import ROWS, plot
@@ -372,32 +371,6 @@ def test_the_help_has_the_titles_and_fits(catclf):
         assert re.search(rf"^ *{n}  {section.title}\b.*{re.escape(section.lesson)}", text, re.M)
 
 
-def on_a_terminal(keys, *words, cwd, columns=80, lines=1000):
-    """Run the command on a pseudo-terminal; give each key when it asks; give code and text."""
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.chdir(cwd)
-        os.environ.update({"COLUMNS": str(columns), "LINES": str(lines), "TERM": "xterm"})
-        os.execv(sys.executable, [sys.executable, "-m", "catclf", "lesson", *map(str, words)])
-    text, asked = b"", 0
-    while True:
-        # A signal that comes between the prompt and the wait for a line is seen with the next one.
-        while asked and keys[asked - 1] == b"\x03" and not select.select([fd], [], [], 2)[0]:
-            os.write(fd, b"\x03")
-        try:
-            read = os.read(fd, 65536)
-        except OSError:  # Linux says so when the other end closes
-            break
-        if not read:
-            break
-        text += read
-        if text.count(b"q: leave ") > asked:
-            os.write(fd, keys[asked])
-            asked += 1
-    os.close(fd)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text.decode().replace("\r", "")
-
-
 @pytest.mark.parametrize(
     ("keys", "code", "told"),
     [
@@ -409,7 +382,7 @@ def on_a_terminal(keys, *words, cwd, columns=80, lines=1000):
     ],
 )
 def test_a_terminal_is_asked_after_each_section(class_folder, tmp_path, keys, code, told):
-    found, text = on_a_terminal(keys, class_folder, "-q", cwd=tmp_path)
+    found, text = on_a_terminal("lesson", class_folder, "-q", cwd=tmp_path, keys=keys)
     assert found == code
     assert headings(text) == told
     assert text.count("q: leave") == len(keys)
@@ -419,7 +392,7 @@ def test_a_terminal_is_asked_after_each_section(class_folder, tmp_path, keys, co
 
 def test_a_section_longer_than_the_screen_waits_too(class_folder, tmp_path):
     keys = [b"\n"] * 3 + [b"q\n"]
-    code, text = on_a_terminal(keys, class_folder, "-q", cwd=tmp_path, lines=24)
+    code, text = on_a_terminal("lesson", class_folder, "-q", cwd=tmp_path, keys=keys, LINES=24)
     assert code == 0
     assert headings(text) == ["1"] or headings(text) == ["1", "2"]
     screens = text.split("q: leave ")[:-1]
@@ -428,7 +401,7 @@ def test_a_section_longer_than_the_screen_waits_too(class_folder, tmp_path):
 
 
 def test_a_terminal_is_not_asked_with_all(class_folder, tmp_path):
-    code, text = on_a_terminal([], class_folder, "-q", "--all", cwd=tmp_path, columns=40)
+    code, text = on_a_terminal("lesson", class_folder, "-q", "--all", cwd=tmp_path, COLUMNS=40)
     assert code == 0
     assert headings(text) == [str(n) for n in range(1, 11)]
     assert "q: leave" not in text
@@ -436,13 +409,10 @@ def test_a_terminal_is_not_asked_with_all(class_folder, tmp_path):
 
 
 def test_a_reader_that_leaves_is_no_error(class_folder, tmp_path):
-    command = [sys.executable, "-m", "catclf", "lesson", str(class_folder)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
-    ) as process:
+    with started("-m", "catclf", "lesson", class_folder, cwd=tmp_path) as process:
         process.stdout.readline()
         process.stdout.close()
-        assert b"Traceback" not in process.stderr.read()
+        assert "Traceback" not in process.stderr.read()
         assert process.wait() in (0, -signal.SIGPIPE)
 
 

@@ -4,15 +4,13 @@ import json
 import os
 import signal
 import struct
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import told_to_stop
 from PIL import Image
+from processes import started, told_to_stop
 
 from catclf import load_dataset
 from catclf.common import files
@@ -296,14 +294,14 @@ def many(tmp_path, n=2000):
 )
 def test_an_interruption_says_how_to_go_on(catclf, tmp_path, sent, code, word):
     many(tmp_path)
-    command = [sys.executable, "-m", "catclf", "data", "convert", "many", "out.h5"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     partial = tmp_path / "out.h5.partial"
 
     def ready():
         return partial.exists() and partial.stat().st_size > 10_000
 
-    _, said = told_to_stop(process, sent, ready)
+    command = ["-m", "catclf", "data", "convert", "many", "out.h5"]
+    with started(*command, cwd=tmp_path) as process:
+        _, said = told_to_stop(process, sent, ready)
     again = "catclf data convert --resume many out.h5"
     assert said == f"error: {word}; go on with: {again}\n"
     assert process.returncode == code

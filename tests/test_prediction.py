@@ -3,15 +3,13 @@
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import told_to_stop, unmeasured
 from PIL import Image
+from processes import started, told_to_stop
 
 from catclf import load_dataset, predict, prediction, train
 from catclf.common import threads
@@ -103,13 +101,10 @@ def test_a_reader_that_leaves_is_no_error(class_folder, tmp_path):
         ["show", "photos"],
         ["predict", str(class_folder)],
     ):
-        command = [sys.executable, "-m", "catclf", *words]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
-        ) as process:
+        with started("-m", "catclf", *words, cwd=tmp_path) as process:
             process.stdout.readline()
             process.stdout.close()
-            assert b"Traceback" not in process.stderr.read()
+            assert "Traceback" not in process.stderr.read()
             assert process.wait() == 0
 
 
@@ -251,24 +246,15 @@ def test_predictions_come_out_while_others_are_at_work(tmp_path):
     """The first is read, and its reader leaves, though the rest would take ten minutes."""
     written(tmp_path / "x", load_dataset("drawn").images[:30])
     code = HANGING.format("('005.png', '009.png')")
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
-    ) as process:
-        assert process.stdout.readline().startswith(b"x/000.png\t")
-        assert process.stdout.readline().startswith(b"x/001.png\t")
-        process.kill()
+    with started("-c", code, cwd=tmp_path) as process:
+        assert process.stdout.readline().startswith("x/000.png\t")
+        assert process.stdout.readline().startswith("x/001.png\t")
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_being_told_to_stop_waits_for_no_image(tmp_path, name, code):
     written(tmp_path / "x", load_dataset("drawn").images[:30])
-    process = subprocess.Popen(
-        [sys.executable, "-c", HANGING.format("'.png'")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=tmp_path,
-        env=unmeasured(),
-    )
-    out, err = told_to_stop(process, getattr(signal, name), (tmp_path / "hung").exists)
-    assert (process.returncode, out) == (code, b"")
-    assert err in (b"error: interrupted\n", b"error: terminated\n")
+    with started("-c", HANGING.format("'.png'"), cwd=tmp_path) as process:
+        out, err = told_to_stop(process, getattr(signal, name), (tmp_path / "hung").exists)
+    assert (process.returncode, out) == (code, "")
+    assert err in ("error: interrupted\n", "error: terminated\n")
