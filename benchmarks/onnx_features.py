@@ -47,7 +47,7 @@ from catclf.tuning import L2_PATH
 
 def taken(dataset: Dataset, feature_map: FeatureMap) -> Array:
     """Give the features of all photos, with their mirrored copies where those differ."""
-    images, rows = dataset.images, dataset.taken_by(feature_map)
+    images, rows = dataset.images, dataset.features_of(feature_map)
     if not feature_map.symmetric:
         images, rows = joined([images, mirrored(images)]), None
     return examples(feature_map, images, taken=rows).matrix()

@@ -1,7 +1,8 @@
 """catclf tells cats from everything else by vectorized logistic regression.
 
-``train``, ``evaluate``, ``predict``, ``load_model`` and ``load_dataset`` do in Python what the
-commands do. They are looked up on first use, so that ``import catclf`` alone costs nothing.
+``train``, ``tune``, ``evaluate``, ``predict``, ``load_model``, ``load_dataset`` and ``load_image``
+do in Python what the commands do. They are looked up on first use, so that ``import catclf`` alone
+costs nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from catclf.common.version import __version__
 
 if TYPE_CHECKING:
+    from catclf.data.images import load_image
     from catclf.data.load import load_dataset
     from catclf.evaluation import evaluate
     from catclf.model import load_model
@@ -22,13 +24,23 @@ if TYPE_CHECKING:
 _HOMES = {
     "evaluate": "catclf.evaluation",
     "load_dataset": "catclf.data.load",
+    "load_image": "catclf.data.images",
     "load_model": "catclf.model",
     "predict": "catclf.prediction",
     "train": "catclf.training",
     "tune": "catclf.tuning",
 }
 
-__all__ = ["__version__", "evaluate", "load_dataset", "load_model", "predict", "train", "tune"]
+__all__ = [
+    "__version__",
+    "evaluate",
+    "load_dataset",
+    "load_image",
+    "load_model",
+    "predict",
+    "train",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:

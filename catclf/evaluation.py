@@ -73,7 +73,7 @@ def scores(model: Model, dataset: Dataset) -> NDArray[np.float64]:
             f"{dataset.name}: its classes are {' and '.join(dataset.classes)}, "
             f"the model's {' and '.join(model.classes)}; name the model's with --cat-class"
         )
-    taken = dataset.taken_by(model.features)
+    taken = dataset.features_of(model.features)
     return model.scores(dataset.images) if taken is None else model.weigh(taken)
 
 

@@ -243,7 +243,7 @@ def train_rates(
     folds = _folds(dataset, settings.get("cv", 5))
     if isinstance(features, str):
         features = feature_maps.fit(features, dataset.images, **of_map)
-    taken = dataset.taken_by(features)
+    taken = dataset.features_of(features)
     seen = examples(features, dataset.images, dataset.memory, taken, progress)
     attempts, errors = [], {}
     for i, (how, _) in enumerate(checked):

@@ -133,7 +133,7 @@ def tune(
                 feature_map = feature_maps.fit(name, dataset.images, **own)
             else:
                 feature_map = one
-            images, taken = dataset.images, dataset.taken_by(feature_map)
+            images, taken = dataset.images, dataset.features_of(feature_map)
             if not feature_map.symmetric:
                 images, taken = joined([images, mirrored(images)]), None
             seen = examples(feature_map, images, dataset.memory, taken)

@@ -19,6 +19,7 @@ from catclf.errors import DataError, ModelError, OutputError
 from catclf.evaluation import scores
 from catclf.features import onnx_file
 from catclf.features.cache import FeatureCache
+from catclf.features.extraction import features as extract
 from catclf.features.onnx import PATH_VARIABLE, Onnx
 from catclf.pictures.explanation import explain
 from catclf.training import examples
@@ -200,8 +201,8 @@ def test_images_that_have_their_size_already(tmp_path, drawn):
     model = train(drawn, features=network, solver="newton", l2=1)
     Z = model.weigh(network.transform(drawn.images).T)
     np.testing.assert_array_equal(model.scores(drawn.images), Z)
-    dataset = load_dataset("drawn", feature_map=network)
-    np.testing.assert_array_equal(dataset.taken.rows.T, network.transform(dataset.images))
+    dataset = load_dataset("drawn", feature_map=network).with_features(network, extract)
+    np.testing.assert_array_equal(dataset.features.rows.T, network.transform(dataset.images))
 
 
 def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch):
@@ -215,22 +216,21 @@ def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch):
     real = network.transform
     monkeypatch.setattr(network, "transform", lambda x: most.append(len(x)) or real(x))
     told = []
-    disk = load_dataset(
-        tmp_path / "a.h5", memory=1e3, feature_map=network, progress=lambda *n: told.append(n)
-    )
+    disk = load_dataset(tmp_path / "a.h5", memory=1e3, feature_map=network)
+    disk = disk.with_features(network, extract, lambda *n: told.append(n))
     assert isinstance(disk.images, Stored)
-    assert isinstance(disk.taken.rows, Stored)
+    assert isinstance(disk.features.rows, Stored)
     assert (max(most), sum(most)) == (16, 70)
     assert told == [(n, 70) for n in (16, 32, 48, 64, 70)]
-    ample = load_dataset(tmp_path / "a.h5", feature_map=network)
-    assert isinstance(ample.taken.rows, np.ndarray)
-    np.testing.assert_array_equal(disk.taken.rows[:], ample.taken.rows)
-    np.testing.assert_array_equal(ample.taken.rows, real(pixels).T)
+    ample = load_dataset(tmp_path / "a.h5", feature_map=network).with_features(network, extract)
+    assert isinstance(ample.features.rows, np.ndarray)
+    np.testing.assert_array_equal(disk.features.rows[:], ample.features.rows)
+    np.testing.assert_array_equal(ample.features.rows, real(pixels).T)
     # What is taken is used, from disk, from memory, and joined; and no image is looked at again.
     most.clear()
     both = join([disk, disk]).within(1e9)
-    assert isinstance(both.taken.rows, np.ndarray)
-    np.testing.assert_array_equal(both.taken.rows, np.tile(ample.taken.rows, (2, 1)))
+    assert isinstance(both.features.rows, np.ndarray)
+    np.testing.assert_array_equal(both.features.rows, np.tile(ample.features.rows, (2, 1)))
     one, other = (train(d, features=network, solver="newton", l2=0.1) for d in (disk, ample))
     np.testing.assert_allclose(one.w, other.w, rtol=1e-6, atol=1e-9)
     tune(disk, features=network, l2=0.1)
@@ -254,7 +254,10 @@ def test_a_folder_with_features_that_would_not_fit_is_refused(tmp_path, photos):
         network = Onnx.open(textured(tmp_path / "net.onnx", shape), "unit")
         with pytest.raises(DataError, match=f"40 images take 0.4941 MB of memory.*{remedy}"):
             load_dataset(photos, memory=size - 1, feature_map=network)
-        assert load_dataset(photos, memory=size, feature_map=network).taken.rows.shape == (40, 16)
+        assert load_dataset(photos, memory=size, feature_map=network).features.rows.shape == (
+            40,
+            16,
+        )
 
 
 def test_images_of_another_size_are_refused(tmp_path, drawn, catclf):
@@ -286,8 +289,8 @@ def test_parts_join_with_their_features(tmp_path, photos):
     network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
     one = load_dataset(photos, feature_map=network)
     both = join([one, one])
-    np.testing.assert_array_equal(both.taken_by(network), np.vstack([one.taken.rows] * 2))
-    assert join([one, load_dataset(photos)]).taken is None
+    np.testing.assert_array_equal(both.features_of(network), np.vstack([one.features.rows] * 2))
+    assert join([one, load_dataset(photos)]).features is None
 
 
 # --auto and the cache
@@ -305,7 +308,7 @@ def test_the_cache_lets_each_image_be_seen_once(tmp_path, photos, monkeypatch):
         with FeatureCache(network, path) as cache:
             dataset = load_dataset(photos, feature_map=cache)
         assert sum(seen) == 40 * times
-        np.testing.assert_array_equal(dataset.taken.rows, plain.taken.rows)
+        np.testing.assert_array_equal(dataset.features.rows, plain.features.rows)
         bytes_then = path.read_bytes()
     shutil.copy(photos / "cat" / sorted(os.listdir(photos / "cat"))[0], photos / "other" / "z.png")
     os.unlink(sorted((photos / "other").iterdir())[0])

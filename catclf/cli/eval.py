@@ -151,8 +151,10 @@ def _read(
             sets.append(sets[maps.index(None)])
             continue
         told = quiet or bool(sets)
-        with output.cached(feature_map, cache if feature_map or not any(maps) else None) as taker:
-            how["feature_map"] = taker
+        with output.cached(
+            feature_map, cache if feature_map or not any(maps) else None
+        ) as extractor:
+            how["feature_map"] = extractor
             sets.append(sources.read_all([data], "test", cluster, quiet=told, **how)[1])
     return sets
 

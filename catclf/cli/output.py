@@ -24,7 +24,8 @@ from catclf.common import text
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from catclf.data.dataset import Dataset, Split, Taker
+    from catclf.common.types import FeatureExtractor
+    from catclf.data.dataset import Dataset, Split
     from catclf.features import FeatureMap
 
 DEFAULT_MODEL = "models/catclf.npz"
@@ -257,7 +258,7 @@ def read(
     max_file_size: float = 64,
     trust: bool = False,
     memory: float | None = None,
-    feature_map: Taker | None = None,
+    feature_map: FeatureExtractor | None = None,
 ) -> Dataset:
     """Load a data set, with a bar for a folder, and tell how it was read.
 
@@ -287,7 +288,7 @@ def read(
 
 
 @contextmanager
-def cached(feature_map: FeatureMap | None, cache: str | None) -> Iterator[Taker | None]:
+def cached(feature_map: FeatureMap | None, cache: str | None) -> Iterator[FeatureExtractor | None]:
     """Give what takes a network's features: the map itself, or one that keeps them in a file."""
     if cache is None:
         yield feature_map
@@ -296,8 +297,8 @@ def cached(feature_map: FeatureMap | None, cache: str | None) -> Iterator[Taker 
         raise typer.BadParameter("--cache is for features of an ONNX network")
     from catclf.features.cache import FeatureCache
 
-    with FeatureCache(feature_map, cache) as taker:
-        yield taker
+    with FeatureCache(feature_map, cache) as caching:
+        yield caching
 
 
 @contextmanager

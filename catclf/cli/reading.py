@@ -14,7 +14,8 @@ from catclf.cli import output
 
 if TYPE_CHECKING:
     from catclf.cluster.client import Cluster
-    from catclf.data.dataset import Dataset, Split, Taker
+    from catclf.common.types import FeatureExtractor
+    from catclf.data.dataset import Dataset, Split
 
 NETWORK = "an ONNX network"
 Scheduler = Annotated[
@@ -65,7 +66,7 @@ def read_all(
     trust: bool,
     memory: float | None,
     by_folder: bool = False,
-    feature_map: Taker | None = None,
+    feature_map: FeatureExtractor | None = None,
 ) -> tuple[list[Dataset], Dataset]:
     """Load data sets, of which patterns name several, and put them one after another.
 

@@ -158,7 +158,7 @@ def train(
             sources.NETWORK: network is not None,
         },
     )
-    with output.cached(network, cache) as taker:
+    with output.cached(network, cache) as extractor:
         dataset = _read(
             data or [None],
             cluster,
@@ -168,7 +168,7 @@ def train(
             cat_class=cat_class,
             max_file_size=max_file_size,
             trust=trust,
-            feature_map=taker,
+            feature_map=extractor,
         )
 
     tuning = None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from catclf.common.blocks import Rows, Stored, in_blocks, joined
 from catclf.common.image_size import check_images
 from catclf.common.memory import budget
-from catclf.common.types import Progress
+from catclf.common.types import FeatureExtractor, Progress
 from catclf.errors import DataError
 
 Split = Literal["train", "test"]
@@ -26,26 +26,8 @@ CLASSES = ("non-cat", "cat")
 CAT_NAMES = ("cat", "cats")
 
 
-class Taker(Protocol):
-    """What takes the features of images while they are read: a feature map, or a cache of one."""
-
-    image_size: tuple[int, int]
-    """Height and width of the images that it takes, in pixels."""
-
-    n_x: int
-    """How many features an image has."""
-
-    def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Turn images uint8 (m, height, width, 3) into X (n_x, m), columns being examples."""
-        ...
-
-    def settings(self) -> dict[str, Any]:
-        """Give what tells this map from others, as JSON values."""
-        ...
-
-
-class Taken(NamedTuple):
-    """Features that a map took as the images were read, float32 (m, n_x), and its settings."""
+class Features(NamedTuple):
+    """Features of images, float32 (m, n_x), and the settings of the map that made them."""
 
     settings: dict[str, Any]
     rows: Rows
@@ -75,8 +57,8 @@ class Dataset:
         Width and height of each image's original, in pixels; empty where nothing is known.
     unreadable : tuple of str
         The files that were left out because they are damaged, each with the reason.
-    taken : Taken, optional
-        By a map that takes larger images than are kept.
+    features : Features, optional
+        Made by a map that takes larger images than are kept.
     memory : float
         How many bytes images and features may take in memory.
     """
@@ -90,7 +72,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
     unreadable: tuple[str, ...] = ()
-    taken: Taken | None = None
+    features: Features | None = None
     memory: float = inf
 
     def __post_init__(self) -> None:
@@ -113,7 +95,7 @@ class Dataset:
     @property
     def nbytes(self) -> int:
         """How many bytes images and features are, wherever they are."""
-        return self.images.nbytes + (self.taken.rows.nbytes if self.taken else 0)
+        return self.images.nbytes + (self.features.rows.nbytes if self.features else 0)
 
     @cached_property
     def sha256(self) -> str:
@@ -131,22 +113,22 @@ class Dataset:
 
         return clusters(self.images)
 
-    def taken_by(self, feature_map: Taker) -> Rows | None:
-        """Give the features, float32 (m, n_x), that this map took as the images were read."""
-        taken = self.taken
-        return taken.rows if taken and taken.settings == feature_map.settings() else None
+    def features_of(self, feature_map: FeatureExtractor) -> Rows | None:
+        """Give the features, float32 (m, n_x), if this map has made them already."""
+        made = self.features
+        return made.rows if made and made.settings == feature_map.settings() else None
 
     def with_features(
         self,
-        feature_map: Taker,
-        extract: Callable[[Taker, Rows, float, Progress | None], Rows],
+        feature_map: FeatureExtractor,
+        extract: Callable[[FeatureExtractor, Rows, float, Progress | None], Rows],
         progress: Progress | None = None,
     ) -> Dataset:
-        """Take the features, with `extract`, that were not taken as the images were read."""
-        if self.taken_by(feature_map) is not None:
+        """Make the features, with `extract`, that were not made as the images were read."""
+        if self.features_of(feature_map) is not None:
             return self
         rows = extract(feature_map, self.images, self.memory, progress)
-        return replace(self, taken=Taken(feature_map.settings(), rows))
+        return replace(self, features=Features(feature_map.settings(), rows))
 
     @cached_property
     def fingerprints(self) -> NDArray[np.uint64]:
@@ -160,16 +142,16 @@ class Dataset:
 
         None stands for half of the memory that is available.
         """
-        images, taken = self.images, self.taken
+        images, features = self.images, self.features
         memory = budget(memory, self.nbytes)
         if isinstance(images, Stored):
             if images.nbytes <= memory:
                 images = images[:]
             else:
                 images.keep = int(memory)
-        if taken and isinstance(taken.rows, Stored) and self.nbytes <= memory:
-            taken = Taken(taken.settings, taken.rows[:])
-        return replace(self, images=images, taken=taken, memory=memory)
+        if features and isinstance(features.rows, Stored) and self.nbytes <= memory:
+            features = Features(features.settings, features.rows[:])
+        return replace(self, images=images, features=features, memory=memory)
 
     def grouped_by_folder(self) -> Dataset:
         """Keep the images of each folder together, whatever else they belonged with."""
@@ -212,12 +194,12 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
         ),
         notes=tuple(note for d in datasets for note in d.notes),
         unreadable=tuple(line for d in datasets for line in d.unreadable),
-        taken=_join_taken([d.taken for d in datasets]),
+        features=_join_features([d.features for d in datasets]),
     )
 
 
-def _join_taken(parts: Sequence[Taken | None]) -> Taken | None:
+def _join_features(parts: Sequence[Features | None]) -> Features | None:
     first = parts[0]
     if first is None or any(part is None or part.settings != first.settings for part in parts):
         return None
-    return Taken(first.settings, joined([part.rows for part in parts if part is not None]))
+    return Features(first.settings, joined([part.rows for part in parts if part is not None]))

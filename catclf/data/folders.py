@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,9 @@ from numpy.typing import NDArray
 from catclf.common import threads
 from catclf.common.image_size import IMAGE_SIZE
 from catclf.common.memory import budget
-from catclf.common.types import Progress
-from catclf.data.dataset import CAT_NAMES, CLASSES, MAX_FILE_BYTES, Dataset, Split, Taken
+from catclf.common.types import FeatureExtractor, Progress
+from catclf.data.dataset import CAT_NAMES, CLASSES, MAX_FILE_BYTES, Dataset, Features, Split
 from catclf.errors import DataError, NotAnImageError
-
-if TYPE_CHECKING:
-    from catclf.data.dataset import Taker
 
 IMAGE_SUFFIXES = frozenset([
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".avif",
@@ -41,7 +38,7 @@ def load_folder(
     max_bytes: int,
     memory: float | None,
     progress: Progress | None,
-    feature_map: Taker | None = None,
+    feature_map: FeatureExtractor | None = None,
 ) -> Dataset:
     """Read a folder of classes; parameters as in `catclf.data.load.load_dataset`."""
     found = ClassFolders(folder, split, cat_class)
@@ -65,11 +62,13 @@ def load_folder(
         notes=found.notes(),
         sizes=tuple(sizes),
         unreadable=found.unreadable,
-        taken=Taken(feature_map.settings(), rows[: len(labels)]) if feature_map else None,
+        features=Features(feature_map.settings(), rows[: len(labels)]) if feature_map else None,
     )
 
 
-def _check_memory(found: ClassFolders, memory: float | None, feature_map: Taker | None) -> None:
+def _check_memory(
+    found: ClassFolders, memory: float | None, feature_map: FeatureExtractor | None
+) -> None:
     """Raise DataError, before any photo is read, if images and features would not fit."""
     own = feature_map is None or feature_map.image_size == (IMAGE_SIZE, IMAGE_SIZE)
     needed = len(found.files) * (3 * IMAGE_SIZE**2 + (4 * feature_map.n_x if feature_map else 0))
@@ -126,7 +125,7 @@ class ClassFolders:
         self,
         progress: Progress | None = None,
         max_bytes: int = MAX_FILE_BYTES,
-        feature_map: Taker | None = None,
+        feature_map: FeatureExtractor | None = None,
     ) -> Iterator[Photo]:
         """Read the images of the files that have no outcome yet; give them one each in turn.
 

@@ -7,15 +7,11 @@ from collections.abc import Sequence
 from glob import glob, has_magic
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from catclf.common.image_size import IMAGE_SIZE
-from catclf.common.types import Progress
+from catclf.common.types import FeatureExtractor, Progress
 from catclf.data.dataset import CLASSES, MAX_FILE_BYTES, Dataset, Split
 from catclf.errors import DataError
-
-if TYPE_CHECKING:
-    from catclf.data.dataset import Taker
 
 DRAWN = "drawn"
 DRAWN_COUNT = 600
@@ -34,7 +30,7 @@ def load_dataset(
     max_bytes: int = MAX_FILE_BYTES,
     trust: bool = False,
     memory: float | None = inf,
-    feature_map: Taker | None = None,
+    feature_map: FeatureExtractor | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Load labelled images from wherever they are.
@@ -56,9 +52,9 @@ def load_dataset(
         How many bytes images may take in memory; None stands for half of what is available. Those
         of a larger HDF5 file are read when they are used, as often as they are; a larger folder is
         refused.
-    feature_map : Taker, optional
-        Takes features as a folder's images are read, from more pixels than are kept if it wants
-        these. Of other data they are taken afterwards; see `Dataset.with_features`.
+    feature_map : FeatureExtractor, optional
+        Makes features as a folder's images are read, from more pixels than are kept if it wants
+        these. Of other data they are made afterwards; see `Dataset.with_features`.
     progress : callable, optional
         Called as progress(done, total) while a folder's images are read.
 
@@ -103,7 +99,7 @@ def load_dataset(
     raise DataError(f"{path}: {problem}; expected an HDF5 file, a folder of classes, or 'drawn'")
 
 
-def _check_size(dataset: Dataset, feature_map: Taker) -> None:
+def _check_size(dataset: Dataset, feature_map: FeatureExtractor) -> None:
     """Raise DataError if a map wants larger images than there are."""
     height, width = feature_map.image_size
     if (height, width) != (IMAGE_SIZE, IMAGE_SIZE):

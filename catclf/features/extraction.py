@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import inf
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,21 +11,15 @@ from numpy.typing import NDArray
 from catclf.common.blocks import Rows, Stored, in_blocks, pieces, store
 from catclf.common.image_size import check_images
 from catclf.common.threads import for_products, ordered
-from catclf.common.types import Progress
+from catclf.common.types import FeatureExtractor, Progress
 from catclf.features import BATCH
 
 
-class Taker(Protocol):
-    """What takes the features of images: a feature map, or a cache of one."""
-
-    image_size: tuple[int, int]
-    n_x: int
-
-    def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
-
-
 def features(
-    feature_map: Taker, images: Rows, memory: float = inf, progress: Progress | None = None
+    feature_map: FeatureExtractor,
+    images: Rows,
+    memory: float = inf,
+    progress: Progress | None = None,
 ) -> Rows:
     """Take features of images uint8 (m, height, width, 3): float32 (m, n_x).
 
@@ -61,7 +54,7 @@ def held(images: Rows) -> int:
 
 
 def _extracted(
-    feature_map: Taker, images: Rows, progress: Progress | None
+    feature_map: FeatureExtractor, images: Rows, progress: Progress | None
 ) -> Iterator[NDArray[np.float32]]:
     batches = (block[part] for _, block in in_blocks(images) for part in pieces(block, BATCH))
     done = 0
