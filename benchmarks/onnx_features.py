@@ -36,7 +36,7 @@ from catclf.data.dataset import Dataset
 from catclf.data.images import load_image
 from catclf.features import FeatureMap
 from catclf.features.conv import shipped
-from catclf.features.onnx import normalisation
+from catclf.features.onnx import parse_normalisation
 from catclf.logistic import Array, cost
 from catclf.model import Model
 from catclf.solvers.folds import grouped_folds
@@ -67,7 +67,7 @@ def alone(network: str, how: str, paths: list[str], size: tuple[int, int]) -> Ca
     """Prepare everything but the runs of the network."""
     session = onnxruntime.InferenceSession(network)
     (image,) = session.get_inputs()
-    mean, scale = (np.array(part) for part in normalisation(how))
+    mean, scale = (np.array(part) for part in parse_normalisation(how))
     x = [((load_image(path, size=size) - mean) / scale).astype(np.float32)[None] for path in paths]
     if image.shape[1] == 3:
         x = [np.ascontiguousarray(one.transpose(0, 3, 1, 2)) for one in x]

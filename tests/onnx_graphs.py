@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catclf.features.onnx import normalisation
+from catclf.features.onnx import parse_normalisation
 
 onnx = pytest.importorskip("onnx", reason="onnx, which makes the networks, is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime, the extra onnx, is not installed")
@@ -17,7 +17,7 @@ rng = np.random.default_rng(5)
 W = rng.normal(size=(4, 3)).astype(np.float32)
 B = rng.normal(size=4).astype(np.float32)
 FILTERS = W.reshape(4, 3, 1, 1)
-MEAN, SCALE = normalisation("imagenet")
+MEAN, SCALE = parse_normalisation("imagenet")
 
 
 def save(path, nodes, weights=(), shape=(1, 3, 12, 10), *, kind=FLOAT, outputs=("y",), **more):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from catclf.errors import ModelError, ParameterError
-from catclf.features.onnx import Onnx, normalisation
+from catclf.features.onnx import Onnx, parse_normalisation
 from tests.onnx_graphs import (
     FILTERS,
     FLOAT,
@@ -95,7 +95,7 @@ def test_an_inner_output(tmp_path, output):
     ],
 )
 def test_normalisations(tmp_path, text, mean, scale):
-    assert np.allclose(normalisation(text), (mean, scale))
+    assert np.allclose(parse_normalisation(text), (mean, scale))
     X = Onnx.open(mixing(tmp_path / "a.onnx"), text).transform(images())
     expected = mixed(images(), mean, scale).mean(axis=(1, 2))
     np.testing.assert_allclose(X.T, expected, rtol=1e-4, atol=1e-3)
@@ -106,7 +106,7 @@ def test_normalisations(tmp_path, text, mean, scale):
 )
 def test_a_normalisation_that_is_none(text):
     with pytest.raises(ParameterError, match="onnx-normalise is imagenet"):
-        normalisation(text)
+        parse_normalisation(text)
 
 
 @pytest.mark.parametrize("kind", ["FLOAT16", "DOUBLE", "UINT8"])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from catclf.errors import ModelError
-from catclf.features import onnx_file
 from catclf.features.onnx import Onnx
+from catclf.features.onnx import file as onnx_file
 from tests.onnx_graphs import (
     FILTERS,
     FLOAT,
@@ -79,10 +79,10 @@ def test_external_data_elsewhere_is_never_opened(tmp_path):
             for place in ("../w.bin", secret, "link.bin", "out/w.bin", "x/../../w.bin", "", "a\0b"):
                 path = external(folder / "a.onnx", place, inner=inner)
                 with pytest.raises(ModelError, match="lies outside its folder"):
-                    onnx_file.read(path)
+                    onnx_file.read_network(path)
             path = external(folder / "a.onnx", "*/_ORT_MEM_ADDR_/*", inner=inner)
             with pytest.raises(ModelError, match="no such file"):
-                onnx_file.read(path)
+                onnx_file.read_network(path)
     finally:
         onnx_file.open_regular = real
     assert not [path for path in opened if Path(path).name == "w.bin"]
@@ -136,13 +136,13 @@ def test_external_data_is_found_wherever_a_tensor_can_be():
 
     expected = set(walk(model))
     assert len(expected) > 30
-    assert onnx_file._locations("a.onnx", data) == expected
+    assert onnx_file.find_locations(data) == expected
 
 
 @pytest.mark.parametrize("name", ["z", "z" * 127, "z" * 128, "ü" * 20_000])
 def test_an_added_output_is_what_protocol_buffers_read(tmp_path, name):
     data = save(tmp_path / "a.onnx", NODES, PLAIN).read_bytes()
-    with_it = onnx.load_from_string(onnx_file.with_output(data, name))
+    with_it = onnx.load_from_string(onnx_file.add_output(data, name))
     assert [one.name for one in with_it.graph.output] == ["y", name]
     del with_it.graph.output[1]
     assert with_it == onnx.load_from_string(data)
@@ -151,7 +151,7 @@ def test_an_added_output_is_what_protocol_buffers_read(tmp_path, name):
 def test_tensors_are_listed(tmp_path):
     nodes = [node("Split", "x", "a b", axis=2), node("Add", "a b", "y")]
     data = save(tmp_path / "a.onnx", nodes).read_bytes()
-    assert onnx_file.tensors(data) == (["y"], ["a", "b", "y"])
+    assert onnx_file.list_tensors(data) == (["y"], ["a", "b", "y"])
 
 
 def test_damaged_files_are_read_or_refused(tmp_path):
@@ -163,7 +163,7 @@ def test_damaged_files_are_read_or_refused(tmp_path):
         for damaged in (whole[:i], whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :]):
             path.write_bytes(damaged)
             try:
-                onnx_file.read(path)
+                onnx_file.read_network(path)
                 outcomes.add("read")
             except ModelError as error:
                 outcomes.add("refused" if "\n" not in str(error) else "two lines")
@@ -174,9 +174,9 @@ def test_a_file_that_only_nests_is_refused_quickly(tmp_path):
     deep = b""
     for _ in range(200):  # Graph.node, Attribute.g, Node.attribute
         for number in (1, 6, 5):
-            deep = onnx_file._field(number, deep)
+            deep = onnx_file.encode_field(number, deep)
     for data, words in (
-        (onnx_file._field(7, onnx_file._field(1, deep)), "nested too deeply"),
+        (onnx_file.encode_field(7, onnx_file.encode_field(1, deep)), "nested too deeply"),
         (b"\x52\x00" * 2_000_001, "too many parts"),
         (b"\x08\x01" * 2_000_001, "too many parts"),
         (b"\xff" * 20, "does not end"),
@@ -184,4 +184,4 @@ def test_a_file_that_only_nests_is_refused_quickly(tmp_path):
         path = tmp_path / "a.onnx"
         path.write_bytes(data)
         with pytest.raises(ModelError, match=words):
-            onnx_file.read(path)
+            onnx_file.read_network(path)

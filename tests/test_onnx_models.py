@@ -17,10 +17,10 @@ from catclf.data.dataset import Dataset, join
 from catclf.data.drawn.scenes import draw
 from catclf.errors import DataError, ModelError, OutputError
 from catclf.evaluation import scores
-from catclf.features import onnx_file
 from catclf.features.cache import FeatureCache
 from catclf.features.extraction import features as extract
 from catclf.features.onnx import PATH_VARIABLE, Onnx
+from catclf.features.onnx import file as onnx_file
 from catclf.pictures.explanation import explain
 from catclf.training import examples
 from tests.onnx_graphs import (
@@ -61,7 +61,7 @@ def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
     found = meta["features"]["settings"]
     assert found["network"] == "net.onnx"
     assert found["path"] == str(tmp_path / "net.onnx")
-    assert found["sha256"] == onnx_file.read(tmp_path / "net.onnx").sha256
+    assert found["sha256"] == onnx_file.read_network(tmp_path / "net.onnx").sha256
     # predict, eval and Python say the same.
     lines = catclf("predict", "-m", "m.npz", "--json", photos).stdout.splitlines()
     probabilities = {line["path"]: line["probability"] for line in map(json.loads, lines)}
@@ -462,7 +462,7 @@ def test_without_the_extra_one_line_says_how_to_get_it(tmp_path, photos):
 def test_onnxruntime_is_loaded_for_a_network_alone(tmp_path):
     code = (
         "import sys; from catclf import features, train; import catclf.cli.train;"
-        "import catclf.features.onnx, catclf.features.onnx_network;"
+        "import catclf.features.onnx, catclf.features.onnx.session;"
         "train('drawn', iterations=1, cv=0); train('drawn', features='conv', iterations=1, cv=0);"
         "sys.exit('onnxruntime' in sys.modules)"
     )

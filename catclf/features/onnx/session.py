@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.errors import ModelError
-from catclf.features import onnx_file
-from catclf.features.onnx_file import NetworkFile
+from catclf.features.onnx.file import NetworkFile, add_output, list_tensors
 
 Float32 = NDArray[np.float32]
 
-LARGEST_SIDE = 2048
-TYPES = {
+MAX_SIDE = 2048
+"""The largest height or width of an image, in pixels."""
+INPUT_TYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
@@ -27,20 +27,26 @@ TYPES = {
 
 
 class Network:
-    """A network that onnxruntime has loaded, and what its input and its output look like.
+    """A network that onnxruntime has loaded, to take a tensor of: by default its first output.
 
     Attributes
     ----------
-    output : str
-    size : (int, int)
-        Height and width of the image that it takes.
+    name, output : str
+        Its path, and the name of the tensor.
+    image_size : (int, int)
+        Height and width of the image that it takes, in pixels.
     dtype : numpy type
-        Of that image.
+        The type of that image.
+
+    Raises
+    ------
+    ModelError
+        If it does not load, or does not take one RGB image of a fixed size.
     """
 
-    def __init__(self, name: str, found: NetworkFile, output: str | None) -> None:
+    def __init__(self, name: str, file: NetworkFile, output: str | None) -> None:
         self.name = name
-        self._session = _load(name, found, output)
+        self._session = _load(name, file, output)
         try:
             inputs = [(one.name, one.type, one.shape) for one in self._session.get_inputs()]
             outputs = [one.name for one in self._session.get_outputs()]
@@ -53,19 +59,22 @@ class Network:
             raise ModelError(f"{name}: it has no output")
         self.output = output or outputs[0]
         self._input, kind, shape = inputs[0]
-        told = f"{name}: its input is {kind} {shape}"
-        if kind not in TYPES or len(shape) != 4 or 3 not in (shape[1], shape[3]):
-            raise ModelError(f"{told}; expected an RGB image, [1, 3, height, width] or the like")
-        self.dtype = TYPES[kind]
-        self._channels_first = shape[1] == 3
-        sides = shape[2:] if self._channels_first else shape[1:3]
-        if not all(isinstance(n, int) for n in sides):
-            raise ModelError(f"{told}; export it with a fixed height and width")
-        if not all(1 <= n <= LARGEST_SIDE for n in sides):
-            raise ModelError(f"{told}; expected 1 to {LARGEST_SIDE} pixels a side")
-        if isinstance(shape[0], int) and shape[0] != 1:
-            raise ModelError(f"{told}; export it for one image at a time, or any number")
-        self.size: tuple[int, int] = (sides[0], sides[1])
+        problem = None
+        if kind not in INPUT_TYPES or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+            problem = "expected an RGB image, [1, 3, height, width] or the like"
+        else:
+            self._channels_first = shape[1] == 3
+            sides = shape[2:] if self._channels_first else shape[1:3]
+            if not all(isinstance(n, int) for n in sides):
+                problem = "export it with a fixed height and width"
+            elif not all(1 <= n <= MAX_SIDE for n in sides):
+                problem = f"expected 1 to {MAX_SIDE} pixels a side"
+            elif isinstance(shape[0], int) and shape[0] != 1:
+                problem = "export it for one image at a time, or any number"
+        if problem:
+            raise ModelError(f"{name}: its input is {kind} {shape}; {problem}")
+        self.dtype = INPUT_TYPES[kind]
+        self.image_size: tuple[int, int] = (sides[0], sides[1])
 
     def run(self, image: NDArray[np.uint8], mean: Float32, scale: Float32) -> Float32:
         """Run the network on (image - mean) / scale.
@@ -95,31 +104,31 @@ class Network:
             x /= scale.reshape(colours)
             x = x.astype(self.dtype, copy=False)
         try:
-            (found,) = self._session.run([self.output], {self._input: x})
+            (output,) = self._session.run([self.output], {self._input: x})
         except Exception as error:  # onnxruntime's own dozen
             raise ModelError(f"{self.name}: it cannot be run ({_reason(error)})") from error
-        if not (isinstance(found, np.ndarray) and found.dtype.kind in "fiu"):
+        if not (isinstance(output, np.ndarray) and output.dtype.kind in "fiu"):
             raise ModelError(f"{self.name}: {self.output!r} holds no numbers; see --onnx-output")
-        if found.ndim < 2 or found.shape[0] != 1:
+        if output.ndim < 2 or output.shape[0] != 1:
             raise ModelError(
-                f"{self.name}: {self.output!r} is {found.shape} for one image; expected "
+                f"{self.name}: {self.output!r} is {output.shape} for one image; expected "
                 "(1, ...); see --onnx-output"
             )
-        with np.errstate(over="ignore"):  # what is infinite then is told
-            numbers: Float32 = found[0].astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # the map refuses what is infinite then
+            numbers: Float32 = output[0].astype(np.float32, copy=False)
         if numbers.ndim != 3:
             return numbers.ravel()
         # Space lies where it does in the input; but converters leave transposes about, and of a
         # square image the two sides are alike.
         a, b, c = numbers.shape
-        square = self.size[0] == self.size[1]
+        square = self.image_size[0] == self.image_size[1]
         if b == c if square and (a == b) != (b == c) else self._channels_first:
             numbers = numbers.transpose(1, 2, 0)
         return numbers if numbers.shape[0] * numbers.shape[1] > 1 else numbers.ravel()
 
 
-def _load(name: str, found: NetworkFile, output: str | None) -> Any:
-    """Make a session of onnxruntime's: on one thread, quiet, with files and extensions of none."""
+def _load(name: str, file: NetworkFile, output: str | None) -> Any:
+    """Make a session of onnxruntime's: on one thread, quiet, without files and extensions."""
     try:
         import onnxruntime
     except ImportError:
@@ -131,19 +140,19 @@ def _load(name: str, found: NetworkFile, output: str | None) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what it would print is raised, too
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    if found.weights:
-        names, contents = list(found.weights), list(found.weights.values())
+    if file.external_data:
+        names, contents = list(file.external_data), list(file.external_data.values())
         sizes = [len(content) for content in contents]
         options.add_external_initializers_from_files_in_memory(names, contents, sizes)
 
-    data = found.data
+    data = file.data
     if output is not None:
-        outputs, inner = onnx_file.tensors(data)
+        outputs, inner = list_tensors(data)
         if output not in outputs + inner:
             last = ", ".join(map(repr, inner[-5:]))
             raise ModelError(f"{name}: no tensor is called {output!r}; the last ones are {last}")
         if output not in outputs:
-            data = onnx_file.with_output(data, output)
+            data = add_output(data, output)
     try:
         # A fallback would begin by printing what went wrong.
         return onnxruntime.InferenceSession(

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from catclf.common.types import Array
 from catclf.errors import ModelError, ParameterError
-from catclf.features import onnx_file
-from catclf.features.onnx_network import LARGEST_SIDE, Network
+from catclf.features.onnx.file import read_network
+from catclf.features.onnx.session import MAX_SIDE, Network
 
 Float32 = NDArray[np.float32]
 
 PATH_VARIABLE = "CATCLF_ONNX_PATH"
-"""Names the file of a model's network, or the folder that it is in."""
-MOST_FEATURES = 65_536
-LONGEST = 4000
-"""Of a name or a path, in characters."""
+"""The environment variable that names a model's network, or the folder that it is in."""
+MAX_FEATURES = 65_536
+MAX_TEXT = 4000
+"""The longest name or path that a model may have for its network, in characters."""
 NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     "unit": ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
@@ -34,7 +34,7 @@ NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 has them."""
 
 
-def normalisation(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def parse_normalisation(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Read what --onnx-normalise says: mean M and scale S of (pixel − M) / S, pixels 0 to 255.
 
     M and S are a number each, or three with commas between, for red, green and blue. Where an S is
@@ -52,9 +52,8 @@ def normalisation(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
             tuple(map(float, part.split(","))) * (1 if "," in part else 3)
             for part in text.split("/")
         )
-        if len(mean) != 3 or len(scale) != 3 or not all(map(math.isfinite, mean + scale)):
-            raise ValueError
-        if min(scale) <= 0:
+        finite = all(map(math.isfinite, mean + scale))
+        if (len(mean), len(scale)) != (3, 3) or not finite or min(scale) <= 0:
             raise ValueError
     except ValueError:
         raise ParameterError(
@@ -69,7 +68,7 @@ def normalisation(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 class Onnx:
     """Give the output of a network, flattened, or averaged over space where it has any.
 
-    Made by `Onnx.open` from a network, and by `Onnx.restore` from a model.
+    Made by `Onnx.open` from a network, and by `Onnx.restore` from a model in the folder `folder`.
     """
 
     name = "onnx"
@@ -77,14 +76,15 @@ class Onnx:
     divisor: float | None = None
     symmetric = True  # nearly: networks learn from mirrored copies, so that ours add nothing
 
-    def __init__(self, settings: dict[str, Any], near: str = "") -> None:
-        self._settings, self._near = settings, near
+    def __init__(
+        self, settings: dict[str, Any], folder: str = "", network: Network | None = None
+    ) -> None:
+        self._settings, self._folder, self._network = settings, folder, network
         height, width = settings["image_size"]
         self.image_size: tuple[int, int] = (height, width)
         self.n_x: int = settings["n_x"]
         self._mean = np.array(settings["mean"], dtype=np.float32)
         self._scale = np.array(settings["scale"], dtype=np.float32)
-        self._network: Network | None = None
         self._lock = Lock()
 
     @classmethod
@@ -96,7 +96,7 @@ class Onnx:
         path : path
             An ONNX file with one input, of an RGB image.
         normalise : str
-            What the network wants of pixels; see `normalisation`.
+            What the network wants of pixels; see `parse_normalisation`.
         output : str, optional
             The tensor to take, an output or one within; the first output by default.
 
@@ -107,46 +107,40 @@ class Onnx:
         ModelError
             If the network cannot be used, or there is no onnxruntime.
         """
-        mean, scale = normalisation(normalise)
+        mean, scale = parse_normalisation(normalise)
         name = os.fspath(path)
-        found = onnx_file.read(name)
-        network = Network(name, found, output)
+        file = read_network(name)
+        network = Network(name, file, output)
         if network.dtype == np.uint8 and (mean, scale) != NORMALISATIONS["none"]:
             raise ModelError(f"{name}: it takes pixels as they are: --onnx-normalise none")
-        made = cls(
-            {
-                "network": os.path.basename(name),
-                "sha256": found.sha256,
-                "path": os.path.abspath(name),
-                "output": network.output,
-                "image_size": list(network.size),
-                "mean": list(mean),
-                "scale": list(scale),
-                "n_x": 0,
-            }
-        )
-        made._network = network
-        grey = np.full((*network.size, 3), 128, dtype=np.uint8)
-        once, again = made._features(grey), made._features(grey)
+        settings = {
+            "network": os.path.basename(name),
+            "sha256": file.sha256,
+            "path": os.path.abspath(name),
+            "output": network.output,
+            "image_size": list(network.image_size),
+            "mean": list(mean),
+            "scale": list(scale),
+            "n_x": 0,
+        }
+        grey = np.full((*network.image_size, 3), 128, dtype=np.uint8)
+        trial = cls(settings, network=network)
+        once, again = trial._features(grey), trial._features(grey)
         if not np.allclose(once, again, rtol=1e-3, atol=1e-3 * float(np.abs(once).max(initial=0))):
             raise ModelError(
                 f"{name}: gives other numbers each time for the same image; was it exported as "
                 "in training? In PyTorch, .eval() comes first"
             )
-        made.n_x = len(once)
-        if not 1 <= made.n_x <= MOST_FEATURES:
+        if not 1 <= len(once) <= MAX_FEATURES:
             raise ModelError(
-                f"{name}: {network.output!r} has {made.n_x} numbers an image, and at most "
-                f"{MOST_FEATURES} are taken; choose another with --onnx-output"
+                f"{name}: {network.output!r} has {len(once)} numbers an image, and at most "
+                f"{MAX_FEATURES} are taken; choose another with --onnx-output"
             )
-        made._settings["n_x"] = made.n_x
-        return made
+        return cls({**settings, "n_x": len(once)}, network=network)
 
     @classmethod
-    def restore(cls, settings: dict[str, Any], near: str = "") -> Onnx:
+    def restore(cls, settings: dict[str, Any], folder: str = "") -> Onnx:
         """Make the map that a model was trained on; the network is looked for when it is needed.
-
-        `near` is the folder of the model.
 
         Raises
         ------
@@ -154,23 +148,18 @@ class Onnx:
             If the settings are not such as `open` gives.
         """
         texts = [settings[key] for key in ("network", "sha256", "path", "output")]
-        if not all(isinstance(text, str) and len(text) <= LONGEST for text in texts):
+        if not all(isinstance(text, str) and len(text) <= MAX_TEXT for text in texts):
             raise ValueError("a name of its network that is none")
         sides, n_x = settings["image_size"], settings["n_x"]
-        if len(sides) != 2 or not all(type(n) is int and 1 <= n <= LARGEST_SIDE for n in sides):
+        if len(sides) != 2 or not all(type(n) is int and 1 <= n <= MAX_SIDE for n in sides):
             raise ValueError("images of no size")
-        if type(n_x) is not int or not 1 <= n_x <= MOST_FEATURES:
+        if type(n_x) is not int or not 1 <= n_x <= MAX_FEATURES:
             raise ValueError("a number of features that is none")
         mean, scale = settings["mean"], settings["scale"]
-        if (
-            not all(
-                type(part) is list and len(part) == 3 and all(type(v) is float for v in part)
-                for part in (mean, scale)
-            )
-            or min(scale) <= 0
-        ):
+        typed = all(type(v) is list and [type(n) for n in v] == [float] * 3 for v in (mean, scale))
+        if not typed or min(scale) <= 0:
             raise ValueError("a normalisation that is none")
-        return cls(settings, near)
+        return cls(settings, folder)
 
     def settings(self) -> dict[str, Any]:
         return self._settings
@@ -192,7 +181,8 @@ class Onnx:
         for i in range(len(images)):
             x = self._features(images[i])
             if x.shape != (self.n_x,):
-                raise ModelError(f"{self._path}: gives {len(x)} numbers an image, not {self.n_x}")
+                name = self._find_network().name
+                raise ModelError(f"{name}: gives {len(x)} numbers an image, not {self.n_x}")
             X[:, i] = x
         return X
 
@@ -204,66 +194,60 @@ class Onnx:
         ModelError
             If the output has no height and width.
         """
-        parts = self._run(image)
-        if parts.ndim != 3:
+        network = self._find_network()
+        output = network.run(image, self._mean, self._scale)
+        if output.ndim != 3:
             raise ModelError(
-                f"{self._path}: {self._settings['output']!r} says nothing of places, so that there "
+                f"{network.name}: {network.output!r} says nothing of places, so that there "
                 "is nothing to explain; train with an output that has height and width, by "
                 "--onnx-output"
             )
-        shares: Array = (parts.astype(np.float64) @ w)[:, :, 0] / (parts.shape[0] * parts.shape[1])
+        height, width, _ = output.shape
+        shares: Array = (output.astype(np.float64) @ w)[:, :, 0] / (height * width)
         return shares
 
-    @property
-    def _path(self) -> str:
-        return self._find().name
-
     def _features(self, image: NDArray[np.uint8]) -> Float32:
-        output = self._run(image)
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told
+        network = self._find_network()
+        output = network.run(image, self._mean, self._scale)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
             x = output.ravel() if output.ndim == 1 else output.mean(axis=(0, 1), dtype=np.float32)
         if not np.isfinite(x).all():
             raise ModelError(
-                f"{self._path}: gives numbers that are not finite; is --onnx-normalise right?"
+                f"{network.name}: gives numbers that are not finite; is --onnx-normalise right?"
             )
         return x
 
-    def _run(self, image: NDArray[np.uint8]) -> Float32:
-        """Run the network: float32 (height, width, n_x), or (n_x,) if its output has no places."""
-        return self._find().run(image, self._mean, self._scale)
-
-    def _find(self) -> Network:
-        """Open the network that the model names, once."""
+    def _find_network(self) -> Network:
+        """Open, once, the network that the model names."""
         with self._lock:
             if self._network is None:
-                self._network = self._look()
+                self._network = self._open_network()
             return self._network
 
-    def _look(self) -> Network:
+    def _open_network(self) -> Network:
         """Look for the network where it was, beside the model, and where the environment says."""
         settings = self._settings
+        named = os.environ.get(PATH_VARIABLE, "")
+        wanted = f"{settings['network']} with SHA-256 {settings['sha256'][:16]}..."
         other = ""
-        told = os.environ.get(PATH_VARIABLE, "")
         for path in (
             settings["path"],
-            os.path.join(self._near, settings["network"]),
-            os.path.join(told, settings["network"]) if os.path.isdir(told) else told,
+            os.path.join(self._folder, settings["network"]),
+            os.path.join(named, settings["network"]) if os.path.isdir(named) else named,
         ):
             # A path with two slashes in front is another machine's on Windows, to be asked for it.
             if path.startswith(("//", "\\\\")) or not os.path.isfile(path):
                 continue
-            found = onnx_file.read(path)
-            if found.sha256 != settings["sha256"]:
-                other = other or path
-                continue
-            network = Network(path, found, settings["output"])
-            if list(network.size) != settings["image_size"]:
-                raise ModelError(f"{path}: it takes images of another size than the model says")
-            return network
-        wanted = f"{settings['network']} with SHA-256 {settings['sha256'][:16]}..."
+            file = read_network(path)
+            if file.sha256 == settings["sha256"]:
+                network = Network(path, file, settings["output"])
+                if list(network.image_size) != settings["image_size"]:
+                    raise ModelError(f"{path}: it takes images of another size than the model says")
+                return network
+            other = other or path
         if other:
             raise ModelError(f"{other}: not the network of the model, which is {wanted}")
-        also = f" nor at {told}" if told else ""
+        also = f" nor at {named}" if named else ""
         raise ModelError(
             f"the model's network, {wanted}, is neither at {settings['path']} nor beside the "
             f"model{also}; set {PATH_VARIABLE} to where it is"
