@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from catclf import features, logistic
 from catclf.common import files, npz, text
 from catclf.common.blocks import Rows, each, pieces
+from catclf.common.files import FileKind
 from catclf.common.image_size import check_images
 from catclf.common.text import LONGEST_NAME
 from catclf.common.version import __version__
@@ -24,6 +25,12 @@ FORMAT_VERSION = 1
 MAX_FILE_BYTES = 256 * 2**20
 PREFIX = "features_"
 """Of the names of a feature map's own arrays in the file."""
+MODEL_FILE = FileKind(
+    "model",
+    ModelError,
+    rb"PK.{28}w\.npy",  # a zip archive with its first member's name
+    "what is there is no model; name another file",
+)
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,7 @@ class Model:
             If it cannot be written, what is there is no model, or the weights are not finite; what
             was there before stays.
         """
-        check_target(path)
+        MODEL_FILE.check(path)
         if not (np.isfinite(self.w).all() and np.isfinite(self.b)):
             raise ModelError(f"{os.fspath(path)}: not written, for its weights are not finite")
         meta = {
@@ -142,38 +149,14 @@ class Model:
         }
         meta["sha256"] = npz.digest(meta, arrays)
         arrays["meta"] = np.array(json.dumps(meta, sort_keys=True, allow_nan=False))
-        try:
-            with files.replacing(path) as file:
-                np.savez(file, **arrays)
-        except OSError as error:
-            raise _cannot_write(path, error) from error
+        with MODEL_FILE.replacing(path) as file:
+            np.savez(file, **arrays)
 
 
 def _image_size(feature_map: FeatureMap) -> int | list[int]:
     """Give the side of the square images that a map takes, or the height and width of others."""
     height, width = feature_map.image_size
     return height if height == width else [height, width]
-
-
-def check_target(path: str | os.PathLike[str]) -> None:
-    """Raise ModelError if a model could not, or should not, be written to `path`.
-
-    What is there already is replaced only if it is a model, or empty.
-    """
-    try:
-        files.check_writable(path)
-        if os.path.exists(path):
-            with open(path, "rb") as file:
-                head = file.read(64)
-            # A model is a zip archive whose first member is w.npy.
-            if head and not (head.startswith(b"PK") and head[30:35] == b"w.npy"):
-                raise OSError("what is there is no model; name another file")
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
-def _cannot_write(path: str | os.PathLike[str], error: OSError) -> ModelError:
-    return ModelError(f"{os.fspath(path)}: the model cannot be written ({error.strerror or error})")
 
 
 _OWN_META: dict[str, type | tuple[type, ...]] = {

@@ -477,6 +477,7 @@ def test_without_locks_and_folders_that_sync_age_decides(
     spec = importlib.util.spec_from_file_location("files_elsewhere", files.__file__)
     assert spec is not None
     elsewhere = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "files_elsewhere", elsewhere)
     spec.loader.exec_module(elsewhere)  # type: ignore[union-attr]
     young, old = tmp_path / TEMPORARY, tmp_path / TEMPORARY.replace("0", "f")
     for path in (young, old):

@@ -121,7 +121,7 @@ def train(
     from catclf import features as maps
     from catclf import training as pipeline
     from catclf.common.memory import parse_size
-    from catclf.model import check_target
+    from catclf.model import MODEL_FILE
 
     if group_by and not auto:
         raise typer.BadParameter("--group-by goes with --auto")
@@ -146,7 +146,7 @@ def train(
     }
     for rate in rates:
         pipeline.check_settings(**choices, auto=auto, learning_rate=rate, **how)
-    check_target(out)
+    MODEL_FILE.check(out)
     _check_others(out, plot, cache)
     single = not auto and len(rates) == 1
     checkpoint = _checkpoint(out, checkpoint_every, resume, single, quiet)

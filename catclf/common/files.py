@@ -1,4 +1,4 @@
-"""Writing files and folders so that they are the old ones or the new ones, never half of either."""
+"""Files and folders that are the old ones or the new ones, never half of either."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from catclf.errors import CatclfError
 
 try:
     import fcntl
@@ -28,6 +31,64 @@ _TO_READ = os.O_RDONLY | sum(
     for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT")
 )
 _TEMPORARY = re.compile(r"\.catclf-[0-9a-f]{16}\.tmp")
+HEAD_BYTES = 256
+"""A file's kind is told by so many bytes."""
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """A kind of file that catclf writes: it replaces what is of its own kind, or empty, only.
+
+    Attributes
+    ----------
+    name : str
+        What an error calls it, as in "the model cannot be written".
+    error : type
+        The class of the errors that are raised.
+    signature : bytes
+        A regular expression that the first bytes of every such file match; an empty one allows any
+        file to be replaced.
+    refusal : str
+        What an error says of a file of another kind.
+    """
+
+    name: str
+    error: type[CatclfError]
+    signature: bytes = b""
+    refusal: str = ""
+
+    def check(self, path: str | os.PathLike[str]) -> bool:
+        """Tell whether there is a file already; raise `error` if none could or should be written.
+
+        Nothing is made or changed.
+        """
+        with self.errors(path):
+            check_writable(path)
+            there = os.path.exists(path)
+            if there and self.signature:
+                with open(path, "rb") as file:
+                    head = file.read(HEAD_BYTES)
+                if head and not re.match(self.signature, head, re.DOTALL):
+                    raise OSError(self.refusal)
+        return there
+
+    @contextmanager
+    def replacing(self, path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+        """Check `path` and open a new file as `replacing` does; raise `error` for any OSError."""
+        self.check(path)
+        with self.errors(path), replacing(path) as file:
+            yield file
+
+    @contextmanager
+    def errors(self, path: str | os.PathLike[str]) -> Iterator[None]:
+        """Raise `error` in place of an OSError that the block raises."""
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or error
+            raise self.error(
+                f"{os.fspath(path)}: the {self.name} cannot be written ({reason})"
+            ) from error
 
 
 @contextmanager
@@ -68,7 +129,7 @@ def making_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     OSError
         If it cannot be made, or what is there is not an empty folder.
     """
-    target = Path(os.path.realpath(path))
+    target = resolve(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     _sweep(target.parent)
     with _temporary(target.parent, _new_folder, shutil.rmtree) as temporary:
@@ -104,16 +165,21 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise OSError(f"the folder {folder} is not writable")
 
 
+def resolve(path: str | os.PathLike[str]) -> Path:
+    """Follow links to the place that a name stands for; raise OSError if it can be no name."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError as error:  # a null character
+        raise OSError(str(error)) from error
+
+
 def _target(path: str | os.PathLike[str]) -> Path:
     """Follow links to the file that is to be written; raise OSError if it can be none."""
-    try:
-        if os.fspath(path).endswith(("/", os.sep)):
-            raise OSError("it names a folder, not a file")
-        target = Path(os.path.realpath(path))
-        if target.is_symlink() or (target.exists() and not target.is_file()):
-            raise OSError("it is not a regular file")
-    except ValueError as error:  # a null character in the name
-        raise OSError(str(error)) from error
+    if os.fspath(path).endswith(("/", os.sep)):
+        raise OSError("it names a folder, not a file")
+    target = resolve(path)
+    if target.is_symlink() or (target.exists() and not target.is_file()):
+        raise OSError("it is not a regular file")
     # A rename asks for no right to the file itself; one made read-only is to be left alone, by
     # the superuser too.
     if target.exists() and not (target.stat().st_mode & 0o222 and os.access(target, os.W_OK)):

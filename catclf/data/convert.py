@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common import files
+from catclf.common.files import FileKind
 from catclf.common.types import Progress
 from catclf.data.dataset import Dataset, Split
 from catclf.data.folders import SPLIT_NAMES, ClassFolders, Outcome
@@ -23,6 +24,7 @@ from catclf.errors import DataError, OutputError
 
 BLOCK = 256
 """Images that are taken from a data set at a time."""
+FOLDER = FileKind("folder", OutputError)
 T = TypeVar("T")
 
 
@@ -81,7 +83,7 @@ def to_hdf5(
     OutputError
         If the file cannot be written, or what is there is no HDF5 file.
     """
-    hdf5_write.check_target(out)
+    hdf5_write.HDF5_FILE.check(out)
     found = ClassFolders(Path(folder), split, cat_class)
     about = {"split": split, "cat class": cat_class or "cat or cats", "photos": found.digest()}
     with Partial(partial_path(out), about, resume=resume, note=note) as partial:
@@ -161,16 +163,13 @@ def to_folder(
     target = check_folder(folder)
     _check_names(dataset)
     digits = len(str(len(dataset) - 1))
-    try:
-        with files.making_folder(target) as temporary:
-            for name in dataset.classes:
-                (temporary / name).mkdir()
-            rows = zip(_rows(dataset), dataset.Y[0], strict=True)
-            for i, (image, y) in enumerate(_counted(rows, len(dataset), progress)):
-                path = temporary / dataset.classes[int(y)] / f"{i:0{digits}}.png"
-                Image.fromarray(image).save(path)
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
+    with FOLDER.errors(folder), files.making_folder(target) as temporary:
+        for name in dataset.classes:
+            (temporary / name).mkdir()
+        rows = zip(_rows(dataset), dataset.Y[0], strict=True)
+        for i, (image, y) in enumerate(_counted(rows, len(dataset), progress)):
+            path = temporary / dataset.classes[int(y)] / f"{i:0{digits}}.png"
+            Image.fromarray(image).save(path)
 
 
 def _rows(dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
@@ -181,16 +180,14 @@ def _rows(dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:
     """Find where the folder will be; raise OutputError if it could not, or should not, be made."""
-    try:
-        target = Path(os.path.realpath(folder))
+    with FOLDER.errors(folder):
+        target = files.resolve(folder)
         if target.exists():
             if not target.is_dir() or any(target.iterdir()):
                 raise OSError("it is there and not an empty folder; name another")
             if target == Path.cwd():
                 raise OSError("it is the current folder; name a new one")
         files.check_writable(target.parent / "file")
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        raise _cannot_write(folder, error) from error
     return target
 
 
@@ -212,8 +209,3 @@ def _counted(things: Iterable[T], n: int, progress: Progress | None) -> Iterator
         yield thing
         if progress is not None:
             progress(i + 1, n)
-
-
-def _cannot_write(folder: str | os.PathLike[str], error: Exception) -> OutputError:
-    reason = getattr(error, "strerror", None) or str(error)
-    return OutputError(f"{os.fspath(folder)}: the folder cannot be written ({reason})")

@@ -18,14 +18,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common import files
 from catclf.common.blocks import pieces
+from catclf.common.files import FileKind, open_regular
 from catclf.common.hdf5 import import_h5py
 from catclf.common.hdf5.storage import Array, check, describe
 from catclf.common.hdf5.structure import Structure, StructureError, need
 from catclf.errors import DataError, OutputError
 from catclf.features import FeatureMap
 
+CACHE_FILE = FileKind("cache", OutputError)
 OF_PLACES = ("path", "network")
 """Settings of a map that say where its network lies: the same one elsewhere is the same."""
 
@@ -66,11 +67,7 @@ class FeatureCache:
         self._rows: dict[bytes, Float32] = {}
         self._new, self._lock = False, Lock()
         self._due = time.monotonic() + SAVE_SECONDS
-        try:
-            files.check_writable(self.path)
-        except OSError as error:
-            raise self._cannot_write(error) from error
-        if os.path.exists(self.path):
+        if CACHE_FILE.check(self.path):
             self._load()
 
     def transform(self, images: NDArray[np.uint8]) -> Float32:
@@ -102,11 +99,8 @@ class FeatureCache:
     def _save(self) -> None:
         start = time.monotonic()
         whole = _hdf5(self._network, self._rows)
-        try:
-            with files.replacing(self.path) as file:
-                file.write(whole)
-        except OSError as error:
-            raise self._cannot_write(error) from error
+        with CACHE_FILE.replacing(self.path) as file:
+            file.write(whole)
         self._new, end = False, time.monotonic()
         self._due = end + max(SAVE_SECONDS, SHARE * (end - start))
 
@@ -119,7 +113,7 @@ class FeatureCache:
     def _load(self) -> None:
         remedy = "name another file, or delete it if it is a cache"
         try:
-            with files.open_regular(self.path) as file:
+            with open_regular(self.path) as file:
                 network, images, features = _read(file)
         except (OSError, StructureError) as error:
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())
@@ -130,9 +124,6 @@ class FeatureCache:
             )
         keys = (image.tobytes() for image in images)
         self._rows = dict(zip(keys, features, strict=True))
-
-    def _cannot_write(self, error: OSError) -> OutputError:
-        return OutputError(f"{self.path}: the cache cannot be written ({error.strerror or error})")
 
 
 def _read(file: BinaryIO) -> tuple[str, NDArray[np.uint8], Float32]:

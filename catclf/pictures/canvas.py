@@ -13,10 +13,14 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from catclf.common import files
+from catclf.common.files import FileKind
 from catclf.errors import OutputError
 
 Point = tuple[float, float]
+PNG_FILE = FileKind(
+    "picture", OutputError, rb"\x89PNG", "what is there is no PNG; name another file"
+)
+OTHER_SUFFIXES = (".jpg", ".jpeg", ".gif", ".webp", ".svg", ".pdf")
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -24,24 +28,10 @@ def check_target(path: str | os.PathLike[str]) -> None:
 
     What is there already is replaced only if it is a PNG, or empty.
     """
-    try:
-        if os.path.splitext(path)[1].casefold() in (
-            ".jpg",
-            ".jpeg",
-            ".gif",
-            ".webp",
-            ".svg",
-            ".pdf",
-        ):
+    with PNG_FILE.errors(path):
+        if os.path.splitext(path)[1].casefold() in OTHER_SUFFIXES:
             raise OSError("pictures are PNG files; name it so")
-        files.check_writable(path)
-        if os.path.exists(path):
-            with open(path, "rb") as file:
-                head = file.read(4)
-            if head not in (b"", b"\x89PNG"):
-                raise OSError("what is there is no PNG; name another file")
-    except OSError as error:
-        raise _cannot_write(path, error) from error
+    PNG_FILE.check(path)
 
 
 def save(image: Image.Image, path: str | os.PathLike[str]) -> None:
@@ -53,16 +43,8 @@ def save(image: Image.Image, path: str | os.PathLike[str]) -> None:
         If it cannot be written, or what is there is no PNG; what was there before stays.
     """
     check_target(path)
-    try:
-        with files.replacing(path) as file:
-            image.save(file, "PNG", optimize=True)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
-def _cannot_write(path: str | os.PathLike[str], error: OSError) -> OutputError:
-    reason = error.strerror or error
-    return OutputError(f"{os.fspath(path)}: the picture cannot be written ({reason})")
+    with PNG_FILE.replacing(path) as file:
+        image.save(file, "PNG", optimize=True)
 
 
 @cache

@@ -19,12 +19,19 @@ from typing import Any
 
 import numpy as np
 
-from catclf.common import files, text
+from catclf.common import text
+from catclf.common.files import FileKind
 from catclf.common.version import __version__
 from catclf.errors import CheckpointError, ClusterError, ModelError
 from catclf.solvers.fit import Journal, State
 
 MAGIC = b"catclf checkpoint 1\n"
+CHECKPOINT_FILE = FileKind(
+    "checkpoint",
+    CheckpointError,
+    b"catclf checkpoint ",
+    "what is there is no checkpoint; name another --out",
+)
 FAILURES = (ModelError, ClusterError)
 KEEPING = (KeyboardInterrupt, SystemExit, *FAILURES)
 """What ends a run whose progress is kept."""
@@ -72,7 +79,7 @@ class Checkpoint(Journal):
         self._lock = threading.Lock()
         self._due = time.monotonic() + (every or 0.0)
         self.failure = ""
-        there = _check_target(self.path)
+        there = CHECKPOINT_FILE.check(self.path)
         if resume and there:
             self._found, self.states = _load(self.path)
             self._own = True
@@ -151,11 +158,8 @@ class Checkpoint(Journal):
         arrays = b"".join(array.astype("<f8").tobytes() for array in numbers)
         body = meta.encode() + b"\n" + arrays
         digest = hashlib.sha256(body).hexdigest().encode()
-        try:
-            with files.replacing(self.path) as file:
-                file.write(MAGIC + digest + b"\n" + body)
-        except OSError as error:
-            raise _cannot_write(self.path, error) from error
+        with CHECKPOINT_FILE.replacing(self.path) as file:
+            file.write(MAGIC + digest + b"\n" + body)
         self._own = True
 
     def __enter__(self) -> Checkpoint:
@@ -173,25 +177,6 @@ class Checkpoint(Journal):
                     self.note(f"what was trained is in {self.path}: --resume goes on from it")
             except CheckpointError as failure:
                 self.failure = str(failure)
-
-
-def _check_target(path: str) -> bool:
-    """Tell whether a checkpoint is there; raise CheckpointError if none could, or should, be."""
-    try:
-        files.check_writable(path)
-        if not os.path.exists(path):
-            return False
-        with open(path, "rb") as file:
-            head = file.read(len(MAGIC))
-        if head and not head.startswith(MAGIC[:-2]):
-            raise OSError("what is there is no checkpoint; name another --out")
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    return True
-
-
-def _cannot_write(path: str, error: OSError) -> CheckpointError:
-    return CheckpointError(f"{path}: the checkpoint cannot be written ({error.strerror or error})")
 
 
 def _load(path: str) -> tuple[dict[str, Any], list[State]]:

@@ -15,13 +15,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common import files
+from catclf.common.files import FileKind
 from catclf.common.hdf5 import import_h5py
 from catclf.common.image_size import IMAGE_SIZE
 from catclf.data.dataset import CLASSES, Split
 from catclf.errors import OutputError
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
+HDF5_FILE = FileKind(
+    "data",
+    OutputError,
+    rb"\x89HDF\r\n\x1a\n",
+    "what is there is no HDF5 file; name another file",
+)
 CHUNK = 16
 """Images that are compressed together."""
 LEVEL = 4
@@ -42,22 +47,6 @@ def compress(images: Sequence[NDArray[np.uint8]]) -> bytes:
     return zlib.compress(block.data, LEVEL)
 
 
-def check_target(path: str | os.PathLike[str]) -> None:
-    """Raise OutputError if an HDF5 file could not, or should not, be written to `path`.
-
-    What is there already is replaced only if it is an HDF5 file, or empty.
-    """
-    try:
-        files.check_writable(path)
-        if os.path.exists(path):
-            with open(path, "rb") as file:
-                head = file.read(len(SIGNATURE))
-            if head not in (b"", SIGNATURE):
-                raise OSError("what is there is no HDF5 file; name another file")
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
 def write_hdf5(
     path: str | os.PathLike[str], chunks: Iterable[Chunk], split: Split = "train"
 ) -> int:
@@ -75,27 +64,23 @@ def write_hdf5(
     OutputError
         If the file cannot be written, or what is there is no HDF5 file.
     """
-    check_target(path)
     count = 0
-    try:
-        with (
-            files.replacing(path) as temporary,
-            open(temporary.name, "r+b", buffering=0) as file,
-        ):
-            writer = _Writer(file, split)
-            writer.start()
-            try:
-                for chunk in chunks:
-                    if writer.problem is not None:
-                        break
-                    writer.take(chunk)
-                    count += len(chunk.labels)
-            finally:
-                writer.finish()
-            if writer.problem is not None:
-                raise writer.problem
-    except OSError as error:
-        raise _cannot_write(path, error) from error
+    with (
+        HDF5_FILE.replacing(path) as temporary,
+        open(temporary.name, "r+b", buffering=0) as file,
+    ):
+        writer = _Writer(file, split)
+        writer.start()
+        try:
+            for chunk in chunks:
+                if writer.problem is not None:
+                    break
+                writer.take(chunk)
+                count += len(chunk.labels)
+        finally:
+            writer.finish()
+        if writer.problem is not None:
+            raise writer.problem
     return count
 
 
@@ -213,8 +198,3 @@ class _Disk:
 
     def flush(self) -> None:
         """Do nothing: there is no buffer."""
-
-
-def _cannot_write(path: str | os.PathLike[str], error: OSError) -> OutputError:
-    reason = error.strerror or error
-    return OutputError(f"{os.fspath(path)}: the data cannot be written ({reason})")

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catclf.common import files
+from catclf.common.files import FileKind
 from catclf.errors import OutputError
 
 if TYPE_CHECKING:
     from catclf.evaluation import Result
 
 PAGE, DATA = "index.html", "report.json"
-_MARKS = {PAGE: b'<meta name="generator" content="catclf ', DATA: b'{"catclf_report": '}
-"""What tells a report of ours from other files of these names."""
+_REFUSAL = "what is there is no report; name another folder"
+_FILES = {
+    PAGE: FileKind("report", OutputError, rb'.*<meta name="generator" content="catclf ', _REFUSAL),
+    DATA: FileKind("report", OutputError, rb'\{"catclf_report": ', _REFUSAL),
+}
 
 
 def check_target(folder: str | os.PathLike[str]) -> None:
@@ -24,17 +27,8 @@ def check_target(folder: str | os.PathLike[str]) -> None:
 
     What is there already is replaced only if it is a report, or empty.
     """
-    for name, mark in _MARKS.items():
-        path = Path(folder, name)
-        try:
-            files.check_writable(path)
-            if path.exists():
-                with open(path, "rb") as file:
-                    head = file.read(256)
-                if head and mark not in head:
-                    raise OSError("what is there is no report; name another folder")
-        except (OSError, ValueError) as error:
-            raise _cannot_write(folder, name, error) from error
+    for name, kind in _FILES.items():
+        kind.check(os.path.join(folder, name))
 
 
 def write(results: Sequence[Result], folder: str | os.PathLike[str]) -> Path:
@@ -64,14 +58,6 @@ def write(results: Sequence[Result], folder: str | os.PathLike[str]) -> Path:
     # The JSON first: a page is there only with its figures beside it.
     contents = {DATA: json.dumps(found, allow_nan=False), PAGE: render(results, found)}
     for name, text in contents.items():
-        try:
-            with files.replacing(Path(folder, name)) as file:
-                file.write(text.encode())
-        except OSError as error:
-            raise _cannot_write(folder, name, error) from error
+        with _FILES[name].replacing(os.path.join(folder, name)) as file:
+            file.write(text.encode())
     return Path(folder, PAGE)
-
-
-def _cannot_write(folder: str | os.PathLike[str], name: str, error: Exception) -> OutputError:
-    reason = getattr(error, "strerror", None) or error
-    return OutputError(f"{os.path.join(folder, name)}: the report cannot be written ({reason})")
