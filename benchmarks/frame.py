@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from catclf import load_dataset
 from catclf.data.dataset import Dataset
 from catclf.data.drawn.scenes import draw
-from catclf.data.hdf5.writer import CHUNK, Chunk, compress, write_hdf5
+from catclf.data.hdf5.writer import write_hdf5
 from catclf.features.pixels import Pixels
 from catclf.logistic import Array
 
@@ -196,17 +197,17 @@ def median(values: Sequence[float]) -> float:
 def in_other_light(source: Dataset, m: int, path: Path) -> None:
     """Write m images as HDF5: those of the source again and again, brighter or darker each time."""
 
-    def chunks() -> Iterator[Chunk]:
+    def examples() -> Iterator[tuple[NDArray[np.uint8], int]]:
         rng = np.random.default_rng(0)
-        for start in range(0, m, CHUNK):
-            rows = np.arange(start, min(start + CHUNK, m)) % len(source)
+        for start in range(0, m, 16):
+            rows = np.arange(start, min(start + 16, m)) % len(source)
             images = source.images[rows]
             if start >= len(source):
                 lit = images * rng.uniform(0.7, 1.2) + rng.integers(-20, 20, 3)
                 images = lit.clip(0, 255).astype(np.uint8)
-            yield Chunk(compress(images), source.Y[0, rows].tolist())
+            yield from zip(images, source.Y[0, rows].tolist(), strict=True)
 
-    write_hdf5(path, chunks())
+    write_hdf5(path, examples())
 
 
 def machine() -> str:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common import threads
-from catclf.data.dataset import MAX_FILE_BYTES
 from catclf.data.folders import meant_as_image, walk_files
+from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.data.images import load_image
 from catclf.errors import DataError, NotAnImageError
 from catclf.model import Model

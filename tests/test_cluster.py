@@ -22,7 +22,7 @@ from catclf.cluster import remote_blocks as placed
 from catclf.cluster.client import Cluster
 from catclf.data.dataset import join
 from catclf.data.drawn.scenes import draw
-from catclf.data.load import matching
+from catclf.data.load import expand_patterns
 from catclf.errors import ClusterError, DataError, ParameterError
 from catclf.solvers.checkpoint import Checkpoint
 
@@ -320,13 +320,13 @@ def test_without_the_extra_there_is_a_line_with_the_remedy(monkeypatch, tmp_path
 def test_patterns_stand_for_files_in_order(files):
     folder = Path(files[0]).parent
     pattern = str(folder / "part-*.h5")
-    assert matching([None, pattern, "drawn"]) == [None, *files, "drawn"]
-    assert matching(["photos"]) == ["photos"]
+    assert expand_patterns([None, pattern, "drawn"]) == [None, *files, "drawn"]
+    assert expand_patterns(["photos"]) == ["photos"]
     with pytest.raises(DataError, match=r"^nothing-\*\.h5: no file matches$"):
-        matching(["nothing-*.h5"])
+        expand_patterns(["nothing-*.h5"])
     odd = folder / "a[1].h5"
     odd.touch()
-    assert matching([str(odd)]) == [str(odd)]
+    assert expand_patterns([str(odd)]) == [str(odd)]
     odd.unlink()
 
 

@@ -17,7 +17,6 @@ from catclf.cli import interruption, main, output
 from catclf.common import files
 from catclf.data.drawn.scenes import draw
 from catclf.data.hdf5 import writer as hdf5_write
-from catclf.errors import DataError
 from catclf.model import load_model
 
 CODES = [errno.ENOSPC, errno.EIO, errno.EACCES]
@@ -109,13 +108,12 @@ def fail_every_operation(
         found = tree(place)
         left = {name for name in found if name.startswith(".catclf-") or "/.catclf-" in name}
         assert not left or failed.startswith("unlink"), told
-        kept = {name for name in found if name.endswith((".checkpoint", ".partial"))}
+        kept = {name for name in found if name.endswith(".checkpoint")}
         assert not kept or ended in (MODEL, DATA) or failed.startswith("unlink"), told
         whole = {name: found[name] for name in set(found) - left - kept}
         if ended != WELL:  # a folder that was made for the file stays
             whole = {name: x for name, x in whole.items() if x is not None or name in before}
-        old = {name: x for name, x in before.items() if not name.endswith(".partial")}
-        assert whole == (after if ended == WELL else old) or excused(failed), told
+        assert whole == (after if ended == WELL else before) or excused(failed), told
         well += ended == WELL
         if left or kept:
             assert catclf(*words, *["--resume"] * bool(kept))[0] == WELL
@@ -186,18 +184,6 @@ def test_convert_a_folder_over_an_old_file(catclf, many, code):
 def test_convert_into_a_folder_that_is_to_be_made(catclf, many):
     words = ["data", "convert", "-q", "many", "a/b/out.h5"]
     fail_every_operation(catclf, many, words, errno.ENOSPC, without_one_photo("a/b/out.h5"))
-
-
-def test_go_on_with_a_conversion(catclf, many, monkeypatch):
-    def broken(*_):
-        raise DataError("by this test")
-
-    words = ["data", "convert", "-q", "many", "out.h5"]
-    with monkeypatch.context() as patch:
-        patch.setattr(hdf5_write, "write_hdf5", broken)
-        assert catclf(*words)[0] == DATA
-    assert Path("out.h5.partial").stat().st_size > 10_000
-    fail_every_operation(catclf, many, [*words, "--resume"], errno.EIO)
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -360,7 +360,7 @@ def test_auto_with_a_cache(catclf, tmp_path, photos):
 
 
 def test_what_is_no_cache_is_left_alone(tmp_path, photos):
-    from catclf.data.convert import to_hdf5
+    from catclf.data.convert import folder_to_hdf5
 
     network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
     path = tmp_path / "f.h5"
@@ -369,7 +369,7 @@ def test_what_is_no_cache_is_left_alone(tmp_path, photos):
     whole = path.read_bytes()
     middle = whole.index(next(iter(cache._rows.values())).tobytes())
     other = tmp_path / "data.h5"
-    to_hdf5(photos, other)
+    folder_to_hdf5(photos, other)
     for damaged in (
         b"",
         b"hello",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from catclf.cli import output
-from catclf.cli.interruption import partial_kept
 
 if TYPE_CHECKING:
     from catclf.data.card import Card
@@ -179,16 +177,13 @@ def convert(
     ],
     split: Part = "train",
     cat_class: output.CatClass = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from TO.partial, if there.")
-    ] = False,
     quiet: output.Quiet = False,
 ) -> None:
     """Turn a folder into an HDF5 file, or one into a folder.
 
     The folder has a sub-folder per class; written, it holds PNG files named by row. Every image
     becomes 64 × 64. The HDF5 file has the course's layout, compressed; the keys begin with train,
-    or as --split says. Until it is whole, its images are in TO.partial.
+    or as --split says. What is written appears whole or not at all.
 
     \b
     catclf data convert photos/train train.h5
@@ -196,29 +191,19 @@ def convert(
     """
 
     from catclf.data import convert as converter
+    from catclf.data.folders import is_folder
 
-    if converter.is_folder(source):
-        with (
-            partial_kept(converter.partial_path(out)),
-            output.progress_bar("converting", None, quiet) as advance,
-        ):
+    if is_folder(source):
+        with output.progress_bar("converting", None, quiet) as advance:
             moved = None if advance is None else lambda done, n: advance(done, "photos", n)
-            count, notes = converter.to_hdf5(
-                source,
-                out,
-                split=split,
-                cat_class=cat_class,
-                resume=resume,
-                progress=moved,
-                note=partial(output.note, quiet=quiet),
+            count, notes = converter.folder_to_hdf5(
+                source, out, split=split, cat_class=cat_class, progress=moved
             )
         for line in notes:
             output.note(line, quiet)
     else:
         if out.lower().endswith((".h5", ".hdf5")):
             raise typer.BadParameter(f"{source} is no folder; so TO is a folder to write")
-        if resume:
-            raise typer.BadParameter("--resume is for folders that become a file")
         converter.check_folder(out)
         dataset = output.read(source, split, cat_class, quiet)
         if dataset.groups:
@@ -226,7 +211,7 @@ def convert(
         count = len(dataset)
         with output.progress_bar("writing", count, quiet) as advance:
             moved = None if advance is None else lambda done, n: advance(done, "photos", n)
-            converter.to_folder(dataset, out, moved)
+            converter.dataset_to_folder(dataset, out, moved)
     print(f"wrote {count} images to {output.printable(out)}")
 
 

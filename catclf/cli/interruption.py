@@ -109,15 +109,6 @@ def resumable(checkpoint: Checkpoint | None) -> Iterator[None]:
         _end_saying(stop)
 
 
-@contextmanager
-def partial_kept(path: str) -> Iterator[None]:
-    """Let a conversion be interrupted: say how to go on if its file is left, and end."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as stop:
-        _end_saying(stop, "data convert" if os.path.exists(path) else "")
-
-
 def behind(error: BaseException | None) -> KeyboardInterrupt | SystemExit | None:
     """Give the stop during which an error came about, if there was one, as a traceback shows it."""
     while error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):

@@ -75,9 +75,9 @@ def read_all(
     """
     from catclf.common.memory import budget
     from catclf.data.dataset import join
-    from catclf.data.load import matching
+    from catclf.data.load import expand_patterns
 
-    sources = matching(sources)
+    sources = expand_patterns(sources)
     if cluster is not None:
         from catclf.cluster.remote_blocks import load
 

@@ -228,48 +228,6 @@ def _new_folder(path: Path) -> int:
     return NONE if fcntl is None else os.open(path, os.O_RDONLY)
 
 
-def open_locked(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file to read it and to add to it, made if need be; no other process can meanwhile.
-
-    Raises
-    ------
-    OSError
-        If it cannot be opened, or another process has it.
-    """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        file = open(path, "a+b")  # noqa: SIM115
-        try:
-            _lock_or_refuse(file.fileno())
-            if os.fstat(file.fileno()).st_nlink:
-                file.seek(0)
-                return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()  # removed by another process before it was locked
-
-
-def _lock_or_refuse(descriptor: int) -> None:
-    if fcntl is not None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OSError("another process is at work on it") from None
-        except OSError:  # nothing can be locked there
-            pass
-
-
-def remove_open(file: BinaryIO) -> None:
-    """Remove a file that is open, and close it; never fail."""
-    if fcntl is None:  # what is open cannot be removed there
-        file.close()
-    with suppress(OSError):
-        os.unlink(file.name)
-    with suppress(OSError):
-        file.close()
-
-
 def _sweep(folder: Path) -> None:
     """Remove the temporary files that dead processes left in a folder; never fail."""
     with suppress(OSError), os.scandir(folder) as entries:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,43 +14,28 @@ from catclf.common import files
 from catclf.common.files import FileKind
 from catclf.common.types import Progress
 from catclf.data.dataset import Dataset, Split
-from catclf.data.folders import SPLIT_NAMES, ClassFolders, Outcome
-from catclf.data.hdf5 import writer as hdf5_write
-from catclf.data.hdf5.writer import Chunk
-from catclf.data.partial import Partial
+from catclf.data.folders import SPLIT_NAMES, FolderReader
+from catclf.data.hdf5.writer import HDF5_FILE, write_hdf5
 from catclf.errors import DataError, OutputError
 
 BLOCK = 256
-"""Images that are taken from a data set at a time."""
+"""How many images of a data set are in memory at a time while they are written to a folder."""
 FOLDER = FileKind("folder", OutputError)
 T = TypeVar("T")
 
 
-def is_folder(source: str | os.PathLike[str]) -> bool:
-    """Tell which way to go: from a folder, or else from a file; raise DataError if unknown."""
-    try:
-        return stat.S_ISDIR(os.stat(source).st_mode)
-    except (FileNotFoundError, ValueError):  # ValueError: a null character in the name
-        return False
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{os.fspath(source)}: it cannot be read ({reason})") from error
-
-
-def to_hdf5(
+def folder_to_hdf5(
     folder: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
     split: Split = "train",
     cat_class: str | None = None,
-    resume: bool = False,
     progress: Progress | None = None,
-    note: Callable[[str], None] | None = None,
 ) -> tuple[int, tuple[str, ...]]:
     """Write the images of a folder of classes to an HDF5 file of the course's layout.
 
-    The images are those that `load_dataset` gives, in the same order. Until all are read they are
-    gathered in a file beside `out`, see `partial_path`, which outlives an interruption.
+    The images are those that `load_dataset` gives, in the same order. The file appears whole or
+    not at all.
 
     Parameters
     ----------
@@ -62,12 +45,8 @@ def to_hdf5(
         The file.
     split, cat_class
         As in `load_dataset`.
-    resume : bool
-        Whether to go on with a conversion that was interrupted.
     progress : callable, optional
         Called as progress(done, total).
-    note : callable, optional
-        Told, in a line each, what a person should know of earlier conversions and this one.
 
     Returns
     -------
@@ -79,49 +58,14 @@ def to_hdf5(
     Raises
     ------
     DataError
-        If the folder cannot be used; CheckpointError if there is no going on.
+        If the folder cannot be used.
     OutputError
         If the file cannot be written, or what is there is no HDF5 file.
     """
-    hdf5_write.HDF5_FILE.check(out)
-    found = ClassFolders(Path(folder), split, cat_class)
-    about = {"split": split, "cat class": cat_class or "cat or cats", "photos": found.digest()}
-    with Partial(partial_path(out), about, resume=resume, note=note) as partial:
-        if len(partial.outcomes) > len(found.files):
-            raise partial.damaged()
-        found.outcomes += partial.outcomes
-        for outcomes, images in _batches(found, progress):
-            partial.add(outcomes, hdf5_write.compress(images) if images else b"")
-        count = hdf5_write.write_hdf5(out, _gathered(partial, found), split)
-    return count, found.notes()
-
-
-def partial_path(out: str | os.PathLike[str]) -> str:
-    """Name the file in which the images for `out` are gathered."""
-    return f"{os.fspath(out)}.partial"
-
-
-Batch = tuple[list[Outcome], list[NDArray[np.uint8]]]
-
-
-def _batches(found: ClassFolders, progress: Progress | None) -> Iterator[Batch]:
-    """Read images by as many as are compressed together, each time with the outcomes so far."""
-    photos = found.photos(progress)
-    more = True
-    while more:
-        done = len(found.outcomes)
-        images = [photo.image for photo in islice(photos, hdf5_write.CHUNK)]
-        more = len(images) == hdf5_write.CHUNK
-        if len(found.outcomes) > done:
-            yield found.outcomes[done:], images
-
-
-def _gathered(partial: Partial, found: ClassFolders) -> Iterator[Chunk]:
-    labels = (y for _, y in found.files)
-    for outcomes, data in partial.records():
-        known = [y for outcome, y in zip(outcomes, labels, strict=False) if outcome is None]
-        if known:
-            yield Chunk(data, known)
+    HDF5_FILE.check(out)  # before the folder is listed, which may take a while
+    reader = FolderReader(Path(folder), split, cat_class)
+    count = write_hdf5(out, ((photo.image, photo.y) for photo in reader.photos(progress)), split)
+    return count, reader.notes()
 
 
 def draw_to_hdf5(
@@ -136,15 +80,10 @@ def draw_to_hdf5(
     """
     from catclf.data.drawn.scenes import drawings
 
-    def chunks() -> Iterator[Chunk]:
-        rest = _counted(drawings(n, seed), n, progress)
-        while block := list(islice(rest, hdf5_write.CHUNK)):
-            yield Chunk(hdf5_write.compress([image for image, _ in block]), [y for _, y in block])
-
-    hdf5_write.write_hdf5(out, chunks())
+    write_hdf5(out, _counted(drawings(n, seed), n, progress))
 
 
-def to_folder(
+def dataset_to_folder(
     dataset: Dataset, folder: str | os.PathLike[str], progress: Progress | None = None
 ) -> None:
     """Write images as PNG files, named by their rows, into a new folder with one for each class.
@@ -166,13 +105,13 @@ def to_folder(
     with FOLDER.errors(folder), files.making_folder(target) as temporary:
         for name in dataset.classes:
             (temporary / name).mkdir()
-        rows = zip(_rows(dataset), dataset.Y[0], strict=True)
-        for i, (image, y) in enumerate(_counted(rows, len(dataset), progress)):
-            path = temporary / dataset.classes[int(y)] / f"{i:0{digits}}.png"
+        examples = zip(_images(dataset), dataset.Y[0].tolist(), strict=True)
+        for i, (image, y) in enumerate(_counted(examples, len(dataset), progress)):
+            path = temporary / dataset.classes[y] / f"{i:0{digits}}.png"
             Image.fromarray(image).save(path)
 
 
-def _rows(dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
+def _images(dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
     """Give the images one by one, of which a block at a time is in memory."""
     for start in range(0, len(dataset), BLOCK):
         yield from np.ascontiguousarray(dataset.images[start : start + BLOCK])
@@ -204,8 +143,8 @@ def _check_names(dataset: Dataset) -> None:
         raise DataError(f"{dataset.name}: both classes are called {dataset.classes[0]!r}")
 
 
-def _counted(things: Iterable[T], n: int, progress: Progress | None) -> Iterator[T]:
-    for i, thing in enumerate(things):
-        yield thing
+def _counted(items: Iterable[T], n: int, progress: Progress | None) -> Iterator[T]:
+    for done, item in enumerate(items, 1):
+        yield item
         if progress is not None:
-            progress(i + 1, n)
+            progress(done, n)

@@ -20,8 +20,6 @@ from catclf.common.types import FeatureExtractor, Progress
 from catclf.errors import DataError
 
 Split = Literal["train", "test"]
-MAX_FILE_BYTES = 64 * 2**20
-"""The largest image file that is read, unless another size is asked for."""
 CLASSES = ("non-cat", "cat")
 CAT_NAMES = ("cat", "cats")
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -18,104 +17,125 @@ from catclf.common import threads
 from catclf.common.image_size import IMAGE_SIZE
 from catclf.common.memory import budget
 from catclf.common.types import FeatureExtractor, Progress
-from catclf.data.dataset import CAT_NAMES, CLASSES, MAX_FILE_BYTES, Dataset, Features, Split
+from catclf.data.dataset import CAT_NAMES, CLASSES, Dataset, Features, Split
+from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.errors import DataError, NotAnImageError
 
 IMAGE_SUFFIXES = frozenset([
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".avif",
     ".heic", ".heif", ".tif", ".tiff",
 ])  # fmt: skip
-"""What a file is called that is meant to be an image."""
-Outcome = str | None
-"""Of reading a file; see `ClassFolders`."""
+"""What the name of a file ends in that is meant to be an image."""
 SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testing")
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Tell whether there is a folder; raise DataError if it is not allowed to look there, say."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a null character in the name
+        return False
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{os.fspath(path)}: it cannot be read ({reason})") from error
 
 
 def load_folder(
     folder: Path,
+    *,
     split: Split,
     cat_class: str | None,
     max_bytes: int,
     memory: float | None,
+    feature_map: FeatureExtractor | None,
     progress: Progress | None,
-    feature_map: FeatureExtractor | None = None,
 ) -> Dataset:
     """Read a folder of classes; parameters as in `catclf.data.load.load_dataset`."""
-    found = ClassFolders(folder, split, cat_class)
-    _check_memory(found, memory, feature_map)
-    images = np.empty((len(found.files), IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+    reader = FolderReader(folder, split, cat_class)
+    n, n_x = len(reader.files), feature_map.n_x if feature_map else 0
+    _check_memory(folder, n, feature_map, memory)
+    images = np.empty((n, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+    rows = np.empty((n, n_x), dtype=np.float32)
     labels, paths, sizes = [], [], []
-    rows = np.empty((len(found.files), feature_map.n_x if feature_map else 0), dtype=np.float32)
-    for i, photo in enumerate(found.photos(progress, max_bytes, feature_map)):
+    for i, photo in enumerate(reader.photos(progress, max_bytes, feature_map)):
         images[i] = photo.image
         labels.append(photo.y)
         paths.append(str(photo.path))
         sizes.append(photo.size)
-        if photo.x is not None:
-            rows[i] = photo.x
-    return Dataset(
-        images[: len(labels)],
-        np.array(labels, dtype=np.int64).reshape(1, -1),
+        if photo.features is not None:
+            rows[i] = photo.features
+    m = len(labels)
+    dataset = Dataset(
+        images[:m],
+        np.array(labels, dtype=np.int64).reshape(1, m),
         CLASSES,
         folder.resolve().name,
         tuple(paths),
-        notes=found.notes(),
+        notes=reader.notes(),
         sizes=tuple(sizes),
-        unreadable=found.unreadable,
-        features=Features(feature_map.settings(), rows[: len(labels)]) if feature_map else None,
+        unreadable=tuple(reader.unreadable),
+        features=Features(feature_map.settings(), rows[:m]) if feature_map else None,
     )
+    return dataset.within(memory)
 
 
 def _check_memory(
-    found: ClassFolders, memory: float | None, feature_map: FeatureExtractor | None
+    folder: Path, n: int, feature_map: FeatureExtractor | None, memory: float | None
 ) -> None:
-    """Raise DataError, before any photo is read, if images and features would not fit."""
-    own = feature_map is None or feature_map.image_size == (IMAGE_SIZE, IMAGE_SIZE)
-    needed = len(found.files) * (3 * IMAGE_SIZE**2 + (4 * feature_map.n_x if feature_map else 0))
+    """Raise DataError, before any photo is read, if n images and their features would not fit."""
+    needed = n * (3 * IMAGE_SIZE**2 + (4 * feature_map.n_x if feature_map else 0))
     allowed = budget(memory, needed)
-    if needed <= allowed:
-        return
-    remedy = f"convert it first: catclf data convert {found.folder} out.h5"
-    raise DataError(
-        f"{found.folder}: {len(found.files)} images take {needed / 1e6:.4g} MB of memory, and "
-        f"{allowed / 1e6:.4g} MB is for data; {remedy if own else 'allow more with --memory'}"
-    )
+    if needed > allowed:
+        small = feature_map is None or feature_map.image_size == (IMAGE_SIZE, IMAGE_SIZE)
+        raise DataError(
+            f"{folder}: {n} images take {needed / 1e6:.4g} MB of memory, and "
+            f"{allowed / 1e6:.4g} MB is for data; "
+            + (
+                f"convert it first: catclf data convert {folder} out.h5"
+                if small
+                else "allow more with --memory"
+            )
+        )
 
 
 class Photo(NamedTuple):
     """An image uint8 (64, 64, 3), its label, its file, and its original's width and height.
 
-    Where a map took features of the image before it was shrunk, x float32 (n_x,) are these.
+    Where a map made features of the image before it was shrunk, float32 (n_x,), they come with it.
     """
 
     image: NDArray[np.uint8]
     y: int
     path: Path
     size: tuple[int, int]
-    x: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
 
 
-class ClassFolders:
-    """The files in a folder of classes, to be read one after another.
+class FolderReader:
+    """Reads the images of a folder of classes, and counts what it leaves out.
 
     Attributes
     ----------
     files : list of (Path, int)
         Each file with its label, cats first.
-    outcomes : list of (str or None)
-        What became of the files that were read so far: None if it is an image, "" if it is none
-        and was not meant to be, else what is wrong with it. A list that an earlier reading left
-        may be put here, to go on after that.
+    unreadable : list of str
+        The damaged files that were met so far, each with the reason.
+
+    Raises
+    ------
+    DataError
+        If it holds no class folders, none of them is the cats', or a folder cannot be listed.
     """
 
     def __init__(self, folder: Path, split: Split, cat_class: str | None) -> None:
         self.folder = folder
         self.files: list[tuple[Path, int]] = []
-        self.outcomes: list[Outcome] = []
+        self.unreadable: list[str] = []
         self._skipped: Counter[str] = Counter()
-        self._subs = _class_folders(folder, split, cat_class, self._skipped)
-        for sub, y in self._subs:
-            for path, kind in _entries(sub):
+        self._images: Counter[Path] = Counter()
+        self._classes = _class_folders(folder, split, cat_class, self._skipped)
+        for class_folder, y in self._classes:
+            for path, kind in _entries(class_folder):
                 if kind == "file":
                     self.files.append((path, y))
                 else:
@@ -127,72 +147,49 @@ class ClassFolders:
         max_bytes: int = MAX_FILE_BYTES,
         feature_map: FeatureExtractor | None = None,
     ) -> Iterator[Photo]:
-        """Read the images of the files that have no outcome yet; give them one each in turn.
+        """Read the files, several at a time, and give those that are images, in order.
 
         Raises
         ------
         DataError
             At the end, if no file at all was an image.
         """
-        from catclf.data.images import load_sized, thumbnail
+        from catclf.data.images import load_with_size, shrink
 
-        def one(path: Path, y: int) -> Photo:
-            if feature_map is None:
-                image, size = load_sized(path, max_bytes=max_bytes)
-                return Photo(image, y, path, size)
-            image, size = load_sized(path, size=feature_map.image_size, max_bytes=max_bytes)
-            x = feature_map.transform(image[None])[:, 0]
-            return Photo(thumbnail(image), y, path, size, x)
+        def read(path: Path, y: int) -> Photo | DataError:
+            try:
+                if feature_map is None:
+                    image, size = load_with_size(path, max_bytes=max_bytes)
+                    return Photo(image, y, path, size)
+                image, size = load_with_size(path, feature_map.image_size, max_bytes=max_bytes)
+                features = feature_map.transform(image[None])[:, 0]
+                return Photo(shrink(image), y, path, size, features)
+            except DataError as error:
+                return error
 
-        def read(batch: list[tuple[Path, int]]) -> list[Photo | DataError]:
-            found: list[Photo | DataError] = []
-            for path, y in batch:
-                try:
-                    found.append(one(path, y))
-                except DataError as error:
-                    found.append(error)
-            return found
+        def read_batch(batch: list[tuple[Path, int]]) -> list[Photo | DataError]:
+            return [read(path, y) for path, y in batch]
 
-        left = self.files[len(self.outcomes) :]
-        results = chain.from_iterable(threads.ordered(read, threads.batches(left)))
-        for (path, _), found in zip(left, results, strict=True):
-            if isinstance(found, Photo):
-                self.outcomes.append(None)
-                yield found
+        batches = threads.ordered(read_batch, threads.batches(self.files))
+        results = zip(self.files, chain.from_iterable(batches), strict=True)
+        for done, ((path, _), photo) in enumerate(results, 1):
+            if isinstance(photo, Photo):
+                self._images[path.parent] += 1
+                yield photo
+            elif isinstance(photo, NotAnImageError) and not meant_as_image(path):
+                self._skipped["not an image"] += 1
             else:
-                skipped = isinstance(found, NotAnImageError) and not meant_as_image(path)
-                self.outcomes.append("" if skipped else str(found))
+                self.unreadable.append(f"{path}: {photo}")
             if progress is not None:
-                progress(len(self.outcomes), len(self.files))
-        if None not in self.outcomes:
+                progress(done, len(self.files))
+        if not self._images:
             raise DataError(f"{self.folder}: its class folders hold no image that can be read")
-
-    def digest(self) -> str:
-        """Compute a SHA-256 of the files' names, sizes and times, by which a change is noticed."""
-        sha256 = hashlib.sha256()
-        for path, _ in self.files:
-            size = time = 0
-            with suppress(OSError):  # gone, or not to be looked at: so it will be when it is read
-                status = os.stat(path)
-                size, time = status.st_size, status.st_mtime_ns
-            name = os.fsencode(os.path.relpath(path, self.folder))
-            sha256.update(b"%d %d %d %s" % (size, time, len(name), name))
-        return sha256.hexdigest()
-
-    @property
-    def unreadable(self) -> tuple[str, ...]:
-        """The files that turned out damaged so far, each with the reason."""
-        known = zip(self.files, self.outcomes, strict=False)
-        return tuple(f"{path}: {reason}" for (path, _), reason in known if reason)
 
     def notes(self) -> tuple[str, ...]:
         """Tell what was read and what was skipped, a line each."""
-        known = list(zip(self.files, self.outcomes, strict=False))
-        read = Counter(path.parent for (path, _), outcome in known if outcome is None)
-        skipped = self._skipped + Counter({"not an image": self.outcomes.count("")})
-        lines = [f"{CLASSES[y]}: {sub.name} ({read[sub]})" for sub, y in self._subs]
-        if skipped:
-            kinds = ", ".join(f"{kind} ({n})" for kind, n in sorted(skipped.items()))
+        lines = [f"{CLASSES[y]}: {sub.name} ({self._images[sub]})" for sub, y in self._classes]
+        if self._skipped:
+            kinds = ", ".join(f"{kind} ({n})" for kind, n in sorted(self._skipped.items()))
             lines.append(f"skipped: {kinds}")
         return (*lines, *(f"skipped {line}" for line in self.unreadable))
 
@@ -200,7 +197,7 @@ class ClassFolders:
 def _class_folders(
     folder: Path, split: Split, cat_class: str | None, skipped: Counter[str]
 ) -> list[tuple[Path, int]]:
-    """List the class folders with their label, cats first."""
+    """List the class folders with their label, cats first; count what else is there."""
     subs = []
     for path, kind in _entries(folder):
         if kind == "folder":
@@ -209,42 +206,35 @@ def _class_folders(
             skipped["outside the class folders" if kind == "file" else kind] += 1
     splits = [sub.name for sub in subs if sub.name.casefold() in SPLIT_NAMES]
     if splits:
+        closest = next((name for name in splits if name.casefold().startswith(split)), splits[0])
         raise DataError(
             f"{folder}: holds the splits {', '.join(splits)}, not classes; "
-            f"name one of them: {folder / _closest(splits, split)}"
+            f"name one of them: {folder / closest}"
         )
-    wanted = CAT_NAMES if cat_class is None else (cat_class.casefold(),)
-    labelled = [(sub, int(sub.name.casefold() in wanted)) for sub in subs]
-    labelled.sort(key=lambda pair: -pair[1])
-    found = ", ".join(sub.name for sub in subs)
+    if not subs:
+        raise DataError(f"{folder}: holds no folders; expected one sub-folder per class")
+    cats = CAT_NAMES if cat_class is None else (cat_class.casefold(),)
+    labelled = [(sub, int(sub.name.casefold() in cats)) for sub in subs]
     if not any(y for _, y in labelled):
-        if not subs:
-            raise DataError(f"{folder}: holds no folders; expected one sub-folder per class")
         called = "cat or cats" if cat_class is None else repr(cat_class)
         raise DataError(
-            f"{folder}: no sub-folder is called {called}; found {found}; "
+            f"{folder}: no sub-folder is called {called}; "
+            f"found {', '.join(sub.name for sub in subs)}; "
             "name the one that holds the cats with --cat-class"
         )
-    return labelled
-
-
-def _closest(names: list[str], split: Split) -> str:
-    return next((name for name in names if name.casefold().startswith(split)), names[0])
+    return sorted(labelled, key=lambda pair: -pair[1])
 
 
 def _entries(folder: Path) -> Iterator[tuple[Path, str]]:
     """List a folder in a fixed order, each entry with what it is."""
     try:
         with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+            in_order = sorted(entries, key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
         raise DataError(f"{folder}: the folder cannot be listed ({error.strerror})") from error
-    for entry in found:
-        path = Path(entry.path)
-        if entry.name.startswith("."):
-            yield path, "hidden"
-        else:
-            yield path, _kind(entry)
+    for entry in in_order:
+        hidden = entry.name.startswith(".")
+        yield Path(entry.path), "hidden" if hidden else _kind(entry)
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

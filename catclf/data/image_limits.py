@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 from catclf.errors import ImageError
 
+MAX_FILE_BYTES = 64 * 2**20
+"""The largest file that is read, unless another size is asked for."""
 MOST_PARTS = 20_000
 """Segments of a JPEG, chunks of a PNG, blocks before a GIF's first frame; real files have tens."""
 MOST_SCANS = 500

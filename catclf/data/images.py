@@ -21,8 +21,7 @@ from PIL import Image, ImageOps
 
 from catclf.common.files import descriptor_of
 from catclf.common.image_size import IMAGE_SIZE
-from catclf.data.dataset import MAX_FILE_BYTES
-from catclf.data.image_limits import is_held_whole, trimmed
+from catclf.data.image_limits import MAX_FILE_BYTES, is_held_whole, trimmed
 from catclf.errors import ImageError, NotAnImageError
 
 MAX_PIXELS = 50_000_000
@@ -90,13 +89,13 @@ def load_image(
         If the file cannot be read, is truncated or damaged, or is too large.
     """
 
-    return load_sized(source, size=size, max_bytes=max_bytes)[0]
+    return load_with_size(source, size, max_bytes=max_bytes)[0]
 
 
-def load_sized(
+def load_with_size(
     source: str | os.PathLike[str] | bytes,
-    *,
     size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE),
+    *,
     max_bytes: int = MAX_FILE_BYTES,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Do as `load_image`, and give the width and height that the image had, in pixels."""
@@ -108,7 +107,7 @@ def load_sized(
     return _decode(source, 2 * max(size), wanted, Image.Resampling.BILINEAR, max_bytes)
 
 
-def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Squash an image uint8 (height, width, 3) that was read for a larger size to 64 × 64."""
     size = (IMAGE_SIZE, IMAGE_SIZE)
     small = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from catclf.common.image_size import IMAGE_SIZE
 from catclf.common.types import FeatureExtractor, Progress
-from catclf.data.dataset import CLASSES, MAX_FILE_BYTES, Dataset, Split
+from catclf.data.dataset import CLASSES, Dataset, Split
+from catclf.data.folders import is_folder, load_folder
+from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.errors import DataError
 
 DRAWN = "drawn"
@@ -64,10 +66,6 @@ def load_dataset(
         If there is nothing there, it is not in one of these forms, it is a folder and would not fit
         into memory, or the map takes other images.
     """
-    if feature_map is not None and not (data is not None and os.path.isdir(data)):
-        dataset = load_dataset(data, split=split, cat_class=cat_class, trust=trust, memory=memory)
-        _check_size(dataset, feature_map)
-        return dataset
     notes: tuple[str, ...] = ()
     if data is None:
         data = COURSE_FILE[split]
@@ -77,39 +75,46 @@ def load_dataset(
                 "catclf data fetch course",
             )
             data = DRAWN
-    if not os.fspath(data):
-        raise DataError("DATA is empty; expected an HDF5 file, a folder of classes, or 'drawn'")
-    if os.fspath(data) == DRAWN:
-        return _load_drawn(split, notes)
     path = Path(data)
-    try:
-        is_folder, is_file, is_there = path.is_dir(), path.is_file(), path.exists()
-    except OSError as error:  # no right to look there, say
-        raise DataError(f"{path}: it cannot be read ({error.strerror or error})") from error
-    if is_folder:
-        from catclf.data.folders import load_folder
-
-        found = load_folder(path, split, cat_class, max_bytes, memory, progress, feature_map)
-        return found.within(memory)
-    if is_file:
+    expected = "expected an HDF5 file, a folder of classes, or 'drawn'"
+    if not os.fspath(data):
+        raise DataError(f"DATA is empty; {expected}")
+    if os.fspath(data) == DRAWN:
+        dataset = _draw(split, notes)
+    elif is_folder(path):
+        return load_folder(
+            path,
+            split=split,
+            cat_class=cat_class,
+            max_bytes=max_bytes,
+            memory=memory,
+            feature_map=feature_map,
+            progress=progress,
+        )
+    elif path.is_file():
         from catclf.data.hdf5.reader import load_hdf5
 
-        return load_hdf5(path, split, cat_class, trust).within(memory)
-    problem = "not a regular file" if is_there else "no such file or folder"
-    raise DataError(f"{path}: {problem}; expected an HDF5 file, a folder of classes, or 'drawn'")
-
-
-def _check_size(dataset: Dataset, feature_map: FeatureExtractor) -> None:
-    """Raise DataError if a map wants larger images than there are."""
-    height, width = feature_map.image_size
-    if (height, width) != (IMAGE_SIZE, IMAGE_SIZE):
+        dataset = load_hdf5(path, split, cat_class, trust).within(memory)
+    else:
+        problem = "not a regular file" if path.exists() else "no such file or folder"
+        raise DataError(f"{path}: {problem}; {expected}")
+    if feature_map is not None and feature_map.image_size != (IMAGE_SIZE, IMAGE_SIZE):
+        height, width = feature_map.image_size
         raise DataError(
             f"{dataset.name}: its images have {IMAGE_SIZE} × {IMAGE_SIZE} pixels, and the features "
             f"are taken from {height} × {width}; name a folder of photos"
         )
+    return dataset
 
 
-def matching(words: Sequence[str | None]) -> list[str | None]:
+def _draw(split: Split, notes: tuple[str, ...]) -> Dataset:
+    from catclf.data.drawn.scenes import draw
+
+    images, labels = draw(DRAWN_COUNT, DRAWN_SEED[split])
+    return Dataset(images, labels.reshape(1, -1), CLASSES, DRAWN, notes=notes)
+
+
+def expand_patterns(words: Sequence[str | None]) -> list[str | None]:
     """Put the files that a pattern such as data/part-*.h5 stands for in its place, sorted.
 
     Raises
@@ -117,20 +122,13 @@ def matching(words: Sequence[str | None]) -> list[str | None]:
     DataError
         If there are none.
     """
-    found: list[str | None] = []
+    paths: list[str | None] = []
     for word in words:
         if word is None or os.path.exists(word) or not has_magic(word):
-            found.append(word)
+            paths.append(word)
             continue
         files = sorted(glob(word))
         if not files:
             raise DataError(f"{word}: no file matches")
-        found.extend(files)
-    return found
-
-
-def _load_drawn(split: Split, notes: tuple[str, ...]) -> Dataset:
-    from catclf.data.drawn.scenes import draw
-
-    images, labels = draw(DRAWN_COUNT, DRAWN_SEED[split])
-    return Dataset(images, labels.reshape(1, -1), CLASSES, DRAWN, notes=notes)
+        paths.extend(files)
+    return paths

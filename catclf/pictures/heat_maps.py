@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from catclf.data.dataset import MAX_FILE_BYTES
+from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.data.images import load_image, load_photo
 from catclf.errors import ParameterError
 from catclf.features.conv import Conv

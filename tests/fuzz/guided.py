@@ -19,7 +19,6 @@ from .readers import (
     make,
     model_that_says,
     outcome,
-    repaired_partial,
     signed_checkpoint,
     what_a_model_says,
 )
@@ -33,7 +32,6 @@ REPAIRS: dict[str, Callable[[bytes], bytes]] = {
     "images": _repaired_image,
     "model": model_that_says,
     "checkpoint": signed_checkpoint,
-    "partial": repaired_partial,
 }
 
 

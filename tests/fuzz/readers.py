@@ -7,7 +7,6 @@ import io
 import json
 import random
 import zipfile
-import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -274,56 +273,12 @@ def read_checkpoint(data: bytes, path: Path) -> None:
     assert all(np.isfinite(state.v).all() for state in found.states)
 
 
-ABOUT = {"photos": "0" * 64}
-
-
-@cache
-def partials() -> list[bytes]:
-    from catclf.data.partial import Partial
-
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "a.partial")
-        with Partial(path, ABOUT) as partial:
-            partial.add([None, "", "a damaged image"], b"chunk" * 20)
-            partial.add([None] * 3, b"another" * 20)
-            partial.add([""], b"")
-            return [path.read_bytes()]
-
-
-def damaged_partial(chance: random.Random) -> bytes:
-    return repaired_partial(mutate(chance, chance.choice(partials())))
-
-
-def repaired_partial(data: bytes) -> bytes:
-    """Give every record its right checksum."""
-    from catclf.data.partial import HEAD
-
-    fixed = bytearray(data)
-    at = data.find(b"\n", data.find(b"\n") + 1) + 1
-    while at + HEAD.size < len(fixed):
-        told, size, _ = HEAD.unpack_from(fixed, at)
-        start = at + HEAD.size
-        at = start + told + size
-        HEAD.pack_into(fixed, start - HEAD.size, told, size, zlib.crc32(fixed[start:at]))
-    return bytes(fixed)
-
-
-def read_partial(data: bytes, path: Path) -> None:
-    from catclf.data.partial import Partial
-
-    path.write_bytes(data)
-    with Partial(path, ABOUT, resume=True) as partial:
-        found = [outcome for outcomes, _ in partial.records() for outcome in outcomes]
-        assert found == partial.outcomes
-
-
 Read = Callable[[bytes, Path], None]
 READERS: dict[str, tuple[Callable[[random.Random], bytes], Read]] = {
     "images": (damaged_image, read_image),
     "hdf5": (damaged_hdf5, read_hdf5),
     "model": (damaged_model, read_model),
     "checkpoint": (damaged_checkpoint, read_checkpoint),
-    "partial": (damaged_partial, read_partial),
 }
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from io import FileIO
-from itertools import chain
+from itertools import chain, islice
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple
@@ -28,143 +28,132 @@ HDF5_FILE = FileKind(
     "what is there is no HDF5 file; name another file",
 )
 CHUNK = 16
-"""Images that are compressed together."""
+"""Images are compressed by so many together."""
 LEVEL = 4
-"""Of compression; higher ones gain nothing on photos."""
+"""How hard zlib tries; higher levels gain nothing on photos."""
 
-
-class Chunk(NamedTuple):
-    """CHUNK images, fewer at the end, as the file holds them; and their labels, 1 for a cat."""
-
-    data: bytes
-    labels: list[int]
-
-
-def compress(images: Sequence[NDArray[np.uint8]]) -> bytes:
-    """Compress up to CHUNK images, made up to as many by black ones, as HDF5's own filter would."""
-    block = np.zeros((CHUNK, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
-    block[: len(images)] = images
-    return zlib.compress(block.data, LEVEL)
+Example = tuple[NDArray[np.uint8], int]
 
 
 def write_hdf5(
-    path: str | os.PathLike[str], chunks: Iterable[Chunk], split: Split = "train"
+    path: str | os.PathLike[str], examples: Iterable[Example], split: Split = "train"
 ) -> int:
-    """Write chunks of images, one at least, as they come.
+    """Write examples as they come, one at least: each an image uint8 (64, 64, 3) and its label.
 
     The file appears whole or not at all, and little of it is in memory at any time.
 
     Returns
     -------
     int
-        How many images there were.
+        How many there were.
 
     Raises
     ------
     OutputError
         If the file cannot be written, or what is there is no HDF5 file.
     """
+    HDF5_FILE.check(path)
     count = 0
+    chunks = _chunks(examples)
+    first = next(chunks)  # before a file is opened: the images may turn out unusable
     with (
         HDF5_FILE.replacing(path) as temporary,
         open(temporary.name, "r+b", buffering=0) as file,
+        _Writer(file, split) as writer,
     ):
-        writer = _Writer(file, split)
-        writer.start()
-        try:
-            for chunk in chunks:
-                if writer.problem is not None:
-                    break
-                writer.take(chunk)
-                count += len(chunk.labels)
-        finally:
-            writer.finish()
-        if writer.problem is not None:
-            raise writer.problem
+        for chunk in chain([first], chunks):
+            writer.write(chunk)
+            count += len(chunk.labels)
     return count
 
 
-class _Writer(Thread):
-    """A thread that writes chunks as they come, until there is none.
+class _Chunk(NamedTuple):
+    """CHUNK images, fewer at the end, as the file holds them; and their labels, 1 for a cat."""
 
-    In the main thread Ctrl-C would be raised within HDF5, which crashes the process.
+    data: bytes
+    labels: list[int]
+
+
+def _chunks(examples: Iterable[Example]) -> Iterator[_Chunk]:
+    """Compress examples as HDF5's own filter would, a last chunk made up by black images."""
+    rest = iter(examples)
+    while batch := list(islice(rest, CHUNK)):
+        block = np.zeros((CHUNK, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+        block[: len(batch)] = [image for image, _ in batch]
+        yield _Chunk(zlib.compress(block.data, LEVEL), [y for _, y in batch])
+
+
+class _Writer:
+    """Writes chunks, in a thread of its own.
+
+    In the main thread Ctrl-C would be raised within HDF5, which crashes the process. Of all that
+    one can wait for, SimpleQueue alone stays sound when Ctrl-C is raised in it.
     """
 
     def __init__(self, file: FileIO, split: Split) -> None:
-        super().__init__(daemon=True)
-        self.problem: Exception | None = None
-        self.ended = False
-        self._file, self._split = file, split
-        # Of all that can be waited for, these alone stay sound when Ctrl-C is raised in them.
-        self._chunks: SimpleQueue[Chunk | None] = SimpleQueue()
-        self._room: SimpleQueue[None] = SimpleQueue()
-        for _ in range(16):
-            self._room.put(None)
+        self._disk, self._split = _Disk(file), split
+        self._chunks: SimpleQueue[_Chunk | None] = SimpleQueue()
+        self._answers: SimpleQueue[bool] = SimpleQueue()  # whether the thread can take another
+        self._ended = False
+        self._error: Exception | None = None
 
-    def take(self, chunk: Chunk) -> None:
-        """Wait until there is room for the chunk, or the thread has ended."""
-        while not self.ended:
-            with suppress(Empty):
-                self._room.get(timeout=0.5)
-                self._chunks.put(chunk)
-                return
+    def write(self, chunk: _Chunk) -> None:
+        """Wait until the chunk is written; raise what kept it from being so."""
+        self._chunks.put(chunk)
+        if not self._answers.get() and self._error is not None:
+            raise self._error
 
-    def finish(self) -> None:
-        """Wait for the last chunk, which takes a moment; Ctrl-C and the like are raised then."""
-        interrupted: BaseException | None = None
-        while not self.ended:
+    def __enter__(self) -> _Writer:
+        Thread(target=self._run, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait until the thread has left HDF5, and raise Ctrl-C and the like only then."""
+        interrupt: BaseException | None = None
+        while not self._ended:
             try:
                 self._chunks.put(None)
                 with suppress(Empty):
-                    self._room.get(timeout=0.5)
+                    self._answers.get(timeout=0.5)
             except BaseException as error:
-                interrupted = error
-        if interrupted is not None:
-            raise interrupted
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
+        if kind is None and self._error is not None:
+            raise self._error
 
-    def run(self) -> None:
-        disk = _Disk(self._file)
+    def _run(self) -> None:
         try:
-            chunks = self._taken()
-            first = next(chunks, None)
-            if first is not None:  # nothing is open before there is something to write
-                _write_chunks(disk, chain([first], chunks), self._split)
+            self._write_file()
         except Exception as error:
-            self.problem = error
-        self.problem = disk.problem or self.problem
-        self.ended = True
-        self._room.put(None)
+            self._error = error
+        self._error = self._disk.problem or self._error
+        self._ended = True
+        self._answers.put(False)
 
-    def _taken(self) -> Iterator[Chunk]:
-        for chunk in iter(self._chunks.get, None):
-            self._room.put(None)
-            yield chunk
-
-
-def _write_chunks(disk: _Disk, chunks: Iterable[Chunk], split: Split) -> None:
-    h5py = import_h5py()
-
-    side = IMAGE_SIZE
-    labels: list[int] = []
-    with h5py.File(disk, "w") as file:
-        x = file.create_dataset(
-            f"{split}_set_x",
-            shape=(0, side, side, 3),
-            maxshape=(None, side, side, 3),
-            dtype=np.uint8,
-            chunks=(CHUNK, side, side, 3),
-            compression="gzip",  # a shuffle before it does nothing to single bytes
-            compression_opts=LEVEL,
-        )
-        for chunk in chunks:
-            if disk.problem is not None:
-                return
-            start = len(labels)
-            labels += chunk.labels
-            x.resize(len(labels), axis=0)
-            x.id.write_direct_chunk((start, 0, 0, 0), chunk.data)
-        file[f"{split}_set_y"] = np.array(labels, dtype=np.int64)
-        file["list_classes"] = np.array([name.encode() for name in CLASSES])
+    def _write_file(self) -> None:
+        shape = IMAGE_SIZE, IMAGE_SIZE, 3
+        labels: list[int] = []
+        with import_h5py().File(self._disk, "w") as file:
+            x = file.create_dataset(
+                f"{self._split}_set_x",
+                shape=(0, *shape),
+                maxshape=(None, *shape),
+                dtype=np.uint8,
+                chunks=(CHUNK, *shape),
+                compression="gzip",  # a shuffle before it does nothing to single bytes
+                compression_opts=LEVEL,
+            )
+            for chunk in iter(self._chunks.get, None):
+                start = len(labels)
+                labels += chunk.labels
+                x.resize(len(labels), axis=0)
+                x.id.write_direct_chunk((start, 0, 0, 0), chunk.data)
+                if self._disk.problem is not None:
+                    return
+                self._answers.put(True)
+            file[f"{self._split}_set_y"] = np.array(labels, dtype=np.int64)
+            file["list_classes"] = np.array([name.encode() for name in CLASSES])
 
 
 class _Disk:
