@@ -15,7 +15,7 @@ from catclf.common.files import FileKind
 from catclf.common.types import Progress
 from catclf.data.dataset import Dataset, Split
 from catclf.data.folders import SPLIT_NAMES, FolderReader
-from catclf.data.hdf5.writer import HDF5_FILE, write_hdf5
+from catclf.data.hdf5.writer import write_hdf5
 from catclf.errors import DataError, OutputError
 
 BLOCK = 256
@@ -62,7 +62,6 @@ def folder_to_hdf5(
     OutputError
         If the file cannot be written, or what is there is no HDF5 file.
     """
-    HDF5_FILE.check(out)  # before the folder is listed, which may take a while
     reader = FolderReader(Path(folder), split, cat_class)
     count = write_hdf5(out, ((photo.image, photo.y) for photo in reader.photos(progress)), split)
     return count, reader.notes()

@@ -52,7 +52,7 @@ def write_hdf5(
     OutputError
         If the file cannot be written, or what is there is no HDF5 file.
     """
-    HDF5_FILE.check(path)
+    HDF5_FILE.check(path)  # before any image is read
     count = 0
     chunks = _chunks(examples)
     first = next(chunks)  # before a file is opened: the images may turn out unusable
