@@ -1,16 +1,16 @@
 """What the tests share."""
 
 import os
-import resource
 import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does
+
 import numpy as np
+import processes
 import pytest
-from processes import unmeasured
 
 from catclf.data.dataset import Dataset
 from catclf.data.drawn.scenes import draw
@@ -37,39 +37,14 @@ def drawn() -> Dataset:
 
 @pytest.fixture
 def catclf(tmp_path: Path) -> Run:
-    """Run the command as a real process in an empty folder; no traceback may reach stderr.
+    """Run the command in this process, in an empty folder; see `processes.catclf_here`."""
+    return partial(processes.catclf_here, cwd=tmp_path)
 
-    Where a `largest` file is given, in bytes, the disk is full for what goes beyond.
-    """
 
-    def run(
-        *words: object,
-        code: int = 0,
-        cwd: Path = tmp_path,
-        largest: int | None = None,
-        **options: object,
-    ) -> object:
-        environment = {**os.environ, "COLUMNS": "80", **options.pop("env", {})}  # type: ignore[dict-item]
-        if largest is not None:
-            limit = resource.RLIMIT_FSIZE, (largest, largest)
-            options["preexec_fn"] = partial(resource.setrlimit, *limit)
-            environment = unmeasured()
-        if not isinstance(options.get("input"), bytes):
-            options.setdefault("text", True)
-        done = subprocess.run(
-            [sys.executable, "-m", "catclf", *map(str, words)],
-            cwd=cwd,
-            env=environment,
-            capture_output=True,
-            check=False,
-            timeout=120,
-            **options,  # type: ignore[call-overload]
-        )
-        assert done.returncode == code, (done.stdout, done.stderr)
-        assert "Traceback" not in str(done.stderr)
-        return done
-
-    return run  # type: ignore[return-value]
+@pytest.fixture
+def catclf_process(tmp_path: Path) -> Run:
+    """Run the command as a process of its own, in an empty folder."""
+    return partial(processes.catclf_process, cwd=tmp_path)
 
 
 @pytest.fixture

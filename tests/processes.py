@@ -1,4 +1,4 @@
-"""Processes that tests start, stop, and leave none of."""
+"""The command, run in this process or in one of its own; and processes that tests stop."""
 
 import os
 import pty
@@ -6,11 +6,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from select import select
 from typing import Any, AnyStr
+
+import pytest
+
+from catclf.cli import interruption, main
 
 
 def unmeasured() -> dict[str, str]:
@@ -99,3 +104,72 @@ def on_a_terminal(
                 asked += 1
         code = process.wait(timeout=60)
     return code, text.decode().replace("\r", "")
+
+
+def catclf_here(
+    *words: object, cwd: Path, code: int = 0, env: Mapping[str, str] = {}, input: AnyStr = ""
+) -> subprocess.CompletedProcess[AnyStr]:
+    """Run the command in this process, which is much quicker than in one of its own.
+
+    What it writes is bytes if `input` is. It must end with `code`, and show no traceback.
+    """
+    is_text = isinstance(input, str)
+    streams = [TextIOWrapper(BytesIO(), "utf-8") for _ in range(3)]
+    streams[0].buffer.write(input.encode() if is_text else input)
+    streams[0].seek(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interruption, "install", lambda: None)
+        patch.setattr(sys, "argv", ["catclf", *map(str, words)])
+        for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+            patch.setattr(sys, name, stream)
+        for name, value in {"COLUMNS": "80", **env}.items():
+            patch.setenv(name, value)
+        patch.chdir(cwd)
+        try:
+            main()
+            ended = 0
+        except SystemExit as end:
+            ended = end.code or 0
+        for stream in streams:
+            stream.flush()
+    written = [stream.buffer.getvalue() for stream in streams[1:]]
+    return _checked(words, ended, code, [part.decode() if is_text else part for part in written])
+
+
+def catclf_process(
+    *words: object,
+    cwd: Path,
+    code: int = 0,
+    env: Mapping[str, str] = {},
+    largest: int | None = None,
+    **options: Any,
+) -> subprocess.CompletedProcess[Any]:
+    """Run the command as a process of its own, which must end with `code`, without a traceback.
+
+    Where a `largest` file is given, in bytes, the disk is full for what goes beyond.
+    """
+    command = [sys.executable, "-m", "catclf", *map(str, words)]
+    environment = {**os.environ, "COLUMNS": "80", **env}
+    if largest is not None:
+        command = [sys.executable, "-c", SMALL_DISK, str(largest), *command]
+        environment = unmeasured()
+    how: dict[str, Any] = {"text": not isinstance(options.get("input"), bytes), **options}
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, check=False, timeout=120, **how
+    )
+    return _checked(words, done.returncode, code, [done.stdout, done.stderr])
+
+
+SMALL_DISK = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def _checked(
+    words: Sequence[object], ended: int, code: int, written: list[AnyStr]
+) -> subprocess.CompletedProcess[AnyStr]:
+    assert ended == code, written
+    assert "Traceback" not in str(written[1])
+    return subprocess.CompletedProcess(words, ended, *written)

@@ -341,13 +341,13 @@ def test_no_colour_where_none_is_wanted_and_nothing_too_wide(trained, columns):
     assert max(len(line) for line in re.sub(r"\x1b\[[0-9;?]*\w", "", text).splitlines()) <= columns
 
 
-def test_names_outside_the_encoding_are_escaped(catclf, trained, class_folder, tmp_path):
+def test_names_outside_the_encoding_are_escaped(catclf_process, trained, class_folder, tmp_path):
     image = next((class_folder / "dogs").iterdir())
     (tmp_path / "猫.png").write_bytes(image.read_bytes())
     env = {"PYTHONIOENCODING": "ascii"}
-    done = catclf("predict", tmp_path / "猫.png", cwd=trained, env=env)
+    done = catclf_process("predict", tmp_path / "猫.png", cwd=trained, env=env)
     assert r"\u732b.png" in done.stdout
-    catclf("eval", cwd=trained, env=env)
+    catclf_process("eval", cwd=trained, env=env)
 
 
 TABLES = [

@@ -366,21 +366,22 @@ def marked(tmp_path):
     assert list(folder.iterdir()) == []
 
 
-def test_commands_say_what_they_say_without_a_cluster(catclf, files, class_folder, marked):
+def test_commands_say_what_they_say_without_a_cluster(catclf_process, files, class_folder, marked):
     pattern = str(Path(files[0]).parent / "part-*.h5")
     words = ["train", pattern, "--iterations", 30, "--json", "--out"]
-    there = catclf(*words, "there.npz", "--scheduler", "local", env=marked)
-    plain = catclf(*words, "plain.npz")
+    there = catclf_process(*words, "there.npz", "--scheduler", "local", env=marked)
+    plain = catclf_process(*words, "plain.npz")
     assert there.stderr == plain.stderr == ""
     ours, theirs = json.loads(there.stdout), json.loads(plain.stdout)
     different = {key for key in ours if ours[key] != theirs[key]}
     assert different <= {"model", "seconds", "cost", "temperature", "costs"}
     words = ["eval", pattern, "--model", "plain.npz", "--json"]
-    assert catclf(*words, "--scheduler", "local", env=marked).stdout == catclf(*words).stdout
+    there = catclf_process(*words, "--scheduler", "local", env=marked)
+    assert there.stdout == catclf_process(*words).stdout
     (class_folder / "broken.jpg").write_bytes(b"no image")
     words = ["predict", "photos", "missing.png", "--model", "plain.npz"]
-    there = catclf(*words, "--scheduler", "local", env=marked, code=3)
-    plain = catclf(*words, code=3)
+    there = catclf_process(*words, "--scheduler", "local", env=marked, code=3)
+    plain = catclf_process(*words, code=3)
     assert (there.stdout, there.stderr) == (plain.stdout, plain.stderr)
     assert there.stdout.count("\n") == 12
 

@@ -196,8 +196,8 @@ def test_being_told_to_stop_leaves_nothing(tmp_path, command, sent, told, code):
 # What HDF5 itself must not be exposed to
 
 
-def test_a_full_disk_is_one_line(catclf, tmp_path):
-    done = catclf("data", "draw", "40", "out.h5", code=3, largest=60_000)
+def test_a_full_disk_is_one_line(catclf_process, tmp_path):
+    done = catclf_process("data", "draw", "40", "out.h5", code=3, largest=60_000)
     assert re.fullmatch(r"error: out\.h5: the data cannot be written \(.*\)\n", done.stderr)
     assert os.listdir(tmp_path) == []
 

@@ -532,17 +532,17 @@ TRAIN = [
 
 
 def test_a_disk_that_fills_up_leaves_the_old_model(
-    catclf, class_folder: Path, tmp_path: Path
+    catclf_process, class_folder: Path, tmp_path: Path
 ) -> None:
-    catclf(*TRAIN, "m.npz")
+    catclf_process(*TRAIN, "m.npz")
     before = (tmp_path / "m.npz").read_bytes()
     assert len(before) > 50_000
-    done = catclf(*TRAIN, "m.npz", "--l2", "0.1", code=4, largest=50_000)
+    done = catclf_process(*TRAIN, "m.npz", "--l2", "0.1", code=4, largest=50_000)
     assert done.stderr == "error: m.npz: the model cannot be written (File too large)\n"
     assert (tmp_path / "m.npz").read_bytes() == before
     # What was trained is small enough to be kept.
     assert sorted(os.listdir(tmp_path)) == ["m.npz", "m.npz.checkpoint", "photos"]
-    catclf(*TRAIN, "m.npz", "--l2", "0.1", "--resume")
+    catclf_process(*TRAIN, "m.npz", "--l2", "0.1", "--resume")
     assert sorted(os.listdir(tmp_path)) == ["m.npz", "photos"]
     assert (tmp_path / "m.npz").read_bytes() != before
 

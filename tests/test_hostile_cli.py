@@ -70,9 +70,9 @@ def test_each_bad_file_named_by_itself_gets_its_line(catclf, zoo):
         assert sum(f"{output.printable(name)}: " in line for line in lines) == 1, name
 
 
-def test_stdin_without_end_is_not_read_to_its_end(catclf):
+def test_stdin_without_end_is_not_read_to_its_end(catclf_process):
     with open("/dev/zero", "rb") as endless:
-        done = catclf("predict", "-q", "--max-file-size", "0.5", "-", code=3, stdin=endless)
+        done = catclf_process("predict", "-q", "--max-file-size", "0.5", "-", code=3, stdin=endless)
     assert done.stderr == "error: -: more than 0.5 MiB; see --max-file-size\n"
 
 
