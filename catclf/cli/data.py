@@ -248,7 +248,7 @@ def fetch(
     """Download the course's images, 3.2 MB, and verify them.
 
     The training and test files come by HTTPS from fixed addresses, the second if the first fails,
-    and must have the sha256 that is known. Run it again to go on with a download that broke off.
+    and must have the sha256 that is known. Each is written whole or not at all.
 
     \b
     catclf data fetch course
@@ -265,7 +265,7 @@ def fetch(
                     advance(done, f"{done / 1e6:.1f} of {size / 1e6:.1f} MB")
 
             fetched = fetcher.fetch(
-                known, folder, progress=moved, tell=lambda line: output.note(line, quiet)
+                known, folder, progress=moved, note=lambda line: output.note(line, quiet)
             )
         done = "fetched and verified" if fetched else "already there"
         print(f"{output.printable(os.path.join(folder, known.name))}: {done}")

@@ -254,6 +254,11 @@ def _remove_if_stale(path: str) -> None:
         os.close(descriptor)
 
 
+def is_lfs_pointer(head: bytes) -> bool:
+    """Tell by its first bytes whether a file is a Git LFS pointer, in place of what is wanted."""
+    return head.startswith(b"version https://git-lfs.")
+
+
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """Open a regular file to read it; a link to one is followed, and nothing is waited for.
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common.blocks import Stored
-from catclf.common.files import open_regular
+from catclf.common.files import is_lfs_pointer, open_regular
 from catclf.common.hdf5 import import_h5py
 from catclf.common.hdf5.storage import VARIABLE, Array, check, describe
 from catclf.common.hdf5.structure import Structure, StructureError
@@ -60,7 +60,7 @@ def _unreadable(path: Path, error: Exception) -> DataError:
 
 
 def _read(path: Path, file: BinaryIO, split: Split, trust: bool) -> tuple[Stored, Any, Any, Any]:
-    if file.read(24) == b"version https://git-lfs.":
+    if is_lfs_pointer(file.read(64)):
         raise DataError(
             f"{path}: a Git LFS pointer, not the data itself; fetch it with: git lfs pull"
         )
