@@ -14,17 +14,14 @@ from catclf.data.card import card, mean_pictures, sample
 from catclf.data.dataset import CLASSES, Dataset
 from catclf.data.drawn.scenes import draw
 from catclf.pictures.contact_sheet import (
+    CAPTION,
     COLUMNS,
     GAP,
     HEADING,
-    LINES,
     MARGIN,
     ROW,
     SIDE,
-    SIZE,
-    Section,
-    data_set,
-    sheet,
+    contact_sheet,
 )
 
 
@@ -100,7 +97,7 @@ def tile(image, section_top, k):
 
 
 def test_the_sheet_shows_the_pixels_where_they_belong(drawn):
-    image = data_set(drawn)
+    image = contact_sheet(drawn)
     per_class = 30  # all of them; and their mean comes first
     tops = {1: HEADING, 0: HEADING + HEADING + 4 * ROW}
     for y, top in tops.items():
@@ -117,27 +114,32 @@ def test_the_sheet_shows_the_pixels_where_they_belong(drawn):
     ["", "a.png", "W" * 5000, "a_long_name of-several.words.png", "猫\x1b[31m", "a" * 128],
 )
 def test_captions_stay_below_their_image(caption):
-    image = np.zeros((64, 64, 3), np.uint8)
-    drawing = np.asarray(sheet("t", [Section("h", [image, image], [caption, ""])]))
-    top = HEADING + HEADING + SIDE
-    ink = np.argwhere((drawing < 200).any(axis=2)[top:])
+    image = np.full((1, 64, 64, 3), 255, np.uint8)
+    data = Dataset(image, np.ones((1, 1), int), CLASSES, "d", paths=(caption,))
+    left, top = MARGIN + SIDE + GAP, HEADING + HEADING + SIDE
+    below = np.asarray(contact_sheet(data))[top:, left - GAP // 2 :]
+    ink = np.argwhere((below < 200).any(axis=2))
     if caption:
-        assert ink[:, 1].min() >= MARGIN - 1
-        assert ink[:, 1].max() <= MARGIN + SIDE
-        assert ink[:, 0].max() <= LINES * (SIZE + 5)
+        assert ink[:, 1].min() >= GAP // 2 - 1
+        assert ink[:, 1].max() <= GAP // 2 + SIDE
+        assert ink[:, 0].max() <= 2 * (CAPTION + 5)
     else:
         assert len(ink) == 0
 
 
 def test_long_titles_are_shortened():
-    drawing = np.asarray(sheet("W" * 100_000, [Section("i" * 100_000, [], [])]))
+    image = np.full((1, 64, 64, 3), 255, np.uint8)
+    classes = "i" * 100_000, "W" * 100_000
+    drawing = np.asarray(
+        contact_sheet(Dataset(image, np.ones((1, 1), int), classes, "W" * 100_000))
+    )
     ink = np.argwhere((drawing < 200).any(axis=2))
-    assert ink[:, 1].max() <= drawing.shape[1] - MARGIN
+    assert drawing.shape[1] - 2 * MARGIN < ink[:, 1].max() <= drawing.shape[1] - MARGIN
 
 
 def test_a_class_without_images_is_left_out(drawn):
     cats = Dataset(drawn.images[:2], np.ones((1, 2), int), CLASSES, "d")
-    assert data_set(cats).height < data_set(drawn).height / 2
+    assert contact_sheet(cats).height < contact_sheet(drawn).height / 2
 
 
 # The command

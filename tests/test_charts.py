@@ -1,67 +1,97 @@
-"""Charts: what lies where in the picture, read back from its pixels."""
-
-from __future__ import annotations
+"""Charts: what lies where in the drawing, read back from the SVG."""
 
 import os
-from pathlib import Path
+import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
 
+from catclf.common.chart import Bars, Chart, Curve
+from catclf.common.text import printable
 from catclf.errors import OutputError
-from catclf.pictures import canvas
-from catclf.pictures.charts import COLOURS, DARK_COLOURS, SIZE, Bars, Line, _Axis, _extent, chart
+from catclf.pictures import svg
+from catclf.pictures.svg import _Axis, _extent
 
-LABELS = {"title": "t", "x_label": "x", "y_label": "y"}
-
-
-def places(picture: Image.Image, colour: str) -> NDArray[np.intp]:
-    """Give rows and columns of the pixels that have a colour, within rounding."""
-    wanted = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
-    near = np.abs(np.asarray(picture).astype(int) - wanted).max(axis=2) <= 2
-    return np.stack(np.nonzero(near))
+LEFT, RIGHT, TOP, BOTTOM = 88, 696, 48, 416
+UNIT = {"x_range": (0.0, 1.0), "y_range": (0.0, 1.0)}
 
 
-def test_line_runs_through_its_points() -> None:
-    x = np.linspace(0, 1, 50)
-    picture = chart([Line(x, x)], **LABELS, x_range=(0, 1), y_range=(0, 1))
-    assert (picture.size, picture.mode) == (SIZE, "RGB")
-    rows, columns = places(picture, COLOURS[0])
-    # The axes reach from column 176 to 1392 and from row 832 up to 96.
-    assert np.abs((columns - 176) / 1216 - (832 - rows) / 736).max() < 0.01
-    assert columns.max() - columns.min() > 1200
+def drawn(curves=(), bars=(), title="t", **axes):
+    """Draw a chart as a page holds it, and as a file: both are XML, and hold the same shapes."""
+    chart = Chart(title, "x", "y", curves, bars, **axes)
+    page, file = (ElementTree.fromstring(svg.draw(chart, style=css)) for css in ("", svg.STYLE))
+    style = file[0]
+    assert style.tag.endswith("style")
+    file.remove(style)
+    assert ElementTree.tostring(page) == ElementTree.tostring(file)
+    return page
 
 
-def test_what_is_not_finite_breaks_a_line() -> None:
+def shapes(root, *classes):
+    return [e for e in root.iter() if set(classes) <= set(e.get("class", "").split())]
+
+
+def runs(shape):
+    """The unbroken runs of points, float (k, 2), of a path."""
+    return [np.array(run.split(), float).reshape(-1, 2) for run in shape.get("d").split("M")[1:]]
+
+
+def shares(points):
+    """Turn pixels into shares of both axes."""
+    return (points - (LEFT, BOTTOM)) / (RIGHT - LEFT, TOP - BOTTOM)
+
+
+def marks(root, colour):
+    """The points that are marked in a colour, and the outlines around them."""
+    found = [
+        re.fullmatch(r"([\d.]+) ([\d.]+)(m.*)", d)
+        for path in shapes(root, "area", colour)
+        for d in path.get("d", "").split("M")[1:]
+    ]
+    return np.array([(float(m[1]), float(m[2])) for m in found]), {m[3] for m in found}
+
+
+def words(root):
+    return [e.text for e in root.iter() if e.tag.endswith("text")]
+
+
+def test_a_curve_runs_through_its_points_and_what_is_not_finite_breaks_it():
     x = np.linspace(0, 1, 101)
-    y = np.where((x > 0.4) & (x < 0.6), np.nan, 0.5)
+    y = np.where((x > 0.4) & (x < 0.6), np.nan, x**2)
     y[:10] = np.inf
-    picture = chart([Line(x, y)], **LABELS, x_range=(0, 1), y_range=(0, 1))
-    shown = (places(picture, COLOURS[0])[1] - 176) / 1216
-    assert not np.any((shown > 0.41) & (shown < 0.59))
-    assert 0.09 < shown.min() < 0.11
-    assert shown.max() > 0.99
+    (curve,) = shapes(drawn([Curve(x, y)], **UNIT), "line", "c0")
+    first, second = (shares(run) for run in runs(curve))
+    np.testing.assert_allclose(first[:, 0], x[10:41], atol=2e-4)
+    np.testing.assert_allclose(second[:, 0], x[60:], atol=2e-4)
+    np.testing.assert_allclose(second[:, 1], x[60:] ** 2, atol=2e-4)
 
 
-def test_nothing_is_drawn_beyond_the_axes() -> None:
-    x = np.linspace(-5, 5, 400)
-    picture = chart([Line(x, 1e300 * x)], **LABELS, x_range=(-1, 1), y_range=(-1, 1))
-    rows, columns = places(picture, COLOURS[0])
-    assert len(rows)
-    assert rows.min() >= 96 - 4
-    assert rows.max() <= 832 + 4
-    assert columns.min() >= 176 - 4
-    assert columns.max() <= 1392 + 4
+def test_nothing_is_drawn_beyond_the_axes():
+    x = np.linspace(-5, 5, 401)
+    root = drawn([Curve(x, 1e300 * x), Curve(x, x)], x_range=(-1, 1), y_range=(-1, 1))
+    (inside,) = (e for e in root if e.tag.endswith("svg"))
+    left, top, width, height = map(float, inside.get("viewBox").split())
+    assert [float(inside.get(key)) for key in ("x", "y", "width", "height")] == [
+        left, top, width, height,
+    ]  # fmt: skip
+    assert (left, top, left + width, top + height) == (86, 46, 698, 418)
+    assert set(shapes(root, "line", "c0")) <= set(inside)
+    for run in runs(shapes(root, "line", "c0")[0]):
+        assert np.abs(run).max() < 1e4
+    points, _ = marks(root, "c1")
+    assert len(points) == 1  # of nine marks on it, one lies between the axes
+    np.testing.assert_allclose(points, [[(LEFT + RIGHT) / 2, (TOP + BOTTOM) / 2]])
 
 
-def test_log_axis_spaces_powers_of_ten_evenly_and_leaves_out_zero() -> None:
+def test_log_axis_spaces_powers_of_ten_evenly_and_leaves_out_zero():
     axis = _Axis((0.001, 1.0), (832, 96), log=True)
     assert np.allclose(axis(np.array([1.0, 0.1, 0.01, 0.001])), [96, 341.333, 586.667, 832])
-    x = np.arange(4.0)
-    picture = chart([Line(x, np.array([1.0, 0.1, 0.0, -1.0]), dots=True)], **LABELS, log_y=True)
-    assert (places(picture, COLOURS[0])[1] - 176).max() / 1216 < 0.4
+    y = np.array([1.0, 0.1, 0.0, -1.0])
+    root = drawn([Curve(np.arange(4.0), y, dots=True)], log_y=True)
+    points, outlines = marks(root, "c0")
+    np.testing.assert_allclose(shares(points)[:, 0], [0, 1 / 3], atol=1e-3)
+    assert outlines == {svg._CIRCLE}
 
 
 @pytest.mark.parametrize(
@@ -75,66 +105,90 @@ def test_log_axis_spaces_powers_of_ten_evenly_and_leaves_out_zero() -> None:
         (1e-9, 1e9, True, [1e-9, 1e-6, 1e-3, 1, 1e3, 1e6, 1e9]),
     ],
 )
-def test_ticks_are_round(low: float, high: float, log: bool, expected: list[float]) -> None:
+def test_ticks_are_round(low, high, log, expected):
     assert np.allclose(_Axis((low, high), (0, 100), log).ticks(), expected)
 
 
-def test_flat_and_empty_data_have_an_extent() -> None:
+def test_flat_and_empty_data_have_an_extent():
     for values in ([], [0.0], [3.0, 3.0], [np.nan], [np.inf, 2.0]):
         for log in (False, True):
             low, high = _extent([np.array(values)], 0.04, log)
             assert np.isfinite([low, high]).all()
             assert low < high
-    chart([Line(np.zeros(0), np.zeros(0))], **LABELS)
-    chart([], **LABELS, log_y=True)
+    drawn([Curve(np.zeros(0), np.zeros(0), "no points"), Curve(np.ones(1), np.ones(1))])
+    drawn(log_y=True)
 
 
-def test_bars_stand_side_by_side_and_are_as_high_as_they_say() -> None:
+def test_bars_stand_side_by_side_and_are_as_high_as_they_say():
     edges = np.array([0.0, 0.5, 1.0])
     bars = [Bars(edges, np.array([4.0, 0.0])), Bars(edges, np.array([2.0, 4.0]))]
-    picture = chart(bars, **LABELS, y_range=(0, 4))
-    first, second = (places(picture, c) for c in COLOURS[:2])
-    assert first[1].max() <= second[1].min()
-    left = second[1] < 176 + 608
-    assert abs((832 - second[0][left].min()) / 736 - 0.5) < 0.01
-    assert abs((832 - second[0][~left].min()) / 736 - 1.0) < 0.01
+    root = drawn(bars=bars, y_range=(0, 4))
+    boxes = [
+        [float(box.get(key)) for key in ("x", "width", "height")]
+        for box in (*shapes(root, "area", "c0"), *shapes(root, "area", "c1"))
+    ]
+    height = BOTTOM - TOP
+    assert [box[2] for box in boxes] == [height, height / 2, height]
+    (x, width, _), (left, _, _), (right, _, _) = boxes
+    assert x + width == left
+    assert left < (LEFT + RIGHT) / 2 < right
 
 
-def test_curves_differ_in_colour_and_are_named() -> None:
+def test_curves_differ_in_colour_and_in_marks_and_are_named():
     x = np.linspace(0, 1, 20)
-    curves = [Line(x, x * k, f"curve {k}") for k in range(6)]
-    for dark, colours in ((False, COLOURS), (True, DARK_COLOURS)):
-        picture = chart(curves, **LABELS, dark=dark)
-        for colour in colours:
-            rows, _ = places(picture, colour)
-            assert rows.min() < 200
-            assert rows.max() > 250
+    names = [f"curve {k}" for k in range(6)]
+    curves = [Curve(x, x * k, name) for k, name in enumerate(names)]
+    root = drawn([Curve(x, x, "chance", dashed=True), *curves])
+    assert words(root)[-7:] == ["chance", *names]
+    assert len(shapes(root, "reference", "dashed")) == 2  # the curve and its sample
+    for i in range(6):
+        points, outlines = marks(root, f"c{i}")
+        assert len(points) == 9 + 1
+        assert outlines == {svg._MARKS[i % 4]}
+    assert len(set(svg._MARKS)) == 4
+    texts = [e.get("transform") for e in root.iter() if e.tag.endswith("}g")][1:]
+    assert len(set(texts)) == 7  # none lies over another
 
 
-def test_names_that_the_font_lacks_are_replaced() -> None:
-    assert canvas.drawable("a\u202e猫\x1bé z") == "a???? z"
-    chart([Line(np.zeros(2), np.ones(2), "猫" * 400)], **{**LABELS, "title": "\ud800"})
+def test_each_colour_differs_by_day_and_by_night():
+    day, night = svg.STYLE.split("@media screen and (prefers-color-scheme: dark)")
+    schemes = [re.findall(r"\.c(\d) \{ color: (#\w{6});", css) for css in (day, night)]
+    for scheme in schemes:
+        assert [int(i) for i, _ in scheme] == list(range(svg.COLOURS))
+        assert len({colour for _, colour in scheme}) == svg.COLOURS
+    assert not {colour for _, colour in schemes[0][:4]} & {colour for _, colour in schemes[1][:1]}
 
 
-def test_text_is_broken_at_spaces() -> None:
-    lines = list(canvas.wrapped("one two three four " + "x" * 60, 20, 120))
-    assert " ".join(lines).split() == ["one", "two", "three", "four", "x" * 60]
-    assert all(canvas.width_of(line, 20) <= 120 for line in lines[:-1])
-    assert len(lines) > 2
+HOSTILE = [
+    "</svg><script>alert(1)</script>",
+    "\"'&<b>",
+    "\x00\x1b[31m\udcff\ufffe",
+    "a\u202egnp.svg",
+]
 
 
-def test_a_picture_replaces_pictures_alone(tmp_path: Path) -> None:
-    picture = Image.new("RGB", (4, 4), "red")
-    target = tmp_path / "a.png"
+@pytest.mark.parametrize("name", [*HOSTILE, "猫" * 400, "x" * 5000])
+def test_any_name_stays_a_short_text(name):
+    root = drawn([Curve(np.zeros(2), np.ones(2), name)], title=name)
+    assert {e.tag.split("}")[1] for e in root.iter()} == {"svg", "rect", "path", "text", "g"}
+    assert all(len(text) <= 64 for text in words(root))
+    assert root.get("aria-label") == printable(name)
+
+
+def test_a_chart_replaces_svg_files_alone(tmp_path):
+    chart = Chart("t", "x", "y", [Curve(np.arange(2.0), np.arange(2.0))])
+    target = tmp_path / "a.svg"
     for _ in range(2):
-        canvas.save(picture, target)
-    with Image.open(target) as read:
-        assert read.size == (4, 4)
-    other = tmp_path / "thesis.txt"
+        svg.save(chart, target)
+    assert ElementTree.parse(target).getroot().get("width") == "720"
+    other = tmp_path / "thesis.svg"
     other.write_text("years of work")
-    with pytest.raises(OutputError, match="no PNG"):
-        canvas.save(picture, other)
+    with pytest.raises(OutputError, match="no SVG file; name another"):
+        svg.save(chart, other)
     assert other.read_text() == "years of work"
     with pytest.raises(OutputError, match="not a folder"):
-        canvas.save(picture, other / "a.png")
-    assert sorted(os.listdir(tmp_path)) == ["a.png", "thesis.txt"]
+        svg.save(chart, other / "a.svg")
+    for name in ("curve.png", "curve.pdf", "curve"):
+        with pytest.raises(OutputError, match=r"charts are SVG files; name it curve\.svg\)"):
+            svg.check_target(tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["a.svg", "thesis.svg"]

@@ -1,4 +1,4 @@
-"""Pictures show what they say: planted weights, heat maps, dictionaries, curves."""
+"""Pictures show what they say: planted weights, dictionaries, filters, heat maps."""
 
 import colorsys
 
@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from catclf.data.images import load_image, load_photo
+from catclf.errors import OutputError
 from catclf.features.conv import Conv
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
 from catclf.model import Model
 from catclf.pictures import heat_maps as pictures
+from catclf.pictures import png
 from catclf.pictures.explanation import Explanation, explain
 
 CLASSES = ("non-cat", "cat")
@@ -57,12 +59,6 @@ def test_the_two_colours_differ_to_every_eye():
         assert blue[2] > 1.5 * blue[0]  # bluish
 
 
-def test_weights_of_nothing_but_zeros_are_drawn():
-    assert (pictures.tint(np.zeros((2, 2)), 0.0) == 255).all()
-    for feature_map in (Pixels(), Conv()):
-        pictures.weights(model_on(feature_map, np.zeros(feature_map.n_x)), "m.npz")
-
-
 # Weights
 
 
@@ -90,38 +86,37 @@ def test_planted_weights_of_pixels_are_seen_where_they_are():
     assert (square == square[0, 0]).all()
 
 
-def test_a_dictionary_is_in_the_order_of_its_weights(drawn):
-    whole = Patches.fit(drawn.images, dictionary=30)
-    dictionary = np.zeros((30, 6, 6, 3), dtype=np.float32)
+def patches(dictionary, pool):
+    whitening, offset = np.eye(108, dtype=np.float32), np.zeros(108, np.float32)
+    return Patches(whitening, offset, dictionary.reshape(-1, 108).astype(np.float32), pool)
+
+
+def test_a_dictionary_is_in_the_order_of_its_weights():
+    dictionary = np.zeros((30, 6, 6, 3))
     for k in range(30):
         dictionary[k, k // 6, k % 6] = 1.0  # each word is a dot in a place of its own
-    feature_map = Patches(whole.whitening, whole.offset, dictionary.reshape(30, -1), 2)
+    feature_map = patches(dictionary, 2)
     order = np.random.default_rng(0).permutation(30)
     w = np.empty((4, 30))
     w[:, order] = np.linspace(2, -1, 30) + np.array([[1.0], [-1.0], [0.5], [-0.5]])
-    picture = pictures.weights(model_on(feature_map, w), "m.npz")
-    colours = np.asarray(picture)
+    colours = np.asarray(pictures.weights(model_on(feature_map, w), "m.npz"))
     each, frame = 48, 5
     for i, k in enumerate(order):
         y, x = divmod(i, 25)
         top, left = TOP + each * y, LEFT + each * x
         dot = colours[top + frame + 6 * (k // 6) + 3, left + frame + 6 * (k % 6) + 3]
         assert tuple(dot) == (255, 255, 255)
-        weight = w[:, k].sum()
-        expected = pictures.tint(np.array([[weight]]), 8.0)[0, 0]
+        expected = pictures.tint(np.array([[w[:, k].sum()]]), 8.0)[0, 0]
         np.testing.assert_allclose(colours[top + 2, left + 20], expected, atol=1)
 
 
-def test_of_a_large_dictionary_the_two_ends_are_shown(drawn):
-    whole = Patches.fit(drawn.images, dictionary=450)
-    model = model_on(whole, np.linspace(-1, 1, 450))
-    few = Patches(whole.whitening, whole.offset, whole.dictionary[:400], 1)
-    height = pictures.weights(model_on(few, np.ones(400)), "m.npz").height
-    large = pictures.weights(model, "m.npz")
-    assert large.height - height in (0, 40)  # the same 16 rows, a line of caption more at most
+def test_of_a_large_dictionary_the_two_ends_are_shown():
+    feature_map = patches(np.random.default_rng(0).normal(size=(450, 108)), 1)
+    picture = pictures.weights(model_on(feature_map, np.linspace(-1, 1, 450)), "m.npz")
     last = (LEFT + 24 * 48, TOP + 15 * 48, LEFT + 24 * 48 + 46, TOP + 15 * 48 + 4)
-    assert hues(large, last) == "blue"
-    assert hues(large, (LEFT, TOP, LEFT + 46, TOP + 4)) == "orange"
+    assert hues(picture, last) == "blue"
+    assert hues(picture, (LEFT, TOP, LEFT + 46, TOP + 4)) == "orange"
+    assert picture.height < TOP + 16 * 48 + 300  # 16 rows, and the caption
 
 
 def test_the_filters_of_the_first_layer_are_seen():
@@ -130,19 +125,16 @@ def test_the_filters_of_the_first_layer_are_seen():
     colours, filters = np.asarray(picture).astype(int), feature_map.first_layer
     assert filters.shape == (3, 3, 3, 24)
     for i in (0, 9, 23):
-        y, x = divmod(i, 8)
         part = filters[:, :, :, i]
-        for row in range(3):
-            for column in range(3):
-                top, left = TOP + 168 * y + 48 * row, LEFT + 168 * x + 48 * column
-                expected = 127.5 + 127.5 * part[row, column] / np.abs(part).max()
-                np.testing.assert_allclose(colours[top + 22, left + 22], expected, atol=1)
+        top, left = TOP + 168 * (i // 8), LEFT + 168 * (i % 8)
+        seen = colours[top + 22 : top + 144 : 48, left + 22 : left + 144 : 48]
+        np.testing.assert_allclose(seen, 127.5 + 127.5 * part / np.abs(part).max(), atol=1)
 
 
 # Explanations
 
 
-@pytest.mark.parametrize("size", [(300, 200), (90, 400), (64, 64), (2000, 900), (1, 1), (900, 3)])
+@pytest.mark.parametrize("size", [(300, 200), (2000, 900), (1, 1), (3, 900)])
 def test_a_photo_keeps_its_proportions(tmp_path, size):
     Image.new("RGB", size, "teal").save(tmp_path / "photo.png")
     photo = load_photo(tmp_path / "photo.png", 576)
@@ -150,8 +142,9 @@ def test_a_photo_keeps_its_proportions(tmp_path, size):
     assert max(photo.shape[:2]) == 576
     assert photo.shape[1] / photo.shape[0] == pytest.approx(width / height, rel=0.2)
     assert (photo == (0, 128, 128)).all()
-    found = Explanation(0.0, 0.0, np.zeros((8, 8)))
-    picture = pictures.heat_map(photo, found, "cat", "cat", "photo.png")
+    picture = pictures.heat_map(
+        photo, Explanation(0.0, 0.0, np.zeros((8, 8))), "cat", "cat", "photo.png"
+    )
     assert picture.width == pictures.WIDTH
     assert picture.getpixel((LEFT + 1, TOP)) == (0, 128, 128)
 
@@ -177,45 +170,39 @@ def test_a_photo_is_read_as_the_classifier_reads_it(tmp_path):
             load_image(tmp_path / name)
 
 
-def heat(picture, photo, rows, columns, box):
-    """Name the hue of the part of the heat map that shows these shares."""
+def heat(picture, photo, side, box):
+    """Name the hue of the part of the heat map that shows these of side × side shares."""
     height, width = photo.shape[:2]
     left, top = LEFT + width + pictures._GAP, TOP
     y_0, y_1, x_0, x_1 = box
     return hues(
         picture,
         (
-            left + width * x_0 // columns + 2,
-            top + height * y_0 // rows + 2,
-            left + width * x_1 // columns - 2,
-            top + height * y_1 // rows - 2,
+            left + width * x_0 // side + 2,
+            top + height * y_0 // side + 2,
+            left + width * x_1 // side - 2,
+            top + height * y_1 // side - 2,
         ),
     )
 
 
-def test_what_speaks_for_a_cat_is_orange_where_it_is(tmp_path):
+@pytest.mark.parametrize("shape", [(576, 400, 3), (320, 576, 3)])
+def test_what_speaks_for_a_cat_is_orange_where_it_is(shape):
     w = np.zeros((64, 64, 3))
-    w[8:16, 40:48] = 0.1
-    w[48:56, 0:16] = -0.1
-    image = np.full((64, 64, 3), 200, dtype=np.uint8)
-    found = explain(model_on(Pixels(), w), image)
-    for shape in ((576, 400, 3), (320, 576, 3)):
-        photo = np.full(shape, 200, dtype=np.uint8)
-        picture = pictures.heat_map(photo, found, "cat", "cat", "a.jpg")
-        assert heat(picture, photo, 64, 64, (8, 16, 40, 48)) == "orange"
-        assert heat(picture, photo, 64, 64, (48, 56, 0, 16)) == "blue"
-        assert heat(picture, photo, 64, 64, (8, 16, 0, 40)) == "none"
-        assert heat(picture, photo, 64, 64, (16, 48, 0, 64)) == "none"
-
-
-def test_the_parts_of_the_network_are_seen_where_they_are():
+    w[8:16, 40:48], w[48:56, 0:16] = 0.1, -0.1
+    pixels = explain(model_on(Pixels(), w), np.full((64, 64, 3), 200, dtype=np.uint8))
     shares = np.zeros((8, 8))
-    shares[1, 6], shares[5, 2] = 0.4, -0.2
-    photo = np.full((400, 576, 3), 90, dtype=np.uint8)
-    picture = pictures.heat_map(photo, Explanation(0.2, 0.0, shares), "cat", "cat", "a.jpg")
-    assert heat(picture, photo, 8, 8, (1, 2, 6, 7)) == "orange"
-    assert heat(picture, photo, 8, 8, (5, 6, 2, 3)) == "blue"
-    assert heat(picture, photo, 8, 8, (0, 8, 0, 2)) == "none"
+    shares[1, 5], shares[6, :2] = 0.4, -0.2
+    for side, explanation in ((64, pixels), (8, Explanation(0.2, 0.0, shares))):
+        photo = np.full(shape, 200, dtype=np.uint8)
+        picture = pictures.heat_map(photo, explanation, "cat", "cat", "a.jpg")
+        for box, hue in (
+            ((1, 2, 5, 6), "orange"),
+            ((6, 7, 0, 2), "blue"),
+            ((1, 2, 0, 5), "none"),
+            ((2, 6, 0, 8), "none"),
+        ):
+            assert heat(picture, photo, side, np.array(box) * side // 8) == hue
 
 
 HOSTILE = ["ünïcode 猫.png", "\x1b[31mred", "new\nline", "\u202egnp", "\udcff", "", "x" * 5000]
@@ -224,55 +211,30 @@ HOSTILE = ["ünïcode 猫.png", "\x1b[31mred", "new\nline", "\u202egnp", "\udcff
 @pytest.mark.parametrize("words", HOSTILE)
 def test_any_name_can_be_drawn(words):
     photo = np.zeros((60, 576, 3), dtype=np.uint8)
-    found = Explanation(1.0, 0.5, np.full((8, 8), 0.5 / 64))
-    picture = pictures.heat_map(photo, found, words, words, words * 3)
-    assert picture.height < 1000
-    margin = np.asarray(picture.crop((pictures.WIDTH - 8, 0, pictures.WIDTH, picture.height)))
-    assert (margin == 255).all()  # nothing runs over the edge
-    model = Model(np.ones((12288, 1)), 0.0, (words, words), Pixels())
-    assert pictures.weights(model, words).height < 1000
-    assert pictures.cost_curves({words: [(0, 1.0)]}, data=words, steps=words).size == (1440, 960)
+    explanation = Explanation(1.0, 0.5, np.full((8, 8), 0.5 / 64))
+    model = Model(np.zeros((12288, 1)), 0.0, (words, words), Pixels())  # of nothing but zeros
+    for picture in (
+        pictures.heat_map(photo, explanation, words, words, words * 3),
+        pictures.weights(model, words),
+    ):
+        assert picture.height < 1000
+        margin = np.asarray(picture.crop((pictures.WIDTH - 8, 0, pictures.WIDTH, picture.height)))
+        assert (margin == 255).all()  # nothing runs over the edge
 
 
-# Curves
-
-
-def ink(picture, colour):
-    """The places (x, y) of a colour."""
-    y, x = np.nonzero((np.asarray(picture) == colour).all(axis=2))
-    return x, y
-
-
-def test_a_cost_that_falls_by_equal_factors_is_a_straight_line():
-    costs = [(100 * i, 0.7 * 0.8**i) for i in range(20)]
-    picture = pictures.cost_curves({"": costs}, data="photos", steps="iteration")
-    x, y = ink(picture, (0, 114, 178))  # the first of the colours
-    slope, start = np.polyfit(x, y, 1)
-    assert slope > 0  # downwards
-    assert np.abs(y - (slope * x + start)).max() < 14  # the marks' size
-    bent = [(100 * i, 0.7 - 0.03 * i) for i in range(20)]
-    x, y = ink(pictures.cost_curves({"": bent}, data="photos", steps="iteration"), (0, 114, 178))
-    assert np.abs(y - np.polyval(np.polyfit(x, y, 1), x)).max() > 30
-
-
-def test_curves_are_overlaid_and_one_that_diverged_is_named_alone():
-    curves = {
-        "learning rate 0.1": [(0, 0.7), (100, 0.1)],
-        "learning rate 0.01": [(0, 0.7), (100, 0.4)],
-        "learning rate 9 (diverged)": [],
-    }
-    several = pictures.cost_curves(curves, data="photos", steps="iteration")
-    names = list(curves)
-    legend = 96 + 48 * 2  # below it are the axes
-    for colour, drawn in (((0, 114, 178), True), ((213, 94, 0), True), ((0, 158, 115), False)):
-        _, y = ink(several, colour)
-        assert (y < legend).any()
-        assert (y > legend + 20).any() == drawn
-    del curves[names[2]]
-    without = pictures.cost_curves(curves, data="photos", steps="iteration")
-    assert not len(ink(without, (0, 158, 115))[0])
-
-
-def test_a_cost_of_zero_does_not_stop_the_drawing():
-    pictures.cost_curves({"": [(0, 0.7), (100, 0.0)]}, data="d", steps="iteration")
-    pictures.cost_curves({"": [(0, 0.0)]}, data="d", steps="iteration")
+def test_a_picture_replaces_pictures_alone(tmp_path):
+    target, other = tmp_path / "a.png", tmp_path / "thesis.txt"
+    for _ in range(2):
+        png.save(Image.new("RGB", (4, 4), "red"), target)
+    with Image.open(target) as read:
+        assert read.size == (4, 4)
+    other.write_text("years of work")
+    for path, reason in (
+        (other, "no PNG"),
+        (other / "a.png", "not a folder"),
+        (tmp_path / "a.JPG", "pictures are PNG files"),
+    ):
+        with pytest.raises(OutputError, match=reason):
+            png.save(Image.new("RGB", (4, 4)), path)
+    assert other.read_text() == "years of work"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "thesis.txt"]

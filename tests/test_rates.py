@@ -3,10 +3,10 @@
 import json
 import math
 import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import catclf as library
 from catclf import load_model
@@ -142,7 +142,7 @@ def test_the_table_of_rates_fits(catclf, columns):
     ],
 )
 def test_rates_that_make_no_sense_end_with_2(catclf, tmp_path, words, message):
-    done = catclf("train", "drawn", "--cv", 0, *words, "--plot", "c.png", code=2)
+    done = catclf("train", "drawn", "--cv", 0, *words, "--plot", "c.svg", code=2)
     assert message in " ".join(done.stderr.split())
     assert list(tmp_path.iterdir()) == []
 
@@ -151,33 +151,37 @@ def test_rates_that_make_no_sense_end_with_2(catclf, tmp_path, words, message):
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "curves", "steps"),
     [
-        (),
-        rates_of(0.001, 0.0001),
-        ("--solver", "newton", "--l2", "1"),
-        ("--features", "conv", "--auto", "--l2", "1"),
+        (("--iterations", 150), [""], "iteration"),
+        (("--iterations", 150, *rates_of(0.001, 0.0001)), ["0.001", "0.0001"], "iteration"),
+        (("--iterations", 3, *rates_of(0.001, 1e9)), ["0.001", "1e+09"], "iteration"),
+        (("--solver", "newton", "--l2", "1"), [""], "step of Newton's method"),
+        (("--features", "conv", "--auto", "--l2", "1"), [""], "step of Newton's method"),
     ],
 )
-def test_the_cost_is_drawn(catclf, class_folder, tmp_path, words):
+def test_the_cost_is_drawn(catclf, class_folder, tmp_path, words, curves, steps):
     command = ("train", class_folder, "--cv", 2, *words)
-    if "--auto" not in words:
-        command += ("--iterations", 150) if "newton" not in words else ()
-    done = catclf(*command, "--plot", "cost.png")
-    assert done.stderr.endswith("wrote cost.png\n")
+    done = catclf(*command, "--plot", "cost.svg")
+    assert done.stderr.endswith("wrote cost.svg\n")
     plain = catclf(*command).stdout
     assert re.sub(r"\d\S* s;", "", done.stdout) == re.sub(r"\d\S* s;", "", plain)
-    with Image.open(tmp_path / "cost.png") as picture:
-        assert (picture.format, picture.size) == ("PNG", (1440, 960))
-    catclf(*command, "--plot", "cost.png")  # a PNG is replaced
+    chart = ElementTree.parse(tmp_path / "cost.svg").getroot()
+    words = [e.text for e in chart.iter() if e.tag.endswith("text")]
+    assert {steps, "cost (nats, log scale)"} <= set(words)
+    title = next(word for word in words if word.startswith("Training cost, "))
+    assert title.endswith(" nats in the end") == (curves == [""])
+    assert [name in " ".join(words) for name in curves] == [True] * len(curves)
+    assert [e for e in chart.iter() if e.get("class") == "line c0" and e.get("d")]
 
 
 def test_a_plot_goes_over_nothing_else(catclf, tmp_path):
-    (tmp_path / "notes.txt").write_text("kept")
+    (tmp_path / "notes.svg").write_text("kept")
     for target, reason in (
-        ("notes.txt", "is no PNG"),
-        ("notes.txt/c.png", "not a folder"),
-        (".", "not a regular file"),
+        ("notes.svg", "is no SVG file"),
+        ("notes.svg/c.svg", "not a folder"),
+        ("curve.png", "charts are SVG files; name it curve.svg"),
+        ("curve", "charts are SVG files; name it curve.svg"),
     ):
         done = catclf("train", *SHORT, "--plot", target, code=3)
         assert reason in done.stderr
@@ -185,5 +189,5 @@ def test_a_plot_goes_over_nothing_else(catclf, tmp_path):
         assert done.stdout == ""
     done = catclf("train", *SHORT, "--out", "m", "--plot", "./m", code=2)
     assert "--plot and --out name the same file" in done.stderr
-    assert (tmp_path / "notes.txt").read_text() == "kept"
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert (tmp_path / "notes.svg").read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.svg"]

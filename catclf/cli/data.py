@@ -62,15 +62,15 @@ def info(
     from catclf.data import card as cards
 
     if picture is not None:
-        from catclf.pictures.canvas import check_target, save
+        from catclf.pictures.png import check_target, save
 
         check_target(picture)
     dataset = output.read(data, split, cat_class, quiet)
     card = cards.card(dataset, data)
     if picture is not None:
-        from catclf.pictures.contact_sheet import data_set
+        from catclf.pictures.contact_sheet import contact_sheet
 
-        save(data_set(dataset), picture)
+        save(contact_sheet(dataset), picture)
         output.note(f"wrote {picture}", quiet)
     with output.reader_may_leave():
         if as_json:

@@ -37,7 +37,7 @@ def lesson(
         bool, typer.Option("--all", help="All sections, without waiting for Enter.")
     ] = False,
     pictures: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Also write the charts there, as PNG.")
+        str | None, typer.Option(metavar="DIR", help="Also write the charts there, as SVG.")
     ] = None,
     cat_class: output.CatClass = None,
     quiet: output.Quiet = False,
@@ -135,28 +135,18 @@ def _wrapped(text: str, width: int) -> str:
 
 
 def _check_folder(folder: str) -> None:
-    from catclf.pictures.canvas import check_target
+    from catclf.pictures.svg import check_target
 
-    check_target(os.path.join(folder, "*.png"))
+    check_target(os.path.join(folder, "*.svg"))
 
 
 def _write(chart: Chart, number: int, folder: str) -> str:
-    """Draw a chart as a PNG file too; give its name."""
-    from catclf.pictures.canvas import save
-    from catclf.pictures.charts import Line
-    from catclf.pictures.charts import chart as draw
+    """Draw a chart as an SVG file too; give its name."""
+    from catclf.pictures.svg import save
 
     words = "".join(c if c.isalnum() else " " for c in chart.title.lower()).split()
-    path = os.path.join(folder, f"{number:02}-{'-'.join(words)}.png")
-    lines = [Line(c.x, c.y, c.name, c.dots, c.dashed) for c in chart.curves]
-    image = draw(
-        lines,
-        title=chart.title,
-        x_label=chart.x_label,
-        y_label=chart.y_label,
-        y_range=chart.y_range,
-    )
-    save(image, path)
+    path = os.path.join(folder, f"{number:02}-{'-'.join(words)}.svg")
+    save(chart, path)
     return path
 
 

@@ -5,21 +5,19 @@ Results go to stdout, all else to stderr. Rich is imported where a table or a ba
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import shutil
 import sys
 import time
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from catclf.common import text
+from catclf.common.text import fold, width_in_cells
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,7 +33,7 @@ PHOTOS = "photos"
 
 Advance = Callable[..., None]
 
-percent, printable = text.percent, text.printable
+percent, printable, to_json = text.percent, text.printable, text.to_json
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing to stderr but errors.")]
 ModelPath = Annotated[
@@ -144,19 +142,6 @@ def cell(text: str) -> str:
     return ("'" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else "") + printable(text)
 
 
-def to_json(value: Any) -> str:
-    """Write JSON that any parser takes: a number that is not finite becomes null."""
-
-    def finite(part: Any) -> Any:
-        if isinstance(part, dict):
-            return {key: finite(inner) for key, inner in part.items()}
-        if isinstance(part, list | tuple):
-            return [finite(inner) for inner in part]
-        return None if isinstance(part, float) and not math.isfinite(part) else part
-
-    return json.dumps(finite(value), allow_nan=False)
-
-
 def note(line: str, quiet: bool = False) -> None:
     """Write a line to stderr, unless quiet."""
     if not quiet:
@@ -183,46 +168,18 @@ def command(*words: str) -> str:
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table to stdout, folding names in the first column where it would be too wide."""
     shown = [[printable(cell) for cell in row] for row in (columns, *rows)]
-    widths = [max(map(_width, column)) for column in zip(*shown, strict=True)]
+    widths = [max(map(width_in_cells, column)) for column in zip(*shown, strict=True)]
     spare = shutil.get_terminal_size().columns - sum(widths) - 3 * len(widths) + 1
     widths[0] = max(widths[0] + min(spare, 0), 4)
     for i, (name, *figures) in enumerate(shown):
-        for j, part in enumerate(_folded(name, widths[0])):
-            cells = [part + " " * (widths[0] - _width(part))]
-            for figure, width in zip(figures, widths[1:], strict=True):
-                cells.append(" " * (width - _width(figure)) + figure if j == 0 else " " * width)
-            print(f" {'   '.join(cells)} ")
+        for j, part in enumerate(fold(name, widths[0])):
+            padded = [part + " " * (widths[0] - width_in_cells(part))]
+            cells = figures if j == 0 else [""] * len(figures)
+            for cell, width in zip(cells, widths[1:], strict=True):
+                padded.append(" " * (width - width_in_cells(cell)) + cell)
+            print(f" {'   '.join(padded)} ")
         if i == 0:
             print("─" * (sum(widths) + 3 * len(widths) - 1))
-
-
-def _width(text: str) -> int:
-    """Count the cells of a terminal that a text takes: two for a wide letter, none for a mark."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
-
-
-def _folded(text: str, width: int) -> list[str]:
-    """Cut a text into parts that are no wider, between its words where they are narrow enough."""
-    if _width(text) <= width:
-        return [text]
-    parts = [""]
-    for word in text.split(" "):
-        joined = f"{parts[-1]} {word}" if parts[-1] else word
-        if _width(joined) <= width:
-            parts[-1] = joined
-            continue
-        if parts[-1]:
-            parts.append("")
-        for c in word:
-            if _width(parts[-1] + c) > width:
-                parts.append("")
-            parts[-1] += c
-    return parts
 
 
 def _print(drawn: RenderableType) -> None:

@@ -119,7 +119,7 @@ def _stdin(most: int) -> bytes:
 
 def _check_explain(images: list[str], picture: str, as_csv: bool) -> None:
     """Refuse what cannot be explained, or would cost the photo, before work is spent."""
-    from catclf.pictures.canvas import check_target
+    from catclf.pictures.png import check_target
 
     if len(images) != 1 or os.path.isdir(images[0]):
         raise typer.BadParameter("--explain takes one image: a file, or - for stdin")
@@ -135,8 +135,8 @@ def _explain(
     model: Model, source: str | tuple[str, bytes], prediction: Prediction, picture: str, most: int
 ) -> Explanation | None:
     """Draw why the model says what it says of an image; None if that cannot be read."""
-    from catclf.pictures.canvas import save
     from catclf.pictures.heat_maps import explained
+    from catclf.pictures.png import save
 
     if prediction.error:
         return None

@@ -45,14 +45,14 @@ def show(
 
     path = output.find_model(model)
     if picture is not None:
-        from catclf.pictures.canvas import check_target
+        from catclf.pictures.png import check_target
 
         check_target(picture)
     trained = load_model(path)
     found = describe(trained, path)
     if picture is not None:
         from catclf.pictures import heat_maps as pictures
-        from catclf.pictures.canvas import save
+        from catclf.pictures.png import save
 
         save(pictures.weights(trained, os.path.basename(path)), picture)
         output.note(f"wrote {picture}", quiet)

@@ -99,7 +99,7 @@ def train(
         ),
     ] = output.DEFAULT_MODEL,
     plot: Annotated[
-        str | None, typer.Option(metavar="PNG", help="Draw the cost by iteration.")
+        str | None, typer.Option(metavar="SVG", help="Draw the cost by iteration.")
     ] = None,
     checkpoint_every: Annotated[
         float | None,
@@ -177,13 +177,13 @@ def train(
         if auto:
             tuning = _tune(dataset, choices, quiet)
             model = tuning.model
-            curves = {"": model.costs}
+            costs = {"": model.costs}
         else:
             attempts = _train(dataset, rates, checkpoint, cluster, {**choices, **how}, quiet)
             best = min(attempts, key=lambda attempt: attempt.cost)
             assert best.model is not None  # training raises if every rate diverges
             model = best.model
-            curves = {_name(attempt): attempt.costs for attempt in attempts}
+            costs = {_name(attempt): attempt.costs for attempt in attempts}
         replaced = os.path.exists(out)
         model.save(out)
     seconds = time.perf_counter() - start
@@ -196,7 +196,7 @@ def train(
             show_rates(attempts)
             show(model, tuning, out, seconds, cv)
     if plot is not None:  # last, so that no figure is lost if it cannot be written
-        _draw(curves, model, plot)
+        _draw(costs, model, plot)
         output.note(f"wrote {plot}", quiet)
 
 
@@ -221,7 +221,7 @@ def _check_others(out: str, plot: str | None, cache: str | None) -> None:
         if path is not None and os.path.realpath(path) == os.path.realpath(out):
             raise typer.BadParameter(f"{option} and --out name the same file")
     if plot is not None:
-        from catclf.pictures.canvas import check_target
+        from catclf.pictures.svg import check_target
 
         check_target(plot)
 
@@ -231,13 +231,23 @@ def _name(attempt: Attempt) -> str:
     return f"learning rate {attempt.learning_rate:g}{diverged}"
 
 
-def _draw(curves: dict[str, list[tuple[int, float]]], model: Model, path: str) -> None:
-    from catclf.pictures.canvas import save
-    from catclf.pictures.heat_maps import cost_curves
+def _draw(costs: dict[str, list[tuple[int, float]]], model: Model, path: str) -> None:
+    """Draw the cost by iteration, on a logarithmic axis, of one training or of several by name."""
+    import numpy as np
 
+    from catclf.common.chart import Chart, Curve
+    from catclf.pictures.svg import save
+
+    curves = []
+    for name, pairs in costs.items():
+        x, y = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+        curves.append(Curve(x, y, name, dots=len(costs) == 1 and len(x) <= 50))
+    title = f"Training cost, {model.provenance['data']['name']}"
+    if len(costs) == 1 and model.costs:
+        title += f": {model.costs[-1][1]:.4g} nats in the end"
     descended = model.provenance["solver"]["name"] == "descent"
     steps = "iteration" if descended else "step of Newton's method"
-    save(cost_curves(curves, data=model.provenance["data"]["name"], steps=steps), path)
+    save(Chart(title, steps, "cost (nats, log scale)", curves, log_y=True), path)
 
 
 def _read(data: Sequence[str | None], cluster: Cluster | None, quiet: bool, **how: Any) -> Dataset:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
+import unicodedata
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,7 +33,70 @@ def printable(text: str) -> str:
     )
 
 
+def to_json(value: Any) -> str:
+    """Write JSON that any parser takes: a number that is not finite becomes null."""
+
+    def finite(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: finite(inner) for key, inner in part.items()}
+        if isinstance(part, list | tuple):
+            return [finite(inner) for inner in part]
+        return None if isinstance(part, float) and not math.isfinite(part) else part
+
+    return json.dumps(finite(value), allow_nan=False)
+
+
 def percent(proportion: Proportion) -> tuple[str, str]:
     """Write a proportion and its 95% interval."""
     low, high = proportion.interval
     return f"{proportion.value:.2%}", f"{low:.1%} to {high:.1%}"
+
+
+def width_in_cells(text: str) -> int:
+    """Count the cells of a terminal that a text takes: two for a wide letter, none for a mark."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def fold(text: str, width: float, measure: Callable[[str], float] = width_in_cells) -> list[str]:
+    """Cut a text into parts that are no wider, between its words where they are narrow enough."""
+    if measure(text) <= width:
+        return [text]
+    parts = [""]
+    for word in text.split(" "):
+        longer = f"{parts[-1]} {word}" if parts[-1] else word
+        if measure(longer) <= width:
+            parts[-1] = longer
+            continue
+        if parts[-1]:
+            parts.append("")
+        for c in word:
+            if measure(parts[-1] + c) > width:
+                parts.append("")
+            parts[-1] += c
+    return parts
+
+
+def shorten(text: str, width: float, measure: Callable[[str], float] = width_in_cells) -> str:
+    """Leave out the middle of a text that is wider: names differ at their ends.
+
+    No letter is taken for narrower than 1, so that any text has an end.
+    """
+    if len(text) <= width and measure(text) <= width:
+        return text
+
+    def without_middle(n: int) -> str:
+        return f"{text[: n // 2]}...{text[len(text) - (n + 1) // 2 :]}"
+
+    fits, most = 0, min(len(text), int(width))
+    while fits < most:
+        n = (fits + most + 1) // 2
+        if measure(without_middle(n)) <= width:
+            fits = n
+        else:
+            most = n - 1
+    return without_middle(fits)

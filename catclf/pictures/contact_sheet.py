@@ -1,102 +1,77 @@
-"""Contact sheets: many small images with a caption each → one picture."""
+"""A contact sheet: the mean picture and a sample of each class of a data set, with captions."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from catclf.common.text import shorten
 from catclf.data.card import SHOWN, mean_pictures, sample
 from catclf.data.dataset import Dataset
-from catclf.pictures.canvas import Canvas, width_of
+from catclf.pictures.png import width_of, write
 
 COLUMNS = 8
-SIDE = 128  # pixels of an image on the sheet, twice its own
-GAP = 12
-MARGIN = 24
-SIZE = 12  # of a caption's letters
-LINES = 2  # of a caption, at most
-ROW = SIDE + LINES * (SIZE + 4) + GAP
-HEADING = 52
+SIDE = 128
+"""An image takes so many pixels, each way: twice its own."""
+GAP, MARGIN, HEADING, CAPTION = 12, 24, 52, 12  # in pixels; a caption's letters are that high
+ROW = SIDE + 2 * (CAPTION + 4) + GAP
+WIDTH = 2 * MARGIN + COLUMNS * (SIDE + GAP) - GAP
 
 
-@dataclass(frozen=True)
-class Section:
-    """Images uint8 (64, 64, 3) that belong together, under a heading, each with its caption."""
-
-    heading: str
-    images: Sequence[NDArray[np.uint8]]
-    captions: Sequence[str]
-
-
-def sheet(title: str, sections: Sequence[Section]) -> Image.Image:
-    """Lay images out in rows of eight, each twice its size: RGB, 1156 pixels wide."""
-    heights = [HEADING + ROW * -(-len(section.images) // COLUMNS) for section in sections]
-    width = 2 * MARGIN + COLUMNS * (SIDE + GAP) - GAP
-    canvas = Canvas(width, HEADING + sum(heights) + MARGIN)
-    canvas.text(MARGIN, MARGIN, _fit(title, 22, width - 2 * MARGIN), 22, "black")
-    top = HEADING
-    for section, height in zip(sections, heights, strict=True):
-        heading = _fit(section.heading, 16, width - 2 * MARGIN)
-        canvas.text(MARGIN, top + HEADING / 2 - 4, heading, 16, "black")
-        pairs = zip(section.images, section.captions, strict=True)
-        for k, (image, caption) in enumerate(pairs):
-            x = MARGIN + k % COLUMNS * (SIDE + GAP)
-            y = top + HEADING + k // COLUMNS * ROW
-            large = Image.fromarray(np.ascontiguousarray(image)).resize(
-                (SIDE, SIDE), Image.Resampling.NEAREST
-            )
-            canvas.paste(large, x, y)
-            for i, line in enumerate(_broken(caption)):
-                canvas.text(x, y + SIDE + 3 + i * (SIZE + 4), line, SIZE, "#555555")
-        top += height
-    return canvas.finish()
-
-
-def _broken(caption: str) -> list[str]:
-    """Break a caption into two lines at most, within words, for file names have no blanks."""
-    lines: list[str] = []
-    while caption and len(lines) < LINES - 1:
-        n = min(len(caption), SIDE)  # no letter is narrower than a pixel
-        while width_of(caption[:n], SIZE) > SIDE:
-            n -= 1
-        if n < len(caption):
-            n = 1 + max((k for k in range(n // 2, n) if caption[k] in " _-."), default=n - 1)
-        lines.append(caption[:n])
-        caption = caption[n:].lstrip()
-    return [*lines, _fit(caption, SIZE, SIDE)] if caption else lines
-
-
-def _fit(words: str, size: int, width: int) -> str:
-    """Shorten a line to so many pixels, in its middle, where names differ least."""
-    if len(words) <= width and width_of(words, size) <= width:
-        return words
-    n = min(len(words), width)  # no letter is narrower than a pixel
-    while width_of(shorter := f"{words[: n // 2]}...{words[len(words) - n // 3 :]}", size) > width:
-        n -= 1
-    return shorter
-
-
-def data_set(dataset: Dataset) -> Image.Image:
-    """Show the mean picture and a sample of each class, cats first."""
+def contact_sheet(dataset: Dataset) -> Image.Image:
+    """Show the mean picture and a sample of each class, cats first: RGB, 1156 pixels wide."""
     means = mean_pictures(dataset)
     sections = []
     for y in (1, 0):
         name = dataset.classes[y]
-        if name in means:
-            rows = sample(dataset, y, SHOWN)
-            mean = np.rint(means[name]).astype(np.uint8)
-            paths = dataset.paths
-            titles = [os.path.basename(paths[i]) if paths else f"row {i}" for i in rows]
-            sections.append(
-                Section(
-                    f"{name}: {dataset.counts[name]} images",
-                    [mean, *dataset.images[rows]],
-                    ["mean of all", *titles],
-                )
-            )
-    return sheet(f"{dataset.name}: {len(dataset)} images", sections)
+        if name not in means:
+            continue
+        rows = sample(dataset, y, SHOWN)
+        images = [np.rint(means[name]).astype(np.uint8), *dataset.images[rows]]
+        paths = dataset.paths
+        captions = [os.path.basename(paths[i]) if paths else f"row {i}" for i in rows]
+        heading = f"{name}: {dataset.counts[name]} images"
+        sections.append((heading, images, ["mean of all", *captions]))
+    heights = [HEADING + ROW * -(-len(images) // COLUMNS) for _, images, _ in sections]
+    picture = Image.new("RGB", (WIDTH, HEADING + sum(heights) + MARGIN), "white")
+    _heading(picture, MARGIN, f"{dataset.name}: {len(dataset)} images", 22)
+    top = HEADING
+    for (heading, images, captions), height in zip(sections, heights, strict=True):
+        _heading(picture, top + HEADING // 2 - 4, heading, 16)
+        _rows(picture, top + HEADING, images, captions)
+        top += height
+    return picture
+
+
+def _heading(picture: Image.Image, y: int, words: str, size: int) -> None:
+    words = shorten(words, WIDTH - 2 * MARGIN, partial(width_of, size=size))
+    write(picture, (MARGIN, y), words, size)
+
+
+def _rows(
+    picture: Image.Image, top: int, images: Sequence[NDArray[np.uint8]], captions: Sequence[str]
+) -> None:
+    """Lay images out in rows of eight, each with its caption below, in two lines at most."""
+    for k, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        x, y = MARGIN + k % COLUMNS * (SIDE + GAP), top + k // COLUMNS * ROW
+        large = Image.fromarray(np.ascontiguousarray(image)).resize(
+            (SIDE, SIDE), Image.Resampling.NEAREST
+        )
+        picture.paste(large, (x, y))
+        for i, line in enumerate(_lines(caption)):
+            write(picture, (x, y + SIDE + 3 + i * (CAPTION + 4)), line, CAPTION, "#555555")
+
+
+def _lines(caption: str) -> tuple[str, str]:
+    """Break a caption into two lines, after a mark within a name, for it may have no blanks."""
+    measure = partial(width_of, size=CAPTION)
+    most = min(len(caption), SIDE)  # no letter is narrower than a pixel
+    n = max(k for k in range(most + 1) if measure(caption[:k]) <= SIDE)
+    if n < len(caption):
+        n = max((k + 1 for k in range(n // 2, n) if caption[k] in " _-."), default=n)
+    return caption[:n], shorten(caption[n:].lstrip(), SIDE, measure)

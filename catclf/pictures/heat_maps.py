@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from catclf.common.text import fold, shorten
 from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.data.images import load_image, load_photo
 from catclf.errors import ParameterError
@@ -17,9 +18,8 @@ from catclf.features.patches import SIDE, Patches
 from catclf.features.pixels import Pixels
 from catclf.logistic import Array, sigmoid
 from catclf.model import Model
-from catclf.pictures.canvas import Canvas, drawable, width_of, wrapped
-from catclf.pictures.charts import Line, chart
 from catclf.pictures.explanation import Explanation, explain
+from catclf.pictures.png import width_of, write
 
 Colours = NDArray[np.uint8]
 
@@ -36,7 +36,7 @@ _LEFT = _GAP = 32  # beside the panels, and between them
 _TOP, _LINE, _TITLE, _TEXT = 172, 40, 40, 29
 _LOWEST = 320  # a scale is no shorter
 _NAME = 300  # room for the name of a class
-_INK, _GREY = "#1a1a1a", "#6b6b6b"
+_GREY = "#6b6b6b"
 
 
 def tint(values: Array, limit: float, ground: Array | float = 255.0) -> Colours:
@@ -49,30 +49,6 @@ def tint(values: Array, limit: float, ground: Array | float = 255.0) -> Colours:
     under = np.broadcast_to(ground, values.shape)[:, :, None]
     mixed: Colours = np.rint(strength * colour + (1 - strength) * under).astype(np.uint8)
     return mixed
-
-
-def cost_curves(
-    curves: Mapping[str, list[tuple[int, float]]], *, data: str, steps: str
-) -> Image.Image:
-    """Draw the cost by iteration, on a logarithmic axis, of one training or of several.
-
-    Parameters
-    ----------
-    curves : mapping from a name to a list of (iteration, cost in nats)
-        The names are shown if there are several; an empty list has a name alone.
-    data, steps : str
-        The training data, and what is counted, as "iteration".
-    """
-    lines = []
-    for name, costs in curves.items():
-        x, y = np.array(costs, dtype=np.float64).reshape(-1, 2).T
-        lines.append(
-            Line(x, y, name if len(curves) > 1 else "", dots=len(curves) == 1 and len(x) <= 50)
-        )
-    title = f"Training cost, {_cut(data, _TITLE, 2 * _NAME)}"
-    if len(lines) == 1 and len(lines[0].y):
-        title += f": {lines[0].y[-1]:.4g} nats in the end"
-    return chart(lines, title=title, x_label=steps, y_label="cost (nats, log scale)", log_y=True)
 
 
 def explained(
@@ -118,7 +94,7 @@ def heat_map(
     limit = float(np.abs(shares).max())
     p = float(sigmoid(np.array(explanation.log_odds)))
     label, name = (_cut(words, _TITLE, _NAME) for words in (label, name))
-    canvas = _board(
+    picture = _board(
         f"{label}: P({name}) = {p:.4f}, log-odds {explanation.log_odds:+.3f} nats",
         file,
         max(height, _LOWEST),
@@ -132,10 +108,10 @@ def heat_map(
     columns = np.arange(width) * shares.shape[1] // width
     faint = 255 - 0.35 * (255 - photo @ np.array([0.299, 0.587, 0.114]))
     heat = tint(shares[rows][:, columns], limit, faint)
-    canvas.paste(Image.fromarray(photo), _LEFT, _TOP)
-    canvas.paste(Image.fromarray(heat), _LEFT + width + _GAP, _TOP)
-    _scale(canvas, _LEFT + 2 * (width + _GAP), max(height, _LOWEST), limit, "nats a region")
-    return canvas.finish()
+    picture.paste(Image.fromarray(photo), (_LEFT, _TOP))
+    picture.paste(Image.fromarray(heat), (_LEFT + width + _GAP, _TOP))
+    _scale(picture, _LEFT + 2 * (width + _GAP), max(height, _LOWEST), limit, "nats a region")
+    return picture
 
 
 def weights(model: Model, name: str) -> Image.Image:
@@ -167,7 +143,7 @@ def _pixels(model: Model, name: str) -> Image.Image:
     added = w.sum(axis=2)
     most, limit = float(np.abs(w).max()), float(np.abs(added).max())
     cat = _cut(model.classes[1], _TEXT, _NAME)
-    canvas = _board(
+    picture = _board(
         "The weights of 64 x 64 pixels",
         name,
         PHOTO,
@@ -176,10 +152,10 @@ def _pixels(model: Model, name: str) -> Image.Image:
         f"the log-odds: orange for {cat}, blue against it.",
     )
     middle = _LEFT + PHOTO + _GAP
-    for x, picture in ((_LEFT, _about_grey(w)), (middle, tint(added, limit))):
-        canvas.paste(_enlarged(picture, PHOTO // 64), x, _TOP)
-    _scale(canvas, middle + PHOTO + _GAP, PHOTO, limit, "nats")
-    return canvas.finish()
+    for x, colours in ((_LEFT, _about_grey(w)), (middle, tint(added, limit))):
+        picture.paste(_enlarged(colours, PHOTO // 64), (x, _TOP))
+    _scale(picture, middle + PHOTO + _GAP, PHOTO, limit, "nats")
+    return picture
 
 
 def _dictionary(model: Model, features: Patches, name: str) -> Image.Image:
@@ -196,7 +172,7 @@ def _dictionary(model: Model, features: Patches, name: str) -> Image.Image:
     cat = _cut(model.classes[1], _TEXT, _NAME)
     cells = "" if len(of_cells) == 1 else f", added up over {len(of_cells)} cells"
     shown = "" if len(order) == len(w) else f" The first and the last {WORDS // 2} are shown."
-    canvas = _board(
+    picture = _board(
         f"The dictionary: {len(w)} patches of {SIDE} x {SIDE} pixels",
         name,
         height,
@@ -208,12 +184,12 @@ def _dictionary(model: Model, features: Patches, name: str) -> Image.Image:
     for i, k in enumerate(order):
         y, x = divmod(i, columns)
         left, top = _LEFT + x * each, _TOP + y * each
-        colour = "#{:02x}{:02x}{:02x}".format(*colours[i])
-        canvas.box(left, top, left + each - gap, top + each - gap, colour)
+        right, bottom = left + each - gap, top + each - gap
+        picture.paste(tuple(colours[i].tolist()), (left, top, right, bottom))
         word = _about_grey(features.dictionary[k].reshape(SIDE, SIDE, 3))
-        canvas.paste(_enlarged(word, enlarge), left + frame, top + frame)
-    _scale(canvas, _LEFT + columns * each + _GAP, height, limit, "weight")
-    return canvas.finish()
+        picture.paste(_enlarged(word, enlarge), (left + frame, top + frame))
+    _scale(picture, _LEFT + columns * each + _GAP, height, limit, "weight")
+    return picture
 
 
 def _filters(features: Conv, name: str) -> Image.Image:
@@ -222,17 +198,18 @@ def _filters(features: Conv, name: str) -> Image.Image:
     count, height, width, _ = filters.shape
     columns, enlarge = 8, 48
     each = height * enlarge + 24
-    canvas = _board(
+    picture = _board(
         f"The first layer: {count} filters of {height} x {width} pixels",
         name,
         -(-count // columns) * each - 24,
         "Red, green and blue each by their own weight, each filter on its own scale; grey is 0. "
         "They belong to the network that is shipped, and are the same in every model on conv.",
     )
-    for i, part in enumerate(filters):
+    for i, weights in enumerate(filters):
         y, x = divmod(i, columns)
-        canvas.paste(_enlarged(_about_grey(part), enlarge), _LEFT + x * each, _TOP + y * each)
-    return canvas.finish()
+        colours = _enlarged(_about_grey(weights), enlarge)
+        picture.paste(colours, (_LEFT + x * each, _TOP + y * each))
+    return picture
 
 
 def _about_grey(values: NDArray[np.floating]) -> Colours:
@@ -246,34 +223,28 @@ def _enlarged(colours: Colours, times: int) -> Image.Image:
     return Image.fromarray(colours.repeat(times, axis=0).repeat(times, axis=1))
 
 
-def _board(title: str, below: str, height: int, caption: str) -> Canvas:
-    """Give a canvas with a title, what is shown, room of that height, and a caption under it."""
-    lines = list(wrapped(caption, _TEXT, WIDTH - 2 * _LEFT))
-    canvas = Canvas(WIDTH, _TOP + height + _LINE * (len(lines) + 1))
-    canvas.text(_LEFT, 32, title, _TITLE, _INK)
-    canvas.text(_LEFT, 92, _cut(below, _TEXT, WIDTH - 2 * _LEFT), _TEXT, _GREY)
+def _board(title: str, below: str, height: int, caption: str) -> Image.Image:
+    """Give a picture with a title, what is shown, room of that height, and a caption under it."""
+    lines = fold(caption, WIDTH - 2 * _LEFT, partial(width_of, size=_TEXT))
+    picture = Image.new("RGB", (WIDTH, _TOP + height + _LINE * (len(lines) + 1)), "white")
+    write(picture, (_LEFT, 32), title, _TITLE)
+    write(picture, (_LEFT, 92), _cut(below, _TEXT, WIDTH - 2 * _LEFT), _TEXT, _GREY)
     for i, line in enumerate(lines):
-        canvas.text(_LEFT, _TOP + height + 20 + _LINE * i, line, _TEXT, _INK)
-    return canvas
+        write(picture, (_LEFT, _TOP + height + 20 + _LINE * i), line, _TEXT)
+    return picture
 
 
-def _cut(words: str, size: int, room: int) -> str:
-    """Leave out the beginning of what would not fit: of a path, its end says most."""
-    words = drawable(words[-200:])
-    if width_of(words, size) <= room:
-        return words
-    while width_of("..." + words, size) > room:
-        words = words[1:]
-    return "..." + words
+def _cut(words: str, size: int, width: int) -> str:
+    return shorten(words, width, partial(width_of, size=size))
 
 
-def _scale(canvas: Canvas, x: int, height: int, limit: float, unit: str) -> None:
+def _scale(picture: Image.Image, x: int, height: int, limit: float, unit: str) -> None:
     """Draw the scale of `tint`, from +limit at the top to -limit, with its numbers and unit."""
     ramp = np.linspace(1, -1, height).repeat(32).reshape(height, 32)
-    canvas.paste(Image.fromarray(tint(ramp, 1.0)), x, _TOP)
+    picture.paste(Image.fromarray(tint(ramp, 1.0)), (x, _TOP))
     for share, anchor in ((0.0, "lt"), (0.5, "lm"), (1.0, "lb")):
         value = (1 - 2 * share) * limit
         words = f"{value:+.2g}" if value else "0"
-        canvas.text(x + 44, _TOP + share * height, words, _TEXT, _INK, anchor)
-    left = min(x, canvas.width - 16 - width_of(unit, _TEXT))
-    canvas.text(left, _TOP - 10, unit, _TEXT, _GREY, "lb")
+        write(picture, (x + 44, _TOP + share * height), words, _TEXT, anchor=anchor)
+    left = min(x, picture.width - 16 - width_of(unit, _TEXT))
+    write(picture, (left, _TOP - 10), unit, _TEXT, _GREY, "lb")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catclf.common.files import FileKind
+from catclf.common.text import to_json
 from catclf.errors import OutputError
 
 if TYPE_CHECKING:
@@ -50,14 +50,13 @@ def write(results: Sequence[Result], folder: str | os.PathLike[str]) -> Path:
     OutputError
         If one of them cannot be written, or would replace what is no report.
     """
-    from catclf.pictures.report.data import gather
+    from catclf.pictures.report.contents import gather
     from catclf.pictures.report.page import render
 
     check_target(folder)
-    found = gather(results)
+    contents = gather(results)
     # The JSON first: a page is there only with its figures beside it.
-    contents = {DATA: json.dumps(found, allow_nan=False), PAGE: render(results, found)}
-    for name, text in contents.items():
+    for name, text in ((DATA, to_json(contents)), (PAGE, render(results, contents))):
         with _FILES[name].replacing(os.path.join(folder, name)) as file:
             file.write(text.encode())
     return Path(folder, PAGE)

@@ -2,67 +2,77 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from catclf.common.text import percent
 from catclf.common.version import __version__
 from catclf.evaluation import Result, against_the_first, rows
 from catclf.metrics.classification import Proportion
-from catclf.pictures.report import pictures
-from catclf.pictures.report.data import COMPARABLE, SHEET, disagreements, folder_of
-from catclf.pictures.report.html import Html, definitions, joined, page, section, table, tag
+from catclf.pictures import svg
+from catclf.pictures.markup import Markup, joined, tag
+from catclf.pictures.report import charts
+from catclf.pictures.report.contents import COMPARABLE, LISTED, disagreements, folder_of
 
 NOTES = 20
-"""How many notes on the data are shown at most."""
+"""The page shows so many notes on the data at most."""
 
 
-def render(results: Sequence[Result], gathered: dict[str, Any]) -> str:
+def render(results: Sequence[Result], contents: dict[str, Any]) -> str:
     """Write the page.
 
     Parameters
     ----------
     results : sequence of Result
         Of models on the same images; one or more.
-    gathered : dict
-        What `catclf.pictures.report.data.gather` makes of them.
+    contents : dict
+        What `catclf.pictures.report.contents.gather` makes of them.
     """
     dataset = results[0].dataset
     css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    models = " and ".join(result.name for result in results)
-    return page(
-        f"{models} on {dataset.name}",
-        f"catclf {__version__}",
-        css,
-        tag(
-            "header",
-            tag("h1", f"Report on {dataset.name}"),
-            *(_headline(result) for result in results),
-        ),
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="generator", content=f"catclf {__version__}"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", f"{' and '.join(result.name for result in results)} on {dataset.name}"),
+        tag("style", Markup(css + svg.STYLE)),
+    )
+    main = tag(
+        "main",
+        tag("header", tag("h1", f"Report on {dataset.name}"), *map(_headline, results)),
         _figures(results),
-        *([_comparison(results)] if len(results) > 1 else []),
-        _charts(results),
-        *_sheets(results),
-        _data_card(results[0], gathered["data"]),
-        *(_model_card(result) for result in results),
+        _comparison(results),
+        _curves(results, [model["curves"] for model in contents["models"]]),
+        _worst(results),
+        _least_sure(results),
+        _disagreements(results),
+        _data(results[0], contents["data"]),
+        *map(_model, results),
         tag(
             "footer",
             tag("p", f"Made by catclf {__version__}. Intervals are Wilson's, at 95%. "),
             tag("p", tag("a", "report.json", href="report.json"), " holds these figures, too."),
         ),
     )
+    return f"<!doctype html>\n{tag('html', head, tag('body', main), lang='en')}\n"
 
 
-def _headline(result: Result) -> Html:
+def _headline(result: Result) -> Markup:
     """Say how good the model is, beside always giving the commoner answer."""
     figures = result.figures
     value, interval = percent(figures.accuracy)
     baseline, baseline_interval = percent(figures.majority)
     counts = result.dataset.counts
-    commonest = max(counts, key=counts.__getitem__)
-    always = f"always answering “{commonest}”"
+    always = f"always answering “{max(counts, key=counts.__getitem__)}”"
     low, high = figures.accuracy.interval
     if figures.majority.value < low:
         verdict = f"It beats {always}."
@@ -70,82 +80,67 @@ def _headline(result: Result) -> Html:
         verdict = f"It does not beat {always}; it does worse."
     else:
         verdict = f"That does not beat {always}: the baseline lies within the model's interval."
-    parts = [
-        tag(
-            "p",
-            joined(tag("strong", result.name), " is right on ", tag("strong", value)),
-            f" of {figures.n} images (95% interval {interval}); {always} is right on {baseline} "
-            f"({baseline_interval}). ",
-            tag("strong", verdict),
-            class_="headline",
-        )
-    ]
-    if result.seen:
-        parts.append(
-            tag(
-                "p",
-                f"{result.name} was trained on {result.seen} of these {figures.n} images, or on "
-                "near-identical ones: these say little of how it will do on others.",
-                class_="notice",
-            )
-        )
-    return joined(*parts)
+    headline = tag(
+        "p",
+        joined(tag("strong", result.name), " is right on ", tag("strong", value)),
+        f" of {figures.n} images (95% interval {interval}); {always} is right on {baseline} "
+        f"({baseline_interval}). ",
+        tag("strong", verdict),
+        class_="headline",
+    )
+    if not result.seen:
+        return headline
+    seen = (
+        f"{result.name} was trained on {result.seen} of these {figures.n} images, or on "
+        "near-identical ones: these say little of how it will do on others."
+    )
+    return joined(headline, tag("p", seen, class_="notice"))
 
 
-def _figures(results: Sequence[Result]) -> Html:
-    cat = results[0].dataset.classes[1]
+def _figures(results: Sequence[Result]) -> Markup:
     lines = []
+    cat = results[0].dataset.classes[1]
     for cells in zip(*(rows(result.figures, cat) for result in results), strict=True):
+        label = cells[0][0]
+        if label.startswith(" "):  # a figure that belongs to the one above
+            label = tag("span", label.strip(), class_="under")
         values = [
             joined(value, tag("br"), tag("small", interval)) if interval else value
             for _, value, interval in cells
         ]
-        label = cells[0][0]
-        of_the_last = label.startswith(" ")  # a figure that belongs to the one above
-        lines.append(
-            (tag("span", label.strip(), class_="under") if of_the_last else label, *values)
-        )
-    names = [result.name for result in results]
-    drawn = table("All figures, with 95% intervals below", ["figure", *names], lines)
-    return section(
-        "Figures", tag("div", drawn, tag("div", *map(_confusion, results)), class_="pair")
-    )
+        lines.append((label, *values))
+    columns = ["figure", *(result.name for result in results)]
+    figures = _table("All figures, with 95% intervals below", columns, lines)
+    confusions = tag("div", *map(_confusion, results))
+    return _section("Figures", tag("div", figures, confusions, class_="pair"))
 
 
-def _confusion(result: Result) -> Html:
+def _confusion(result: Result) -> Markup:
     """Show how often each class is called which."""
     other, cat = result.dataset.classes
-    shown = []
-    for i, name in enumerate((other, cat)):
-        line = result.figures.confusion[i]
+    lines = []
+    for i, (name, counts) in enumerate(zip((other, cat), result.figures.confusion, strict=True)):
         cells = []
-        for j, count in enumerate(line):
-            share = f"{count / sum(line):.1%}" if sum(line) else ""
-            cells.append(
-                tag(
-                    "span",
-                    joined(tag("b", f"{count}"), tag("br"), tag("small", share)),
-                    class_="right" if i == j else "wrong",
-                )
-            )
-        shown.append((f"is {name}", *cells))
-    return table(
-        f"Confusion matrix of {result.name}, with shares of each class",
-        ["", f"called {other}", f"called {cat}"],
-        shown,
-    )
+        for j, count in enumerate(counts):
+            share = f"{count / sum(counts):.1%}" if sum(counts) else ""
+            cell = joined(tag("b", f"{count}"), tag("br"), tag("small", share))
+            cells.append(tag("span", cell, class_="right" if i == j else "wrong"))
+        lines.append((f"is {name}", *cells))
+    caption = f"Confusion matrix of {result.name}, with shares of each class"
+    return _table(caption, ["", f"called {other}", f"called {cat}"], lines)
 
 
-def _comparison(results: Sequence[Result]) -> Html:
-    first = results[0].name
+def _comparison(results: Sequence[Result]) -> Markup:
+    if len(results) == 1:
+        return Markup("")
     lines = [
         (other.name, f"{test.only_a}", f"{test.only_b}", test.p_shown.removeprefix("= "))
         for other, test in against_the_first(results)
     ]
-    return section(
+    return _section(
         "Comparison",
-        table(
-            f"McNemar's exact test against {first}, on the same images",
+        _table(
+            f"McNemar's exact test against {results[0].name}, on the same images",
             ["model", "right where the first is wrong", "wrong where the first is right", "p"],
             lines,
         ),
@@ -157,83 +152,97 @@ def _comparison(results: Sequence[Result]) -> Html:
     )
 
 
-def _charts(results: Sequence[Result]) -> Html:
-    drawn: list[Html] = []
+def _curves(results: Sequence[Result], curves: Sequence[charts.Curves]) -> Markup:
+    figures = []
     missing = [name for name, count in results[0].dataset.counts.items() if count == 0]
     if missing:
         words = (
             f"These images hold no {missing[0]}: there is no ROC curve, and none of precision "
             "and recall."
         )
-        drawn.append(tag("p", words, class_="notice"))
+        figures.append(tag("p", words, class_="notice"))
     else:
-        drawn += [pictures.roc(results), pictures.precision_recall(results)]
-    drawn.append(pictures.reliability(results))
-    drawn += [pictures.histogram(result, named=len(results) > 1) for result in results]
-    drawn.append(pictures.coverage(results))
-    return section("Curves", tag("div", *drawn, class_="charts"))
+        figures += [charts.roc(results, curves), charts.precision_recall(results, curves)]
+    figures.append(charts.reliability(results, curves))
+    figures += charts.histograms(results, curves)
+    figures.append(charts.coverage(results, curves))
+    return _section("Curves", tag("div", *figures, class_="charts"))
 
 
-def _sheets(results: Sequence[Result]) -> list[Html]:
-    """Show the images that tell most about the first model, and those that part the models."""
+def _worst(results: Sequence[Result]) -> Markup:
+    """Show the first model's worst mistakes."""
     first = results[0]
-    of = f" of {first.name}" if len(results) > 1 else ""
+    rows = first.worst(LISTED).tolist()
     wrong = first.figures.n - first.figures.accuracy.correct
-    worst, doubtful = first.worst(SHEET), first.least_sure(SHEET)
-    told = f"The {len(worst)} that it is surest of, out of {wrong}, the surest first."
+    words = f"The {len(rows)} that it is surest of, out of {wrong}, the surest first."
+    return _section(
+        f"Worst mistakes{_of(results)}",
+        tag("p", words if wrong else "None: every image comes out right."),
+        _images([first], rows),
+    )
+
+
+def _least_sure(results: Sequence[Result]) -> Markup:
+    """Show what the first model is least sure of."""
+    first = results[0]
+    rows = first.least_sure(LISTED).tolist()
     threshold = f"{first.model.threshold:.3g}"
-    sheets = [
-        section(
-            f"Worst mistakes{of}",
-            tag("p", told if wrong else "None: every image comes out right."),
-            _sheet([first], [int(i) for i in worst]),
-        ),
-        section(
-            f"Least sure{of}",
-            tag("p", f"The {len(doubtful)} images nearest to the threshold of {threshold}."),
-            _sheet([first], [int(i) for i in doubtful]),
-        ),
-    ]
-    if len(results) > 1:
-        apart = disagreements(results, SHEET)
-        told = f"{len(apart)} images that not all models call the same, the widest apart first."
-        sheets.append(
-            section(
-                "Where the models differ",
-                tag("p", told if apart else "Nowhere: they call every image the same."),
-                _sheet(results, apart),
-            )
-        )
-    return sheets
+    return _section(
+        f"Least sure{_of(results)}",
+        tag("p", f"The {len(rows)} images nearest to the threshold of {threshold}."),
+        _images([first], rows),
+    )
 
 
-def _sheet(results: Sequence[Result], which: Sequence[int]) -> Html:
+def _disagreements(results: Sequence[Result]) -> Markup:
+    """Show the images that part the models, if there are several."""
+    if len(results) == 1:
+        return Markup("")
+    rows = disagreements(results, LISTED)
+    words = f"{len(rows)} images that not all models call the same, the widest apart first."
+    return _section(
+        "Where the models differ",
+        tag("p", words if rows else "Nowhere: they call every image the same."),
+        _images(results, rows),
+    )
+
+
+def _of(results: Sequence[Result]) -> str:
+    return f" of {results[0].name}" if len(results) > 1 else ""
+
+
+def _images(results: Sequence[Result], rows: Sequence[int]) -> Markup:
     """Show images as the model sees them, with their names, classes and P(cat)."""
     dataset = results[0].dataset
-    cat = dataset.classes[1]
     folder = folder_of(dataset)
     items = []
-    for i in which:
+    for i in rows:
         name = dataset.label(i)
         if folder is not None:
             name = os.path.relpath(name, folder)
-        lines = [
+        probabilities = [
             joined(
-                f"P({cat}) {result.A[0, i]:.3f}",
+                f"P({dataset.classes[1]}) {result.A[0, i]:.3f}",
                 f" by {result.name}" if len(results) > 1 else "",
                 tag("br"),
             )
             for result in results
         ]
-        caption = joined(
-            *lines, f"is {dataset.classes[int(dataset.Y[0, i])]}", tag("br"), tag("bdi", name)
-        )
-        image = pictures.thumbnail(dataset.images[i], name)
-        items.append(tag("li", tag("figure", image, tag("figcaption", caption))))
-    return tag("ul", *items, class_="sheet") if items else Html("")
+        label = f"is {dataset.classes[int(dataset.Y[0, i])]}"
+        caption = tag("figcaption", *probabilities, label, tag("br"), tag("bdi", name))
+        items.append(tag("li", tag("figure", _image(dataset.images[i], name), caption)))
+    return tag("ul", *items, class_="sheet") if items else Markup("")
 
 
-def _data_card(result: Result, data: dict[str, Any]) -> Html:
+def _image(pixels: NDArray[np.uint8], alt: str) -> Markup:
+    """Show an image uint8 (64, 64, 3) at twice its size."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG")
+    uri = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+    return tag("img", src=uri, width=128, height=128, alt=alt)
+
+
+def _data(result: Result, data: dict[str, Any]) -> Markup:
     copies = data["near_copies"]
     lines = [
         ("name", data["name"]),
@@ -254,37 +263,36 @@ def _data_card(result: Result, data: dict[str, Any]) -> Html:
     lines += [("note", note) for note in data["notes"][:NOTES]]
     if len(data["notes"]) > NOTES:
         lines.append(("note", f"and {len(data['notes']) - NOTES} more, in report.json"))
-    return section("Data", definitions(lines))
+    return _section("Data", _definitions(lines))
 
 
-def _model_card(result: Result) -> Html:
+def _model(result: Result) -> Markup:
     """Tell where a model comes from; its file may say anything of its past, or nothing."""
     model = result.model
     solver, data, training, cv = (
-        _noted(model.provenance.get(key))
+        value if isinstance(value := model.provenance.get(key), dict) else {}
         for key in ("solver", "data", "training", "cross_validation")
     )
-    of_features = f"{model.features.name}, {model.features.n_x} numbers an image"
+    counts = data.get("counts")
+    features = f"{model.features.name}, {model.features.n_x} numbers an image"
     lines = [
         ("file", result.path),
         ("made by", f"catclf {model.version}"),
-        ("features", of_features + _settings(model.features.settings())),
+        ("features", features + _settings(model.features.settings())),
         ("solver", f"{solver.get('name', '')}{_settings(solver)}"),
         ("threshold", f"{model.threshold:.4g}"),
         ("temperature", f"{model.temperature:.4g}"),
-        ("trained on", f"{data.get('name', '')}: {_counts(_noted(data.get('counts')))}"),
+        ("trained on", f"{data.get('name', '')}: {_counts(counts)}"),
         ("its sha256", f"{data.get('sha256', '')}"),
         ("training accuracy", _accuracy(training)),
         ("cross-validation", _accuracy(cv, f" in {cv.get('folds')} folds")),
     ]
-    return section(f"Model {result.name}", definitions([line for line in lines if line[1]]))
+    return _section(f"Model {result.name}", _definitions([line for line in lines if line[1]]))
 
 
-def _noted(found: Any) -> dict[str, Any]:
-    return found if isinstance(found, dict) else {}
-
-
-def _counts(counts: dict[str, Any]) -> str:
+def _counts(counts: Any) -> str:
+    if not isinstance(counts, dict):
+        return ""
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
@@ -299,3 +307,23 @@ def _accuracy(noted: dict[str, Any], how: str = "") -> str:
         return ""
     value, interval = percent(Proportion(correct, n))
     return f"{value} of {n} images{how} ({interval})"
+
+
+def _section(title: str, *pieces: str) -> Markup:
+    return tag("section", tag("h2", title), *pieces)
+
+
+def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
+    """Write a table whose first row and first column are headings; wide ones can be scrolled."""
+    head = tag("tr", *(tag("th", column, scope="col") for column in columns))
+    body = (
+        tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in rest))
+        for first, *rest in rows
+    )
+    table = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body))
+    return tag("div", table, class_="scroll", tabindex="0", role="group", aria_label=caption)
+
+
+def _definitions(lines: Sequence[tuple[str, str]]) -> Markup:
+    """List terms and what they are."""
+    return tag("dl", *(tag("div", tag("dt", term), tag("dd", what)) for term, what in lines))

@@ -1,13 +1,13 @@
-"""What report.json holds: plain JSON values, none of them NaN or infinite."""
+"""What a report says, as plain JSON values: for report.json, and for the page's charts."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catclf.common.version import __version__
 from catclf.data.dataset import Dataset
@@ -15,12 +15,13 @@ from catclf.data.duplicates import clusters
 from catclf.evaluation import Result, comparison, summary
 from catclf.logistic import sigmoid
 from catclf.metrics import curves
-from catclf.pictures.report.pictures import histogram_counts
 
-SHEET = 24
-"""How many images a contact sheet holds at most."""
+LISTED = 24
+"""A list, as of the worst mistakes, names so many images at most."""
 COMPARABLE = 10_000
 """Among more images than these, copies are not looked for: it would take longer than all else."""
+BINS = 20
+"""The histogram of P(cat) has so many bins."""
 
 
 def gather(results: Sequence[Result]) -> dict[str, Any]:
@@ -29,18 +30,24 @@ def gather(results: Sequence[Result]) -> dict[str, Any]:
     Curves are thinned to `catclf.metrics.curves.MOST_POINTS` points.
     """
     dataset = results[0].dataset
-    found = {
+    return {
         "catclf_report": 1,
         "catclf_version": __version__,
-        "data": _data(dataset),
-        "models": [_model(result) for result in results],
+        "data": _describe_data(dataset),
+        "models": [_describe_model(result) for result in results],
         "comparison": comparison(results),
-        "disagreements": _disagreements(results),
+        "disagreements": [
+            {
+                "path": dataset.label(i),
+                "class": dataset.classes[int(dataset.Y[0, i])],
+                "probabilities": [float(result.A[0, i]) for result in results],
+            }
+            for i in disagreements(results, LISTED)
+        ],
     }
-    return {key: _finite(value) for key, value in found.items()}
 
 
-def _data(dataset: Dataset) -> dict[str, Any]:
+def _describe_data(dataset: Dataset) -> dict[str, Any]:
     copies = None
     if len(dataset) <= COMPARABLE:
         copies = len(dataset) - len(np.unique(clusters(dataset.images)))
@@ -61,7 +68,7 @@ def folder_of(dataset: Dataset) -> str | None:
     return os.path.commonpath(folders) if folders else None
 
 
-def _model(result: Result) -> dict[str, Any]:
+def _describe_model(result: Result) -> dict[str, Any]:
     model = result.model
     return {
         "model": result.name,
@@ -81,28 +88,38 @@ def _model(result: Result) -> dict[str, Any]:
             "provenance": model.provenance,
         },
         "curves": _curves(result),
-        "worst": result.listed(result.worst(SHEET)),
-        "least_sure": result.listed(result.least_sure(SHEET)),
+        "worst": result.listed(result.worst(LISTED)),
+        "least_sure": result.listed(result.least_sure(LISTED)),
     }
 
 
 def _curves(result: Result) -> dict[str, Any]:
+    """Compute the points of a model's curves; there is no ranking where a class is missing."""
     Y, A = result.dataset.Y, result.A
-    ranked, bins = curves.ranking(Y, result.Z), curves.reliability(Y, A)
-    covered = curves.coverage(Y, A, result.model.threshold)
-    heights, edges = histogram_counts(result)
-    found: dict[str, Any] = {"ranking": None}
-    if ranked is not None:
-        kept = curves.thinned(len(ranked.score))
-        ranked = ranked._replace(score=sigmoid(ranked.score))
-        points = {key: v[kept].tolist() for key, v in ranked._asdict().items()}
-        found["ranking"] = {"probability": points.pop("score"), **points}
-    kept = curves.thinned(len(covered.unsure))
-    found["reliability"] = {key: v.tolist() for key, v in bins._asdict().items()}
-    found["coverage"] = {key: v[kept].tolist() for key, v in covered._asdict().items()}
-    counts = dict(zip(result.dataset.classes, heights.tolist(), strict=True))
-    found["histogram"] = {"edges": edges.tolist(), "counts": counts}
-    return found
+    ranking = curves.ranking(Y, result.Z)
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    counts = {
+        name: np.histogram(A[Y == y], edges)[0].tolist()
+        for y, name in enumerate(result.dataset.classes)
+    }
+    return {
+        "ranking": ranking
+        and _points(
+            probability=sigmoid(ranking.score),
+            false_positive_rate=ranking.false_positive_rate,
+            recall=ranking.recall,
+            precision=ranking.precision,
+        ),
+        "reliability": _points(**curves.reliability(Y, A)._asdict()),
+        "coverage": _points(**curves.coverage(Y, A, result.model.threshold)._asdict()),
+        "histogram": {"edges": edges.tolist(), "counts": counts},
+    }
+
+
+def _points(**columns: NDArray[Any]) -> dict[str, list[float]]:
+    """Thin the columns, which are of one length."""
+    kept = curves.thinned(len(next(iter(columns.values()))))
+    return {name: column[kept].tolist() for name, column in columns.items()}
 
 
 def disagreements(results: Sequence[Result], n: int) -> list[int]:
@@ -112,24 +129,3 @@ def disagreements(results: Sequence[Result], n: int) -> list[int]:
     differ = np.flatnonzero(right.any(axis=0) & ~right.all(axis=0))
     spread = np.ptp(A[:, differ], axis=0)
     return [int(i) for i in differ[np.argsort(-spread, kind="stable")][:n]]
-
-
-def _disagreements(results: Sequence[Result]) -> list[dict[str, Any]]:
-    dataset = results[0].dataset
-    return [
-        {
-            "path": dataset.label(i),
-            "class": dataset.classes[int(dataset.Y[0, i])],
-            "probabilities": [float(result.A[0, i]) for result in results],
-        }
-        for i in disagreements(results, SHEET)
-    ]
-
-
-def _finite(value: Any) -> Any:
-    """Put None for what JSON has no number for: a model file may say anything of its past."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
