@@ -1,4 +1,4 @@
-"""The command as a real process: output, exit codes, and what reaches a terminal."""
+"""The command: its output, its exit codes as a real process, and what reaches a terminal."""
 
 import contextlib
 import csv
@@ -28,6 +28,21 @@ def trained(tmp_path_factory):
     command = [sys.executable, "-m", "catclf", "train", "drawn", "--cv", "0"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0, ["predict", "--quiet", "photos"]),
+        (1, ["eval", "photos", "--fail-under", 1]),
+        (2, ["predict", "--threshold", 2, "photos"]),
+        (3, ["predict", "missing.png"]),
+        (4, ["predict", "photos", "--model", "missing.npz"]),
+    ],
+)
+def test_the_exit_code_is_that_of_the_process(catclf_process, class_folder, code, words):
+    stderr = catclf_process(*words, code=code).stderr
+    assert ("rror: " in stderr) == (code > 0)
 
 
 # The famous run
