@@ -94,11 +94,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
 
-    network = features.network(f"onnx:{given.network}", given.how)
+    network = features.open_network(f"onnx:{given.network}", given.how)
     assert network is not None
     dataset = load_dataset(given.photos, feature_map=network)
     maps: dict[str, FeatureMap] = {
-        name: features.fit(name, dataset.images) for name in ("pixels", "patches", "conv")
+        name: features.fit_map(name, dataset.images) for name in ("pixels", "patches", "conv")
     }
     maps[Path(given.network).name] = network
     paths = list(dataset.paths)

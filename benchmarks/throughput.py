@@ -22,7 +22,7 @@ from benchmarks.frame import Column, Line, Result, Settings
 from benchmarks.plots import in_pairs
 from catclf import load_dataset, predict
 from catclf.common import threads
-from catclf.features import FeatureMap, fit
+from catclf.features import FeatureMap, fit_map
 from catclf.model import Model
 
 PACKAGES = ("pillow",)
@@ -92,7 +92,7 @@ def _compare(folder: Path, rounds: int) -> list[dict[str, Any]]:
     images = np.stack([_decode(path) for path in paths[:ALONE]])
     rows = []
     for kind in ("pixels", "conv", "patches"):
-        features = fit(kind, images[:SEEN])
+        features = fit_map(kind, images[:SEEN])
         found = [_rates(folder, paths, images, features) for _ in range(rounds)]
         rows.append(_row(PREDICT, kind, "predict", found))
         if kind == "pixels":

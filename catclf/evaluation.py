@@ -18,7 +18,7 @@ from catclf.data.duplicates import known
 from catclf.data.load import load_dataset
 from catclf.errors import DataError
 from catclf.features import MAPS, FeatureMap
-from catclf.features.extraction import features
+from catclf.features.extraction import extract
 from catclf.logistic import Array, sigmoid
 from catclf.metrics import classification as metrics
 from catclf.metrics.classification import Evaluation, McNemar
@@ -46,7 +46,7 @@ def evaluate(
         feature_map = to_read_for(model)
         data = load_dataset(data, split="test", feature_map=feature_map)
         if feature_map is not None:
-            data = data.with_features(feature_map, features)
+            data = data.with_features(feature_map, extract)
     Z = scores(model, data)
     T = model.temperature
     figures = metrics.evaluate_scores(data.Y, Z, model.threshold, T, unsure)

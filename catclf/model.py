@@ -224,7 +224,7 @@ def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any], near: str) -> 
         raise ValueError("arrays that are not float64")
     extra = {k.removeprefix(PREFIX): array for k, array in arrays.items() if k.startswith(PREFIX)}
     described = meta["features"]
-    feature_map = features.restore(described["name"], described["settings"], extra, near)
+    feature_map = features.restore_map(described["name"], described["settings"], extra, near)
     if meta["image_size"] != _image_size(feature_map):
         raise ValueError("images of another size than its features take")
     if set(extra) != set(feature_map.arrays()):

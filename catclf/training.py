@@ -18,8 +18,7 @@ from catclf.data.dataset import Dataset
 from catclf.data.load import load_dataset
 from catclf.errors import DataError, ParameterError
 from catclf.features import FeatureMap
-from catclf.features.extraction import features as extract
-from catclf.features.extraction import held
+from catclf.features.extraction import bytes_in_memory, extract
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
 from catclf.metrics import classification as metrics
@@ -126,7 +125,7 @@ def train(
         The training images.
     features : "pixels", "patches", "conv" or a FeatureMap, optional
         What the regression sees; pixels by default. A network of one's own is
-        `catclf.features.network("onnx:PATH", normalise)`.
+        `catclf.features.open_network("onnx:PATH", normalise)`.
     dictionary, pool : int, optional
         Of patches: how many there are, and into how many cells, each way, they are pooled.
     solver, learning_rate, iterations, l2, tolerance, coordinates
@@ -242,7 +241,7 @@ def train_rates(
         )
     folds = _folds(dataset, settings.get("cv", 5))
     if isinstance(features, str):
-        features = feature_maps.fit(features, dataset.images, **of_map)
+        features = feature_maps.fit_map(features, dataset.images, **of_map)
     taken = dataset.features_of(features)
     seen = examples(features, dataset.images, dataset.memory, taken, progress)
     attempts, errors = [], {}
@@ -289,7 +288,7 @@ def examples(
     """Prepare images uint8 (m, height, width, 3) for training.
 
     Pixels stay bytes, wherever they are, until a slice of them is used. Other features are made
-    once, as by `catclf.features.extraction.features`, unless they are `taken` already, float32
+    once, as by `catclf.features.extraction.extract`, unless they are `taken` already, float32
     (m, n_x).
 
     Raises
@@ -302,11 +301,11 @@ def examples(
     if isinstance(images, Elsewhere):
         return images.examples(feature_map, memory)
     if feature_map.divisor is not None:
-        return Examples(images, scale=feature_map.divisor, memory=memory - held(images))
+        return Examples(images, scale=feature_map.divisor, memory=memory - bytes_in_memory(images))
     rows = extract(feature_map, images, memory, progress) if taken is None else taken
     if isinstance(rows, Stored):
         return Examples(rows, memory=0)
-    return Examples(rows, memory=memory - held(images) - rows.nbytes)
+    return Examples(rows, memory=memory - bytes_in_memory(images) - rows.nbytes)
 
 
 def read(

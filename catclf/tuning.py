@@ -130,7 +130,7 @@ def tune(
             clock.features(name)
             if isinstance(one, str):
                 own = of_map if name == "patches" else {}
-                feature_map = feature_maps.fit(name, dataset.images, **own)
+                feature_map = feature_maps.fit_map(name, dataset.images, **own)
             else:
                 feature_map = one
             images, taken = dataset.images, dataset.features_of(feature_map)

@@ -37,7 +37,7 @@ def _few_samples(monkeypatch):
 
 
 def fitted(name, images):
-    return features.fit(name, images, **({"dictionary": 7} if name == "patches" else {}))
+    return features.fit_map(name, images, **({"dictionary": 7} if name == "patches" else {}))
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -407,7 +407,7 @@ def test_the_shipped_network_sees_a_mirror_image_as_the_image(images):
 
 @pytest.mark.parametrize("kind", ["pixels", "patches", "conv"])
 def test_an_images_features_are_the_same_to_the_bit_alone_and_among_others(images, kind):
-    made = features.fit(kind, images[:10])
+    made = features.fit_map(kind, images[:10])
     X = made.transform(images[:10])
     for i in range(10):
         np.testing.assert_array_equal(made.transform(images[i : i + 1])[:, 0], X[:, i])

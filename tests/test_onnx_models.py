@@ -18,7 +18,7 @@ from catclf.data.drawn.scenes import draw
 from catclf.errors import DataError, ModelError, OutputError
 from catclf.evaluation import scores
 from catclf.features.cache import FeatureCache
-from catclf.features.extraction import features as extract
+from catclf.features.extraction import extract
 from catclf.features.onnx import PATH_VARIABLE, Onnx
 from catclf.features.onnx import file as onnx_file
 from catclf.pictures.explanation import explain
@@ -470,9 +470,9 @@ def test_onnxruntime_is_loaded_for_a_network_alone(tmp_path):
 
 
 def test_the_function_behind_the_option(tmp_path):
-    assert features.network("conv") is None
-    assert features.network(None) is None
-    made = features.network(f"onnx:{mixing(tmp_path / 'a.onnx')}", "unit", "y")
+    assert features.open_network("conv") is None
+    assert features.open_network(None) is None
+    made = features.open_network(f"onnx:{mixing(tmp_path / 'a.onnx')}", "unit", "y")
     assert isinstance(made, Onnx)
     empty = Dataset(np.zeros((0, 64, 64, 3), np.uint8), np.zeros((1, 0), np.int64), ("a", "b"), "d")
     with pytest.raises(DataError):

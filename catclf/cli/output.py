@@ -236,9 +236,9 @@ def read(
             progress=progress,
         )
         if feature_map is not None:
-            from catclf.features.extraction import features
+            from catclf.features.extraction import extract
 
-            dataset = dataset.with_features(feature_map, features, progress)
+            dataset = dataset.with_features(feature_map, extract, progress)
     for line in dataset.notes:
         note(line, quiet)
     return dataset

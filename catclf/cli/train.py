@@ -129,7 +129,7 @@ def train(
     settings = (solver, rates, iterations, tolerance, coordinates)
     if auto and settings != ("descent", [0.005], 2000, 1e-8, "auto"):
         raise typer.BadParameter("--auto sets the solver itself; leave its options out")
-    network = maps.network(features, onnx_normalise, onnx_output)
+    network = maps.open_network(features, onnx_normalise, onnx_output)
     choices: dict[str, Any] = {
         "features": network or features,
         "dictionary": dictionary,

@@ -21,16 +21,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.blocks import Rows
 from catclf.common.types import Array
 from catclf.errors import ModelError
+from catclf.features.feature_map import FeatureMap
 from catclf.features.regions import spread
 
 Float32 = NDArray[np.float32]
 
 FILE = "features.npz"
 SHA256 = "785c9dcdab8e4abbc9bc44652619aa9946563740a6594ac372a17471dc79aec2"
-"""Of the file that is shipped; no other is read."""
+"""The digest of the file that is shipped; no other is read."""
 
 
 def shipped(name: str) -> Path:
@@ -40,26 +40,18 @@ def shipped(name: str) -> Path:
     return installed if installed.exists() else package.parent / "models" / name
 
 
-class Conv:
+class Conv(FeatureMap):
     """Average each filter of the network's last layer over the image.
 
     With `mirror`, over the image and its mirror image: a cat is one whichever way it looks.
     """
 
     name = "conv"
-    image_size = (64, 64)
-    standardised = True
-    divisor = None
 
     def __init__(self, mirror: bool = True) -> None:
         self.mirror = self.symmetric = mirror
         self._network = _read_network()
         self.n_x = self._network.n_x
-
-    @classmethod
-    def fit(cls, images: Rows) -> Conv:
-        """Learn nothing: the network is shipped."""
-        return cls()
 
     @classmethod
     def restore(cls, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Conv:
@@ -70,16 +62,13 @@ class Conv:
         ValueError
             If this catclf ships another network.
         """
-        network = cls(bool(settings["mirror"]))
-        if settings["sha256"] != network._network.sha256:
+        conv = cls(bool(settings["mirror"]))
+        if settings["sha256"] != conv._network.sha256:
             raise ValueError("it needs the network of another catclf version")
-        return network
+        return conv
 
     def settings(self) -> dict[str, Any]:
         return {"mirror": self.mirror, "sha256": self._network.sha256}
-
-    def arrays(self) -> dict[str, Float32]:
-        return {}
 
     def transform(self, images: NDArray[np.uint8]) -> Float32:
         """Turn images uint8 (m, 64, 64, 3) into X float32 (n_x, m), averages of activations."""

@@ -15,13 +15,13 @@ from catclf.common.types import FeatureExtractor, Progress
 from catclf.features import BATCH
 
 
-def features(
-    feature_map: FeatureExtractor,
+def extract(
+    extractor: FeatureExtractor,
     images: Rows,
     memory: float = inf,
     progress: Progress | None = None,
 ) -> Rows:
-    """Take features of images uint8 (m, height, width, 3): float32 (m, n_x).
+    """Make features of images uint8 (m, height, width, 3): float32 (m, n_x).
 
     They are kept in a temporary file if they and the images together exceed `memory`, in bytes.
     `progress` is called as progress(done, total) in between.
@@ -33,32 +33,32 @@ def features(
     OutputError
         If there is no room for that file.
     """
-    check_images(images, feature_map.image_size)
-    shape = len(images), feature_map.n_x
-    size = 4 * len(images) * feature_map.n_x
+    check_images(images, extractor.image_size)
     if isinstance(images, Stored):
         images.forget()  # they are read once more, and what comes of them is what is wanted
-    if held(images) + size > memory:
-        return store(_extracted(feature_map, images, progress), shape, np.float32)
+    shape = len(images), extractor.n_x
+    blocks = _extract_batches(extractor, images, progress)
+    if bytes_in_memory(images) + 4 * shape[0] * shape[1] > memory:
+        return store(blocks, shape, np.float32)
     rows = np.empty(shape, dtype=np.float32)
     done = 0
-    for block in _extracted(feature_map, images, progress):
+    for block in blocks:
         rows[done : done + len(block)] = block
         done += len(block)
     return rows
 
 
-def held(images: Rows) -> int:
+def bytes_in_memory(images: Rows) -> int:
     """Count the bytes of the images that are, or may come to be, in memory."""
     return images.keep if isinstance(images, Stored) else images.nbytes
 
 
-def _extracted(
-    feature_map: FeatureExtractor, images: Rows, progress: Progress | None
+def _extract_batches(
+    extractor: FeatureExtractor, images: Rows, progress: Progress | None
 ) -> Iterator[NDArray[np.float32]]:
     batches = (block[part] for _, block in in_blocks(images) for part in pieces(block, BATCH))
     done = 0
-    for rows in ordered(lambda batch: feature_map.transform(batch).T, batches, for_products()):
+    for rows in ordered(lambda batch: extractor.transform(batch).T, batches, for_products()):
         yield rows
         done += len(rows)
         if progress is not None:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.blocks import Rows
+from catclf.common.blocks import Rows, pieces
 from catclf.common.types import Array
+from catclf.features.feature_map import FeatureMap
 from catclf.features.regions import cells, spread
 
 Float32 = NDArray[np.float32]
@@ -22,24 +23,26 @@ Float32 = NDArray[np.float32]
 SIDE = 6
 """Width and height of a patch, in pixels."""
 POSITIONS = 64 - SIDE + 1
+"""How many patches fit into a row or a column of an image."""
 SAMPLES = 60_000
-"""Patches from which the dictionary is learned."""
+"""How many patches the dictionary is learned from."""
 MOST_LEARNED_FROM = 10_000
-"""Images that they are drawn from; of more, so many are drawn first."""
+"""How many images, at most, they are drawn from; of more, so many are drawn first."""
 IMAGES_AT_ONCE = 1024
-AT_ONCE = 6000
-"""Of these, so many are compared with all words at a time; all at once take 48 MB a 100 words."""
-DICTIONARY = 400
-MOST_WORDS = 10_000
+PATCHES_AT_ONCE = 6000
+"""How many are compared with all words at a time; all at once would take 48 MB a 100 words."""
+DICTIONARY, MOST_WORDS = 400, 10_000
+"""How many patches the dictionary has by default, and at most."""
 MOST_FEATURES = 65_536
 ROUNDS = 12
+"""How often k-means improves the dictionary."""
 CONTRAST_FLOOR = 10.0
 """Added to a patch's variance, in pixels squared, so that flat patches stay flat."""
 WHITENING_FLOOR = 0.1
 """Added to the variance of every principal component before it is scaled to 1 (ZCA)."""
 
 
-class Patches:
+class Patches(FeatureMap):
     """Pool how strongly the patches of each grid cell resemble each patch of the dictionary.
 
     A patch p becomes x = W (p̂ − μ), p̂ = (p − mean) / √(variance + 10), W = (Σ + 0.1 I)^(−1/2). With
@@ -58,10 +61,6 @@ class Patches:
     """
 
     name = "patches"
-    image_size = (64, 64)
-    standardised = True
-    symmetric = False
-    divisor = None
 
     def __init__(self, whitening: Float32, offset: Float32, dictionary: Float32, pool: int) -> None:
         self.whitening, self.offset, self.dictionary = whitening, offset, dictionary
@@ -77,7 +76,7 @@ class Patches:
         Cross-validation learns them once, from the left-out images as well.
         """
         rng = np.random.default_rng(seed)
-        patches = _normalise(_samples(images, rng).reshape(SAMPLES, -1))
+        patches = _normalise(_draw_patches(images, rng).reshape(SAMPLES, -1))
         offset = patches.mean(axis=0)
         variances, axes = np.linalg.eigh(np.cov(patches - offset, rowvar=False))
         whitening = ((axes / np.sqrt(variances + WHITENING_FLOOR)) @ axes.T).astype(np.float32)
@@ -87,12 +86,11 @@ class Patches:
         for _ in range(ROUNDS):
             # Each patch pulls the word it resembles most, as strongly as it resembles it.
             pull = np.zeros_like(words)
-            for start in range(0, SAMPLES, AT_ONCE):
-                some = white[start : start + AT_ONCE]
-                similarity = some @ words.T
+            for part in pieces(white, PATCHES_AT_ONCE):
+                similarity = white[part] @ words.T
                 best = np.argmax(np.abs(similarity), axis=1)
-                strength = similarity[np.arange(len(some)), best]
-                np.add.at(pull, best, strength[:, None] * some)
+                strength = similarity[np.arange(len(best)), best]
+                np.add.at(pull, best, strength[:, None] * white[part])
             words = pull + words
             words /= np.linalg.norm(words, axis=1, keepdims=True) + 1e-6
         return cls(whitening, offset.astype(np.float32), words.astype(np.float32), pool)
@@ -106,31 +104,23 @@ class Patches:
         ValueError
             If the arrays are not of the shapes and types that they must have.
         """
-        whitening, offset, dictionary = (arrays[k] for k in ("whitening", "offset", "dictionary"))
+        W, mu, words = arrays["whitening"], arrays["offset"], arrays["dictionary"]
         size = SIDE * SIDE * 3
-        if (whitening.shape, offset.shape, dictionary.shape[1:]) != (
-            (size, size),
-            (size,),
-            (size,),
-        ):
+        if (W.shape, mu.shape, words.shape[1:]) != ((size, size), (size,), (size,)):
             raise ValueError("arrays of patches of another size")
-        if any(array.dtype != np.float32 for array in (whitening, offset, dictionary)):
+        if any(array.dtype != np.float32 for array in (W, mu, words)):
             raise ValueError("arrays of patches that are not float32")
         if settings["pool"] not in range(1, POSITIONS + 1):
             raise ValueError("a grid of patches of no size")
-        if not 1 <= len(dictionary) <= MOST_WORDS:
+        if not 1 <= len(words) <= MOST_WORDS:
             raise ValueError("a dictionary of no size")
-        return cls(whitening, offset, dictionary, int(settings["pool"]))
+        return cls(W, mu, words, int(settings["pool"]))
 
     def settings(self) -> dict[str, Any]:
         return {"dictionary": len(self.dictionary), "pool": self.pool}
 
     def arrays(self) -> dict[str, Float32]:
-        return {
-            "whitening": self.whitening,
-            "offset": self.offset,
-            "dictionary": self.dictionary,
-        }
+        return {"whitening": self.whitening, "offset": self.offset, "dictionary": self.dictionary}
 
     def transform(self, images: NDArray[np.uint8]) -> Float32:
         """Turn images uint8 (m, 64, 64, 3) into X float32 (K · pool², m)."""
@@ -151,11 +141,11 @@ class Patches:
         Each patch has its part of its cell's sum of codes, and lays it on its pixels alike.
         """
         terms = (w * self.transform(image[None])).reshape(self.pool, self.pool, -1)
-        of_patches = spread(terms, self._codes(image, self._products())) / SIDE**2
+        of_patch = spread(terms, self._codes(image, self._products())) / SIDE**2
         shares = np.zeros(image.shape[:2])
         for y in range(SIDE):
             for x in range(SIDE):
-                shares[y : y + POSITIONS, x : x + POSITIONS] += of_patches
+                shares[y : y + POSITIONS, x : x + POSITIONS] += of_patch
         return shares
 
     def _products(self) -> Float32:
@@ -173,7 +163,7 @@ class Patches:
         return codes.reshape(POSITIONS, POSITIONS, -1)
 
 
-def _samples(images: Rows, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _draw_patches(images: Rows, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draw patches (SAMPLES, 6, 6, 3), with few of the images in memory at a time."""
     m = min(len(images), MOST_LEARNED_FROM)
     i = rng.integers(0, m, SAMPLES)
@@ -184,8 +174,8 @@ def _samples(images: Rows, rng: np.random.Generator) -> NDArray[np.uint8]:
     patches = np.empty((SAMPLES, SIDE, SIDE, 3), np.uint8)
     for start in range(0, m, IMAGES_AT_ONCE):
         here = (i >= start) & (i < start + IMAGES_AT_ONCE)
-        some = images[chosen[start : start + IMAGES_AT_ONCE]]
-        patches[here] = _windows(some)[i[here] - start, y[here], x[here]]
+        windows = _windows(images[chosen[start : start + IMAGES_AT_ONCE]])
+        patches[here] = windows[i[here] - start, y[here], x[here]]
     return patches
 
 

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.blocks import Rows
 from catclf.common.types import Array
+from catclf.features.feature_map import FeatureMap
 
 
-class Pixels:
+class Pixels(FeatureMap):
     """Flatten each image to a column of 12,288 numbers in [0, 1]: x = pixel / 255."""
 
     name = "pixels"
-    image_size = (64, 64)
     n_x = 64 * 64 * 3
     standardised = False
-    symmetric = False
     divisor = 255.0
-
-    @classmethod
-    def fit(cls, images: Rows) -> Pixels:
-        """Learn nothing: there is nothing to learn."""
-        return cls()
-
-    @classmethod
-    def restore(cls, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Pixels:
-        return cls()
 
     def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn images uint8 (m, 64, 64, 3) into X float32 (12288, m), pixels in [0, 1]."""
@@ -40,9 +27,3 @@ class Pixels:
         terms = w * self.transform(image[None])
         shares: Array = terms.reshape(64, 64, 3).sum(axis=2)
         return shares
-
-    def settings(self) -> dict[str, Any]:
-        return {}
-
-    def arrays(self) -> dict[str, NDArray[np.float32]]:
-        return {}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from catclf.common.types import Array
 from catclf.errors import ModelError, ParameterError
+from catclf.features.feature_map import FeatureMap
 from catclf.features.onnx.file import read_network
 from catclf.features.onnx.session import MAX_SIDE, Network
 
@@ -65,15 +66,13 @@ def parse_normalisation(text: str) -> tuple[tuple[float, ...], tuple[float, ...]
     return mean, scale
 
 
-class Onnx:
+class Onnx(FeatureMap):
     """Give the output of a network, flattened, or averaged over space where it has any.
 
     Made by `Onnx.open` from a network, and by `Onnx.restore` from a model in the folder `folder`.
     """
 
     name = "onnx"
-    standardised = True
-    divisor: float | None = None
     symmetric = True  # nearly: networks learn from mirrored copies, so that ours add nothing
 
     def __init__(
@@ -139,7 +138,9 @@ class Onnx:
         return cls({**settings, "n_x": len(once)}, network=network)
 
     @classmethod
-    def restore(cls, settings: dict[str, Any], folder: str = "") -> Onnx:
+    def restore(
+        cls, settings: dict[str, Any], arrays: dict[str, NDArray[Any]], folder: str = ""
+    ) -> Onnx:
         """Make the map that a model was trained on; the network is looked for when it is needed.
 
         Raises
@@ -163,9 +164,6 @@ class Onnx:
 
     def settings(self) -> dict[str, Any]:
         return self._settings
-
-    def arrays(self) -> dict[str, Float32]:
-        return {}
 
     def transform(self, images: NDArray[np.uint8]) -> Float32:
         """Turn images uint8 (m, height, width, 3) into X float32 (n_x, m).
