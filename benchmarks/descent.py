@@ -8,8 +8,8 @@ import numpy as np
 
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
-from catclf.lesson import gradient_loops, gradient_vectorized
-from catclf.logistic import Array
+from catclf.lesson.vectorization import gradient_loops
+from catclf.logistic import Array, descend
 from catclf.solvers.coordinates import choose
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.folds import sample_weights
@@ -65,12 +65,7 @@ def run(settings: Settings) -> Result:
 
 
 def _vectorized(X: Array, Y: Array, iterations: int) -> Array:
-    w, b = np.zeros((len(X), 1)), 0.0
-    for _ in range(iterations):
-        _, dw, db = gradient_vectorized(w, b, X, Y)
-        w = w - LEARNING_RATE * dw
-        b = b - LEARNING_RATE * db
-    return w
+    return descend(X, Y, LEARNING_RATE, iterations)[0]
 
 
 def _ours(X: Array, Y: Array, iterations: int) -> Array:

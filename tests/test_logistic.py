@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from catclf import logistic
-from catclf.lesson import gradient_loops
+from catclf.lesson.vectorization import gradient_loops
 from catclf.logistic import backward, cost, descend, forward, gradient, loss, sigmoid
 from catclf.solvers.coordinates import Primal
 from catclf.solvers.descent import gradient_descent

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catclf.errors import ParameterError
-from catclf.lesson import gradient_loops
+from catclf.lesson.vectorization import gradient_loops
 from catclf.logistic import cost, forward
 from catclf.solvers.coordinates import Gram, Primal, choose
 from catclf.solvers.descent import gradient_descent

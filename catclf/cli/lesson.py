@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +16,7 @@ import typer
 from catclf.cli import output
 
 if TYPE_CHECKING:
-    from catclf.common.chart import Chart
-    from catclf.lesson.blocks import Block, Material
+    from catclf.lesson.material import Block, Material
 
 NUMBER_OF_SECTIONS = 10
 
@@ -62,103 +62,74 @@ def lesson(
     """
     if section and everything:
         raise typer.BadParameter("choose one of --section and --all")
-    from catclf.lesson.blocks import Material
-    from catclf.lesson.sections import SECTIONS
+    from catclf.lesson.material import Material
 
     if pictures is not None:
-        _check_folder(pictures)
-    material = Material.of(output.read(data, "train", cat_class, quiet))
-    numbers = [section] if section else list(range(1, len(SECTIONS) + 1))
+        from catclf.pictures import svg
+
+        svg.check_target(os.path.join(pictures, "chart.svg"))
+    material = Material(output.read(data, "train", cat_class, quiet))
     waits = sys.stdin.isatty() and sys.stdout.isatty() and not (everything or section)
-    with output.reader_may_leave():
-        for number in numbers:
-            if not _tell(number, material, pictures, waits):
-                return
-            if waits and number < len(SECTIONS) and not _go_on(number):
-                return
-
-
-def _tell(number: int, material: Material, pictures: str | None, waits: bool) -> bool:
-    """Print a section, block by block, as they are computed, and wait when the screen is full.
-
-    Say whether the reader wants to go on.
-    """
-    from catclf.lesson.sections import SECTIONS
-
     room = shutil.get_terminal_size().lines - 2
-    chosen = SECTIONS[number - 1]
-    heading = f"{number}. {chosen.title}"
-    where = f"section {chosen.lesson} of the lesson" if chosen.lesson else "beyond the lesson"
-    print(f"\n{heading}\n{'=' * len(heading)}\n{where}\n", flush=True)
-    shown, charts = 5, 0
-    for block in chosen.tell(material):
-        with redirect_stdout(StringIO()) as text:
-            charts += _show(block, number, pictures)
-            print()
-        height = text.getvalue().count("\n")
-        if waits and shown + height > room:
-            if not _go_on(number):
-                return False
-            shown = 0
-        print(text.getvalue(), end="", flush=True)
-        shown += height
-    if pictures is not None and not charts:
-        print("(This section has no chart.)\n", flush=True)
-    return True
+    with output.reader_may_leave():
+        for number in [section] if section else range(1, NUMBER_OF_SECTIONS + 1):
+            lines_shown = 0
+            for text in _section_texts(number, material, pictures):
+                height = text.count("\n")
+                if waits and lines_shown + height > room:
+                    if not _ask_to_go_on(number):
+                        return
+                    lines_shown = 0
+                print(text, end="", flush=True)
+                lines_shown += height
+            if waits and number < NUMBER_OF_SECTIONS and not _ask_to_go_on(number):
+                return
 
 
-def _show(block: Block, number: int, pictures: str | None) -> bool:
-    """Print a block; say whether it is a chart."""
+def _section_texts(number: int, material: Material, pictures: str | None) -> Iterator[str]:
+    """Compute a section, block by block, and write each as text for the terminal."""
+    from catclf.lesson import SECTIONS
+
+    section = SECTIONS[number - 1]
+    heading = f"{number}. {section.title}"
+    source = f"section {section.number} of the lesson" if section.number else "beyond the lesson"
+    yield f"\n{heading}\n{'=' * len(heading)}\n{source}\n\n"
+    for block in section.tell(material):
+        yield f"{_to_text(block, number, pictures)}\n\n"
+
+
+def _to_text(block: Block, number: int, pictures: str | None) -> str:
+    """Write a block for the terminal, and a chart as a picture too if there is a folder for it."""
     from catclf.cli.terminal_plot import plot
-    from catclf.lesson.blocks import Formula, Table
+    from catclf.lesson.material import Formula, Table
 
     width = shutil.get_terminal_size().columns
+    if isinstance(block, Formula):
+        return textwrap.indent(block, "  ")
     if isinstance(block, str):
-        print(_wrapped(block, width))
-    elif isinstance(block, Formula):
-        print(textwrap.indent(block.text, "  "))
-    elif isinstance(block, Table):
-        output.table(block.header, block.rows)
-    else:
-        print(plot(block, width))
-        if pictures is not None:
-            print(_wrapped(f"Picture: {_write(block, number, pictures)}", width))
-        return True
-    return False
+        return textwrap.fill(output.printable(block), min(width, 80), break_on_hyphens=False)
+    if isinstance(block, Table):
+        with redirect_stdout(StringIO()) as text:
+            output.table(block.header, block.rows)
+        return text.getvalue().removesuffix("\n")
+    if pictures is None:
+        return plot(block, width)
+    from catclf.pictures import svg
+
+    words = "".join(c if c.isalnum() else " " for c in block.title.lower()).split()
+    path = os.path.join(pictures, f"{number:02}-{'-'.join(words)}.svg")
+    svg.save(block, path)
+    return f"{plot(block, width)}\nPicture: {output.printable(path)}"
 
 
-def _wrapped(text: str, width: int) -> str:
-    lines = textwrap.wrap(
-        output.printable(text), min(width, 80), break_long_words=True, break_on_hyphens=False
-    )
-    return "\n".join(lines)
-
-
-def _check_folder(folder: str) -> None:
-    from catclf.pictures.svg import check_target
-
-    check_target(os.path.join(folder, "*.svg"))
-
-
-def _write(chart: Chart, number: int, folder: str) -> str:
-    """Draw a chart as an SVG file too; give its name."""
-    from catclf.pictures.svg import save
-
-    words = "".join(c if c.isalnum() else " " for c in chart.title.lower()).split()
-    path = os.path.join(folder, f"{number:02}-{'-'.join(words)}.svg")
-    save(chart, path)
-    return path
-
-
-def _go_on(number: int) -> bool:
+def _ask_to_go_on(number: int) -> bool:
     """Wait for Enter; say whether to go on."""
     try:
-        return input(
-            f"Section {number} of {NUMBER_OF_SECTIONS}. Enter: go on, q: leave "
-        ).strip().lower() not in ("q", "quit")
+        answer = input(f"Section {number} of {NUMBER_OF_SECTIONS}. Enter: go on, q: leave ")
     except EOFError:
         print()
         return False
     except KeyboardInterrupt:
         print()
         raise typer.Exit(130) from None
+    return answer.strip().lower() not in ("q", "quit")

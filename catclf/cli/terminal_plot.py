@@ -3,67 +3,52 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from catclf.common.chart import Chart, Curve
+    from catclf.common.chart import Chart
 
 ROWS = 15  # odd, so that there is a middle one
 WIDEST = 60
+MARGIN = 9  # for the figures of the y-axis
 MARKS = "*o+x"
 
 
 def plot(chart: Chart, width: int) -> str:
-    """Draw a chart in so many columns; where curves cross, the first is in front."""
-    left = 9  # the figures of the y-axis
-    columns = max(min(width, WIDEST) - left, 10)
+    """Draw the curves of a chart in so many columns; where they cross, the first is in front."""
+    columns = max(min(width, WIDEST) - MARGIN, 10)
     x = np.concatenate([curve.x for curve in chart.curves])
     y = np.concatenate([curve.y for curve in chart.curves])
-    x_range = (float(x.min()), float(x.max()))
+    first, last = float(x.min()), float(x.max())
     low, high = chart.y_range or (float(y.min()), float(y.max()))
-    high = high if high > low else low + 1.0
+    free = iter(MARKS)
+    marks = ["." if curve.dashed else next(free) for curve in chart.curves]
     canvas = np.full((ROWS, columns), " ")
-    marks = _marks(chart.curves)
     for curve, mark in reversed(list(zip(chart.curves, marks, strict=True))):
-        px, py = _points(curve, x_range, columns)
-        rows = np.rint((py - low) / (high - low) * (ROWS - 1))
-        seen = (rows >= 0) & (rows < ROWS)
-        canvas[ROWS - 1 - rows[seen].astype(int), px[seen]] = mark
-    ticks = {0: high, ROWS // 2: high - (high - low) * (ROWS // 2) / (ROWS - 1), ROWS - 1: low}
-    lines = [*textwrap.wrap(chart.title, width), f"{chart.y_label:>{left - 2}}"]
-    for i, row in enumerate(canvas):
-        tick = f"{ticks[i]:.3g}" if i in ticks else ""
-        lines.append(f"{tick:>{left - 2}} │{''.join(row)}".rstrip())
-    lines.append(" " * (left - 1) + "└" + "─" * columns)
-    first, last = (f"{v:.3g}" for v in x_range)
-    middle = f"{sum(x_range) / 2:.3g}"
-    scale = f"{first:<{columns // 2}}{middle}"
-    lines.append(" " * left + f"{scale:<{columns - len(last)}}{last}")
-    lines.append(" " * left + chart.x_label.center(columns).rstrip())
+        if curve.dots:
+            at, heights = (curve.x - first) / (last - first) * (columns - 1), curve.y
+        else:
+            at = np.arange(columns, dtype=np.float64)
+            heights = np.interp(
+                np.linspace(first, last, columns), curve.x, curve.y, left=np.inf, right=np.inf
+            )
+        rows = (high - heights) / (high - low) * (ROWS - 1)
+        seen = (rows > -0.5) & (rows < ROWS - 0.5)
+        canvas[np.rint(rows[seen]).astype(int), np.rint(at[seen]).astype(int)] = mark
+    ticks = {0: f"{high:.3g}", ROWS // 2: f"{(low + high) / 2:.3g}", ROWS - 1: f"{low:.3g}"}
+    left, middle, right = (f"{v:.3g}" for v in (first, (first + last) / 2, last))
+    scale = f"{left:<{columns // 2}}{middle}"
+    lines = [
+        *textwrap.wrap(chart.title, width),
+        f"{chart.y_label:>{MARGIN - 2}}",
+        *(f"{ticks.get(i, ''):>{MARGIN - 2}} │{''.join(row)}" for i, row in enumerate(canvas)),
+        " " * (MARGIN - 1) + "└" + "─" * columns,
+        " " * MARGIN + f"{scale:<{columns - len(right)}}{right}",
+        " " * MARGIN + chart.x_label.center(columns),
+    ]
     for curve, mark in zip(chart.curves, marks, strict=True):
         if curve.name:
-            lines.append(f"{' ' * left}{mark} {curve.name}")
-    return "\n".join(lines)
-
-
-def _marks(curves: Sequence[Curve]) -> list[str]:
-    """Give each curve its character; references have a dot."""
-    free = iter(MARKS)
-    return ["." if curve.dashed else next(free) for curve in curves]
-
-
-def _points(
-    curve: Curve, x_range: tuple[float, float], columns: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Give the curve's column and height wherever it is to be marked."""
-    first, last = x_range
-    span = (last - first) or 1.0
-    if curve.dots:
-        return np.rint((curve.x - first) / span * (columns - 1)).astype(np.int64), curve.y
-    at = first + span * np.arange(columns) / (columns - 1)
-    inside = np.flatnonzero((at >= curve.x[0]) & (at <= curve.x[-1]))
-    return inside, np.interp(at[inside], curve.x, curve.y)
+            lines.append(f"{' ' * MARGIN}{mark} {curve.name}")
+    return "\n".join(line.rstrip() for line in lines)

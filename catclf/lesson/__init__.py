@@ -1,8 +1,41 @@
-"""The lesson: its two ways to compute one gradient, and a walk through its sections.
+"""The lesson, told section by section on images of one's own, every figure computed.
 
-`sections.SECTIONS` is the walk; it is imported from there, so that the forms alone stay light.
+A section is a function that yields blocks: text, formulas, tables and charts, which
+`catclf lesson` prints. `graph` holds a small computation graph that checks the gradient.
 """
 
-from catclf.lesson.gradients import gradient_loops, gradient_vectorized
+from __future__ import annotations
 
-__all__ = ["gradient_loops", "gradient_vectorized"]
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from catclf.lesson.binary_classification import images_as_columns, predictions
+from catclf.lesson.chain_rule import backward_graph, forward_graph, logistic_graph
+from catclf.lesson.gradient_check import compare_gradients
+from catclf.lesson.gradient_descent import one_parameter
+from catclf.lesson.loss_and_cost import losses
+from catclf.lesson.material import Block, Material
+from catclf.lesson.vectorization import loop_over_examples, vectorized_step
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section: the number that the lesson has for it, its title, and what tells it."""
+
+    number: str
+    title: str
+    tell: Callable[[Material], Iterator[Block]]
+
+
+SECTIONS = (
+    Section("1.1", "Images as columns of numbers", images_as_columns),
+    Section("1.2", "Logistic regression", predictions),
+    Section("1.3", "Loss and cost", losses),
+    Section("2", "Gradient descent", one_parameter),
+    Section("3.1", "Computation graph, forward", forward_graph),
+    Section("3.2", "Computation graph, backward", backward_graph),
+    Section("4", "Logistic regression as a graph", logistic_graph),
+    Section("4", "The loop over m examples", loop_over_examples),
+    Section("5", "Vectorization", vectorized_step),
+    Section("", "Gradient check", compare_gradients),
+)

@@ -10,12 +10,15 @@ derivative is summed back to its shape. No code is shared with `catclf.logistic`
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.float64]
+from catclf.common.types import Array
+
+_numbers = itertools.count()
 Rule = Callable[[Array], Array]  # dJ/d(value) → what it adds to dJ/d(one of the inputs)
 
 
@@ -23,6 +26,7 @@ class Node:
     """A value, the nodes that it was computed from, and, after `backward`, dJ/d(value)."""
 
     def __init__(self, value: ArrayLike, *inputs: tuple[Node, Rule]) -> None:
+        self.number = next(_numbers)
         self.value, self.inputs = np.asarray(value, dtype=np.float64), inputs
         self.grad: Array = np.zeros_like(self.value)
 
@@ -65,28 +69,21 @@ def total(u: Node) -> Node:
 
 
 def backward(end: Node) -> None:
-    """Set every node's grad to the derivative of `end` by it; over several ways, their sum."""
-    order = topological_order(end)
-    for node in order:
+    """Set every node's grad to the derivative of `end` by it; over several ways, their sum.
+
+    A node is made after its inputs, so that the youngest first is from right to left.
+    """
+    reached, waiting = {end}, [end]
+    while waiting:
+        sources = {source for source, _ in waiting.pop().inputs} - reached
+        reached |= sources
+        waiting += sources
+    for node in reached:
         node.grad = np.zeros_like(node.value)
     end.grad = np.ones_like(end.value)
-    for node in reversed(order):
+    for node in sorted(reached, key=lambda node: node.number, reverse=True):
         for source, rule in node.inputs:
             source.grad = source.grad + _summed(rule(node.grad), source.value.shape)
-
-
-def topological_order(end: Node) -> list[Node]:
-    """List what `end` was computed from, each node after all of its inputs, `end` last."""
-    order, seen = list[Node](), set[Node]()
-    waiting = [(end, False)]  # a stack of its own: a deep graph must not overflow Python's
-    while waiting:
-        node, inputs_listed = waiting.pop()
-        if inputs_listed:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            waiting += [(node, True), *((source, False) for source, _ in node.inputs)]
-    return order
 
 
 def _summed(g: Array, shape: tuple[int, ...]) -> Array:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from math import exp
-from math import log as ln
 
 import numpy as np
 
-from catclf.lesson.blocks import Block, Formula, Material, Table, figure, places
 from catclf.lesson.graph import Node, backward, dot, log, sigmoid, total
+from catclf.lesson.material import Block, Formula, Material, Table
 from catclf.logistic import Array
 
 A, B, C = 5.0, 3.0, 2.0
-"""The lesson's a, b, c."""
-H = 1e-6
-"""Half the width of a central difference."""
+"""The lesson's a, b and c."""
 W1, W2, BIAS = 1.0, -2.0, 0.5
-"""Where the two-feature regression starts: numbers of no meaning."""
+"""The two-feature regression starts at these w1, w2 and b; they mean nothing."""
 
 
-def central_difference(J: Callable[[float], float], at: float, h: float = H) -> float:
+def central_difference(J: Callable[[float], float], at: float | Array) -> float:
     """Compute a derivative by its definition, from both sides: (J(v + h) − J(v − h)) / 2h."""
-    return (J(at + h) - J(at - h)) / (2 * h)
+    return (J(float(at) + 1e-6) - J(float(at) - 1e-6)) / 2e-6
 
 
 def lesson_graph() -> dict[str, Node]:
@@ -35,8 +32,7 @@ def lesson_graph() -> dict[str, Node]:
 
 def forward_graph(material: Material) -> Iterator[Block]:
     """Compute J = 3(a + bc) from left to right."""
-    nodes = lesson_graph()
-    a, b, c, u, v, J = (f"{nodes[name].value:g}" for name in "abcuvJ")
+    a, b, c, u, v, J = (f"{node.value:g}" for node in lesson_graph().values())
     yield (
         "A computation graph takes a formula apart into single steps. The lesson's is "
         "J = 3(a + bc), with u = bc, v = a + u and J = 3v. All are numbers; no data yet. From left "
@@ -48,13 +44,9 @@ def forward_graph(material: Material) -> Iterator[Block]:
         f"      ├ u = {u} ──┘\n"
         f"c = {c} ┘"
     )
-    yield Table(
-        ["step", "value"],
-        [["u = b · c", u], ["v = a + u", v], ["J = 3 · v", J]],
-    )
     yield (
-        f"So J = {J}. In catclf/lesson/graph.py a Node is one of these values; it remembers "
-        "what it was computed from. That is all that the way back needs."
+        f"So J = {J}. In catclf/lesson/graph.py a Node is one of these values; it remembers what "
+        "it was computed from. That is all that the way back needs."
     )
 
 
@@ -73,34 +65,23 @@ def backward_graph(material: Material) -> Iterator[Block]:
         "dJ/db = dJ/du · c  as u = bc\n"
         "dJ/dc = dJ/du · b  as u = bc"
     )
-
-    def cost_of(name: str) -> Callable[[float], float]:
-        def moved(value: float) -> float:
-            at = {key: float(nodes[key].value) for key in "abc"} | {name: value}
-            v = at.get("v", at["a"] + at.get("u", at["b"] * at["c"]))
-            return 3 * v
-
-        return moved
-
+    J_of: dict[str, Callable[[float], float]] = {
+        "v": lambda v: 3 * v,
+        "u": lambda u: 3 * (A + u),
+        "a": lambda a: 3 * (a + B * C),
+        "b": lambda b: 3 * (A + b * C),
+        "c": lambda c: 3 * (A + B * c),
+    }
+    derivatives = [(f"dJ/d{name}", nodes[name], J) for name, J in J_of.items()]
     yield Table(
-        ["derivative", "graph", "nudged"],
-        [
-            [
-                f"dJ/d{name}",
-                f"{nodes[name].grad:g}",
-                f"{central_difference(cost_of(name), float(nodes[name].value)):.6f}",
-            ]
-            for name in "vuabc"
-        ],
+        {"derivative": "", "graph": "g", "nudged": ".6f"},
+        [(n, v.grad, central_difference(J, v.value)) for n, v, J in derivatives],
     )
     yield (
-        f'"Nudged" computes each by its definition: J with the value {H:g} greater, less J with it '
-        f"{H:g} smaller, divided by {2 * H:g}. The graph needs one way back for all of them."
-    )
-    more = cost_of("c")(C + 0.001)
-    yield (
-        f"An example: with c at {C + 0.001:g} in place of {C:g}, J is {more:.3f}. c grew by 0.001 "
-        f"and J by {more - float(nodes['J'].value):.3f}."
+        '"Nudged" computes each by its definition: J with the value 1e-06 greater, less J with it '
+        "1e-06 smaller, divided by 2e-06. The graph needs one way back for all of them. An "
+        f"example: with c at 2.001 in place of {C:g}, J is {J_of['c'](2.001):.3f}. c grew by 0.001 "
+        f"and J by {J_of['c'](2.001) - J_of['c'](C):.3f}."
     )
 
 
@@ -109,17 +90,10 @@ def two_features(material: Material) -> Array:
     return np.vstack([material.X[0::3].mean(axis=0), material.X[2::3].mean(axis=0)])
 
 
-def cost_graph(w: Node, b: Node, X: Array, Y: Array) -> Node:
-    """Build the cost of logistic regression from nodes: J = −(1/m) Σ (y log a + (1−y) log(1−a))."""
-    a = sigmoid(dot(w, Node(X)) + b)
-    return total(Y * log(a) + (1 - Y) * log(1 - a)) * (-1 / Y.size)
-
-
 def logistic_graph(material: Material) -> Iterator[Block]:
     """Carry the loss of one example back to w1, w2 and b."""
     i = int(np.argmax(material.Y))
-    x1, x2 = (float(v) for v in two_features(material)[:, i])
-    y = float(material.Y[0, i])
+    y, (x1, x2) = float(material.Y[0, i]), map(float, two_features(material)[:, i])
     yield (
         "Now logistic regression as a graph, with two features. From each image two numbers: x1, "
         f"the mean of its red, and x2, the mean of its blue, both 0 to 1. Image {i}, labelled "
@@ -148,38 +122,46 @@ def logistic_graph(material: Material) -> Iterator[Block]:
         "dL/dw2 = x2 · dL/dz\n"
         "dL/db  = dL/dz"
     )
-    av, zv = float(a.value), float(z.value)
+
+    def loss_of_a(a: float) -> float:
+        return -(y * math.log(a) + (1 - y) * math.log(1 - a))
+
+    def loss_of(w1: float, w2: float, b: float) -> float:
+        return loss_of_a(1 / (1 + math.exp(-(w1 * x1 + w2 * x2 + b))))
+
+    av = float(a.value)
     dz = av - y
-    formulas = [-y / av + (1 - y) / (1 - av), dz, x1 * dz, x2 * dz, dz]
-
-    def of_a(v: float) -> float:
-        return -ln(v) if y else -ln(1 - v)
-
-    def of_z(v: float) -> float:
-        return of_a(1 / (1 + exp(-v)))
-
-    nudged = [
-        central_difference(of_a, av),
-        central_difference(of_z, zv),
-        central_difference(lambda v: of_z(v * x1 + W2 * x2 + BIAS), W1),
-        central_difference(lambda v: of_z(W1 * x1 + v * x2 + BIAS), W2),
-        central_difference(lambda v: of_z(W1 * x1 + W2 * x2 + v), BIAS),
+    dw1, dw2, db = x1 * dz, x2 * dz, dz
+    derivatives: list[tuple[str, Node, float, Callable[[float], float]]] = [
+        ("dL/da", a, -y / av + (1 - y) / (1 - av), loss_of_a),
+        ("dL/dz", z, dz, lambda z: loss_of(0, 0, z)),
+        ("dL/dw1", w1, dw1, lambda w1: loss_of(w1, W2, BIAS)),
+        ("dL/dw2", w2, dw2, lambda w2: loss_of(W1, w2, BIAS)),
+        ("dL/db", b, db, lambda b: loss_of(W1, W2, b)),
     ]
-    names = ("dL/da", "dL/dz", "dL/dw1", "dL/dw2", "dL/db")
-    rows = zip(names, formulas, (a, z, w1, w2, b), nudged, strict=True)
     yield Table(
-        ["", "formula", "graph", "nudged"],
-        [[n, places(f, 4), places(float(g.grad), 4), places(d, 4)] for n, f, g, d in rows],
+        {"": "", "formula": "z.4f", "graph": "z.4f", "nudged": "z.4f"},
+        [(n, f, v.grad, central_difference(L, v.value)) for n, v, f, L in derivatives],
     )
     yield (
         "The graph knows none of these formulas, only what log, σ, times and plus do; "
         '"nudged" knows no derivative at all. One step of descent with α = 1:'
     )
-    new = [W1 - x1 * dz, W2 - x2 * dz, BIAS - dz]
     yield Formula(
-        f"w1 := {W1:g} − 1 · ({places(formulas[2], 4)}) = {places(new[0], 4)}\n"
-        f"w2 := {W2:g} − 1 · ({places(formulas[3], 4)}) = {places(new[1], 4)}\n"
-        f"b  := {BIAS:g} − 1 · ({places(formulas[4], 4)}) = {places(new[2], 4)}"
+        f"w1 := {W1:g} − 1 · ({dw1:z.4f}) = {W1 - dw1:z.4f}\n"
+        f"w2 := {W2:g} − 1 · ({dw2:z.4f}) = {W2 - dw2:z.4f}\n"
+        f"b  := {BIAS:g} − 1 · ({db:z.4f}) = {BIAS - db:z.4f}\n"
+        f"L: from {L.value:.6g} to {loss_of(W1 - dw1, W2 - dw2, BIAS - db):.6g}"
     )
-    after = of_z(new[0] * x1 + new[1] * x2 + new[2])
-    yield f"It takes the loss of this example from {figure(float(L.value))} to {figure(after)}."
+
+
+def gradient_graph(w: Array, b: float, X: Array, Y: Array) -> tuple[float, Array, float]:
+    """Compute the cost, dw and db by a computation graph; see `catclf.logistic.gradient`.
+
+    The graph is J = −(1/m) Σ (y log a + (1−y) log(1−a)), a = σ(wᵀX + b).
+    """
+    W, bias = Node(w), Node(b)
+    A = sigmoid(dot(W, Node(X)) + bias)
+    J = total(Y * log(A) + (1 - Y) * log(1 - A)) * (-1 / Y.size)
+    backward(J)
+    return float(J.value), W.grad, float(bias.grad)
