@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.text import percent
 from catclf.data.dataset import Dataset
 from catclf.data.duplicates import known
 from catclf.data.load import load_dataset
@@ -189,10 +188,10 @@ def rows(figures: Evaluation, cat: str) -> list[tuple[str, str, str]]:
         return "undefined" if value is None else f"{value:.2%}"
 
     low, high = sorted((figures.unsure, 1 - figures.unsure))
-    sure = percent(figures.sure_accuracy) if figures.sure_accuracy else ("undefined", "")
+    sure = figures.sure_accuracy.percent if figures.sure_accuracy else ("undefined", "")
     return [
-        ("accuracy", *percent(figures.accuracy)),
-        ("majority baseline", *percent(figures.majority)),
+        ("accuracy", *figures.accuracy.percent),
+        ("majority baseline", *figures.majority.percent),
         ("balanced accuracy", ratio(figures.balanced_accuracy), ""),
         (f"precision ({cat})", ratio(figures.precision), ""),
         (f"recall ({cat})", ratio(figures.recall), ""),
@@ -202,7 +201,7 @@ def rows(figures: Evaluation, cat: str) -> list[tuple[str, str, str]]:
         ("Brier score", f"{figures.brier:.4f}", ""),
         ("calibration error", ratio(figures.ece), ""),
         ("  before calibration", ratio(figures.ece_uncalibrated), ""),
-        (f"sure: not {low:.2g} to {high:.2g}", *percent(figures.coverage)),
+        (f"sure: not {low:.2g} to {high:.2g}", *figures.coverage.percent),
         ("  accuracy where sure", *sure),
     ]
 

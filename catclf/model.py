@@ -1,36 +1,107 @@
-"""A trained model: parameters, the features they weigh, class names, provenance; load and save."""
+"""A trained model: parameters, the features they weigh, class names, and how it came about."""
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf import features, logistic
-from catclf.common import files, npz, text
 from catclf.common.blocks import Rows, each, pieces
-from catclf.common.files import FileKind
 from catclf.common.image_size import check_images
-from catclf.common.text import LONGEST_NAME
 from catclf.common.version import __version__
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
 from catclf.logistic import Array
+from catclf.metrics.classification import Proportion
+from catclf.model_file import read_model, write_model
 
-FORMAT_VERSION = 1
-MAX_FILE_BYTES = 256 * 2**20
-PREFIX = "features_"
-"""Of the names of a feature map's own arrays in the file."""
-MODEL_FILE = FileKind(
-    "model",
-    ModelError,
-    rb"PK.{28}w\.npy",  # a zip archive with its first member's name
-    "what is there is no model; name another file",
-)
+MOST_COUNTED = 2**53
+"""A count of images in a model file that is larger is not believed."""
+
+
+class TrainingData(NamedTuple):
+    """The data that a model was trained on: a name, images by class, the SHA-256 of its bytes."""
+
+    name: str
+    counts: dict[str, int]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a model came about.
+
+    A stranger's file may say anything of it, or nothing: what is not as training writes it is None
+    here, or empty, and is saved again as it was.
+
+    Attributes
+    ----------
+    as_json : dict
+        What the file says, as plain JSON values: `solver`, `data`, `training`, `cross_validation`
+        and, after --auto, `tried`; see docs/formats.md.
+    """
+
+    as_json: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def solver(self) -> dict[str, Any]:
+        """The name and the settings of the solver."""
+        return self._dict("solver")
+
+    @property
+    def data(self) -> TrainingData:
+        """What the model was trained on."""
+        said = self._dict("data")
+        name, counts, sha256 = (said.get(key) for key in ("name", "counts", "sha256"))
+        counted = isinstance(counts, dict) and all(type(n) is int for n in counts.values())
+        return TrainingData(
+            name if isinstance(name, str) else "",
+            counts if isinstance(counts, dict) and counted else {},
+            sha256 if isinstance(sha256, str) else "",
+        )
+
+    @property
+    def training(self) -> Proportion | None:
+        """How many of the training images come out right."""
+        return _proportion(self._dict("training"))
+
+    @property
+    def cross_validation(self) -> Proportion | None:
+        """How many images come out right of a model that was trained without them."""
+        return _proportion(self._dict("cross_validation"))
+
+    @property
+    def folds(self) -> int | None:
+        """How many folds cross-validation had."""
+        folds = self._dict("cross_validation").get("folds")
+        return folds if type(folds) is int else None
+
+    @property
+    def majority(self) -> Proportion | None:
+        """How many training images always answering the commoner class would get right."""
+        counts = self.data.counts.values()
+        return _proportion({"correct": max(counts, default=0), "n": sum(counts)})
+
+    @property
+    def tried(self) -> list[Any]:
+        """What --auto tried: lists of the features, l2, the log loss and the accuracy."""
+        tried = self.as_json.get("tried")
+        return tried if isinstance(tried, list) else []
+
+    def _dict(self, name: str) -> dict[str, Any]:
+        said = self.as_json.get(name)
+        return said if isinstance(said, dict) else {}
+
+
+def _proportion(said: dict[str, Any]) -> Proportion | None:
+    correct, n = said.get("correct"), said.get("n")
+    if type(correct) is int and type(n) is int and 0 <= correct <= n and 0 < n < MOST_COUNTED:
+        return Proportion(correct, n)
+    return None
 
 
 @dataclass(frozen=True)
@@ -50,8 +121,8 @@ class Model:
     temperature : float
         T by which scores are divided before they become probabilities.
     costs : list of (iteration, cost in nats)
-    provenance : dict
-        How the model came about: solver, training data, cross-validation; plain JSON values.
+    provenance : Provenance
+        How the model came about: solver, training data, cross-validation.
     version : str
         Of the catclf that made it.
     seen : uint64 (k,)
@@ -65,7 +136,7 @@ class Model:
     threshold: float = 0.5
     temperature: float = 1.0
     costs: list[tuple[int, float]] = field(default_factory=list)
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
     version: str = __version__
     seen: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
@@ -118,6 +189,30 @@ class Model:
         """Give each image's probability of class 1: A = σ(Z/T) float64 (1, m), in [0, 1]."""
         return logistic.sigmoid(self.scores(images) / self.temperature)
 
+    def describe(self) -> dict[str, Any]:
+        """Describe the model in values that JSON knows; what is not known is None."""
+        greatest = float(np.abs(self.w).max(initial=0.0)) or 1.0
+        norm = greatest * float(np.linalg.norm(self.w / greatest))
+        described: dict[str, Any] = {
+            "catclf_version": self.version,
+            "classes": list(self.classes),
+            "features": {"name": self.features.name, "settings": self.features.settings()},
+            "n_x": self.features.n_x,
+            "weight_norm": norm if np.isfinite(norm) else None,
+            "bias": self.b,
+            "threshold": self.threshold,
+            "temperature": self.temperature,
+            "cost": [[iteration, cost] for iteration, cost in self.costs],
+        }
+        for name, figure in (
+            ("train_accuracy", self.provenance.training),
+            ("cv_accuracy", self.provenance.cross_validation),
+            ("majority", self.provenance.majority),
+        ):
+            described[name] = figure.value if figure else None
+            described[f"{name}_interval"] = list(figure.interval) if figure else None
+        return {**described, "provenance": self.provenance.as_json}
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path`, whole or not at all; the name is taken as given.
 
@@ -127,47 +222,20 @@ class Model:
             If it cannot be written, what is there is no model, or the weights are not finite; what
             was there before stays.
         """
-        MODEL_FILE.check(path)
-        if not (np.isfinite(self.w).all() and np.isfinite(self.b)):
-            raise ModelError(f"{os.fspath(path)}: not written, for its weights are not finite")
         meta = {
-            "format_version": FORMAT_VERSION,
+            **self.provenance.as_json,
             "catclf_version": self.version,
             "classes": {"negative": self.classes[0], "positive": self.classes[1]},
-            "features": {"name": self.features.name, "settings": self.features.settings()},
-            "image_size": _image_size(self.features),
             "threshold": self.threshold,
             "temperature": self.temperature,
-            **self.provenance,
         }
-        arrays: dict[str, Any] = {
+        arrays: dict[str, NDArray[Any]] = {
             "w": self.w,
             "b": np.array(self.b, dtype=np.float64),
             "costs": np.array(self.costs, dtype=np.float64).reshape(-1, 2),
             "seen": self.seen,
-            **{PREFIX + key: array for key, array in self.features.arrays().items()},
         }
-        meta["sha256"] = npz.digest(meta, arrays)
-        arrays["meta"] = np.array(json.dumps(meta, sort_keys=True, allow_nan=False))
-        with MODEL_FILE.replacing(path) as file:
-            np.savez(file, **arrays)
-
-
-def _image_size(feature_map: FeatureMap) -> int | list[int]:
-    """Give the side of the square images that a map takes, or the height and width of others."""
-    height, width = feature_map.image_size
-    return height if height == width else [height, width]
-
-
-_OWN_META: dict[str, type | tuple[type, ...]] = {
-    "format_version": int,
-    "catclf_version": str,
-    "classes": dict,
-    "features": dict,
-    "image_size": (int, list),
-    "threshold": (int, float),
-    "temperature": (int, float),
-}
+        write_model(path, meta, arrays, self.features)
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
@@ -179,96 +247,18 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         If the file is missing, is no catclf model, is damaged, holds weights that are not finite,
         or was written by a newer version.
     """
-    name = os.fspath(path)
-    arrays = _read_arrays(name)
-    own = {key for key in arrays if not key.startswith(PREFIX)}
-    if own != {"w", "b", "costs", "seen", "meta"} or arrays["meta"].dtype.kind != "U":
-        raise ModelError(f"{name}: not a catclf model; make one with: catclf train")
-    try:
-        meta = json.loads(arrays.pop("meta").item(), parse_float=_finite, parse_constant=_finite)
-        text.check_depth(meta)
-        version = meta["format_version"]
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise ModelError(
-                f"{name}: model format {version} is newer than this catclf {__version__} reads "
-                f"({FORMAT_VERSION}); upgrade catclf"
-            )
-        if not all(isinstance(meta[key], kind) for key, kind in _OWN_META.items()):
-            raise ValueError("a setting of the wrong type")
-        if version != FORMAT_VERSION:
-            raise ValueError("an unknown format version")
-        if meta["features"]["name"] not in (*features.MAPS, features.ONNX):
-            raise ModelError(
-                f"{name}: its features, {meta['features']['name']!r}, are not known to this catclf "
-                f"{__version__}; upgrade catclf"
-            )
-        if meta.pop("sha256") != npz.digest(meta, arrays):
-            raise ValueError("its content does not match its SHA-256")
-        return _build(arrays, meta, os.path.dirname(name))
-    except ModelError:
-        raise
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ModelError(f"{name}: a damaged catclf model ({error})") from error
-
-
-def _finite(number: str) -> float:
-    value = float(number)
-    if not np.isfinite(value):
-        raise ValueError("a number that is not finite")
-    return value
-
-
-def _build(arrays: dict[str, NDArray[Any]], meta: dict[str, Any], near: str) -> Model:
-    w, b, costs, seen = arrays["w"], arrays["b"], arrays["costs"], arrays["seen"]
-    if any(array.dtype != np.float64 for array in (w, b, costs)):
-        raise ValueError("arrays that are not float64")
-    extra = {k.removeprefix(PREFIX): array for k, array in arrays.items() if k.startswith(PREFIX)}
-    described = meta["features"]
-    feature_map = features.restore_map(described["name"], described["settings"], extra, near)
-    if meta["image_size"] != _image_size(feature_map):
-        raise ValueError("images of another size than its features take")
-    if set(extra) != set(feature_map.arrays()):
-        raise ValueError("arrays that do not belong to its features")
-    if w.shape != (feature_map.n_x, 1) or b.shape != () or costs.shape != (len(costs), 2):
-        raise ValueError(f"shapes w {w.shape}, b {b.shape}, costs {costs.shape}")
-    if seen.dtype != np.uint64 or seen.ndim != 1 or not (seen[:-1] < seen[1:]).all():
-        raise ValueError("fingerprints that are not uint64 in ascending order")
-    if not all(np.isfinite(array).all() for array in (w, b, costs, *extra.values())):
-        raise ValueError("weights that are not finite")
-    classes = (meta["classes"]["negative"], meta["classes"]["positive"])
-    if not all(isinstance(name, str) and len(name) <= LONGEST_NAME for name in classes):
-        raise ValueError("class names")
-    if not 0 <= meta["threshold"] <= 1:
-        raise ValueError("threshold")
-    if not 0 < meta["temperature"] < np.inf:
-        raise ValueError("temperature")
+    meta, arrays, feature_map = read_model(path)
+    threshold, temperature = float(meta.pop("threshold")), float(meta.pop("temperature"))
+    version, classes = meta.pop("catclf_version"), meta.pop("classes")
     return Model(
-        w=w,
-        b=float(b),
-        classes=classes,
+        w=arrays["w"],
+        b=float(arrays["b"]),
+        classes=(classes["negative"], classes["positive"]),
         features=feature_map,
-        threshold=float(meta["threshold"]),
-        temperature=float(meta["temperature"]),
-        costs=[(int(iteration), float(cost)) for iteration, cost in costs],
-        provenance={key: value for key, value in meta.items() if key not in _OWN_META},
-        version=meta["catclf_version"],
-        seen=seen,
+        threshold=threshold,
+        temperature=temperature,
+        costs=[(int(iteration), float(cost)) for iteration, cost in arrays["costs"]],
+        provenance=Provenance(meta),
+        version=version,
+        seen=arrays["seen"],
     )
-
-
-def _read_arrays(name: str) -> dict[str, NDArray[Any]]:
-    try:
-        with files.open_regular(name) as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        raise ModelError(f"{name}: no such model; make one with: catclf train") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ModelError(f"{name}: the model cannot be read ({reason})") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise ModelError(f"{name}: not a catclf model (more than {MAX_FILE_BYTES // 2**20} MiB)")
-    try:
-        return npz.read(data)
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise ModelError(f"{name}: not a catclf model, or a damaged one ({reason})") from error

@@ -23,7 +23,7 @@ from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSIT
 from catclf.logistic import sigmoid
 from catclf.metrics import classification as metrics
 from catclf.metrics.calibration import calibrate
-from catclf.model import Model
+from catclf.model import Model, Provenance
 from catclf.solvers.checkpoint import Checkpoint
 from catclf.solvers.examples import Examples
 from catclf.solvers.fit import Fit
@@ -356,13 +356,15 @@ def assemble(
         threshold=threshold,
         temperature=temperature,
         costs=fit.costs,
-        provenance={
-            "solver": solver.settings(),
-            "data": {"name": dataset.name, "counts": dataset.counts, "sha256": dataset.sha256},
-            "training": score(fit.Z[:, : len(dataset)]),
-            "cross_validation": cross_validation,
-            **provenance,
-        },
+        provenance=Provenance(
+            {
+                "solver": solver.settings(),
+                "data": {"name": dataset.name, "counts": dataset.counts, "sha256": dataset.sha256},
+                "training": score(fit.Z[:, : len(dataset)]),
+                "cross_validation": cross_validation,
+                **provenance,
+            }
+        ),
         # np.unique would load numpy.ma, a fifth of what NumPy itself takes
         seen=_remembered(dataset.fingerprints),
     )

@@ -521,16 +521,21 @@ def shown(costs, correct):
     """What `train` prints of a model of 12 images with these costs and so many right."""
     from catclf.cli.train_summary import show
     from catclf.features.pixels import Pixels
-    from catclf.model import Model
+    from catclf.model import Model, Provenance
 
-    provenance = {
+    past = {
         "solver": {"name": "descent"},
         "data": {"counts": {"non-cat": 6, "cat": 6}},
         "training": {"correct": correct, "n": 12},
         "cross_validation": None,
     }
     model = Model(
-        np.zeros((12288, 1)), 0.0, ("non-cat", "cat"), Pixels(), costs=costs, provenance=provenance
+        np.zeros((12288, 1)),
+        0.0,
+        ("non-cat", "cat"),
+        Pixels(),
+        costs=costs,
+        provenance=Provenance(past),
     )
     with contextlib.redirect_stdout(io.StringIO()) as text:
         show(model, None, "m", 0.0, 0)

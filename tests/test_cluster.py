@@ -102,7 +102,7 @@ def test_the_model_is_that_of_one_process(cluster, files, name):
     assert (found.b, found.temperature) == (expected.b, expected.temperature)
     assert found.seen.tolist() == expected.seen.tolist()
     for key in ("data", "training", "cross_validation"):
-        assert found.provenance[key] == expected.provenance[key]
+        assert found.provenance.as_json[key] == expected.provenance.as_json[key]
 
 
 def test_a_worker_killed_in_the_middle_costs_time_alone(cluster, files):

@@ -128,7 +128,7 @@ TRAIN = ["train", "data.h5", "--quiet", "--iterations", 3, "--cv", 2, "--out", "
 @pytest.mark.parametrize("code", CODES)
 def test_train_over_an_old_model(catclf, place, code):
     assert catclf(*TRAIN, "--l2", 0.1)[0] == WELL
-    assert load_model("m.npz").provenance["solver"]["l2"] == 0.1
+    assert load_model("m.npz").provenance.solver["l2"] == 0.1
     fail_every_operation(catclf, place, TRAIN, code)
 
 

@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import arrays
 from catclf import load_model, train
 from catclf.errors import ModelError
 from catclf.features.pixels import Pixels
-from catclf.model import Model
+from catclf.model import Model, Provenance
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +50,13 @@ def test_any_model_comes_back_as_it_was(
     tmp_path_factory, w, b, costs, classes, threshold, temperature
 ):
     path = tmp_path_factory.mktemp("m") / "m"
-    Model(w, b, classes, Pixels(), threshold, temperature, costs, {"note": classes[0]}).save(path)
+    past = Provenance({"note": classes[0]})
+    Model(w, b, classes, Pixels(), threshold, temperature, costs, past).save(path)
     loaded = load_model(path)
     np.testing.assert_array_equal(loaded.w, w)
     assert (loaded.b, loaded.costs, loaded.classes) == (b, costs, classes)
     assert (loaded.threshold, loaded.temperature) == (threshold, temperature)
-    assert loaded.provenance == {"note": classes[0]}
+    assert loaded.provenance == past
 
 
 def test_the_same_training_gives_the_same_bytes(model, drawn, tmp_path):
@@ -357,7 +358,7 @@ def test_members_that_overlap_are_refused(tmp_path):
 
 def test_a_file_beyond_all_models_is_refused(tmp_path, monkeypatch):
     (tmp_path / "m").write_bytes(npz_bytes())
-    monkeypatch.setattr("catclf.model.MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr("catclf.model_file.MAX_FILE_BYTES", 1000)
     with pytest.raises(ModelError, match="more than 0 MiB"):
         load_model(tmp_path / "m")
 
@@ -379,7 +380,7 @@ def test_what_a_model_says_is_not_nested_deeper_than_can_be_shown(tmp_path, kind
 
     path = tmp_path / "m"
     path.write_bytes(npz_bytes(meta={"note": nested(29)}))
-    assert load_model(path).provenance["note"] == nested(29)
+    assert load_model(path).provenance.as_json["note"] == nested(29)
     for levels in (30, 600, 900):  # 30 with the outermost
         path.write_bytes(npz_bytes(meta={"note": nested(levels)}))
         with pytest.raises(ModelError, match="nested more than 30 levels deep"):

@@ -32,7 +32,7 @@ def test_settings_that_make_no_sense_are_refused(drawn, settings):
 def test_figures_in_the_model_are_the_models_own(drawn):
     model = catclf.train(drawn, iterations=200, cv=4)
     right = np.sum((model.probabilities(drawn.images) > 0.5) == (drawn.Y == 1))
-    assert model.provenance["training"] == {"correct": int(right), "n": 60}
+    assert model.provenance.training == (int(right), 60)
 
 
 def test_cross_validation_equals_training_without_each_fold(drawn):
@@ -46,7 +46,7 @@ def test_cross_validation_equals_training_without_each_fold(drawn):
         part = Dataset(drawn.images[kept], drawn.Y[:, kept], drawn.classes, "part")
         A = catclf.train(part, iterations=150, cv=0).probabilities(drawn.images[left])
         right += int(np.sum((A > 0.5) == (drawn.Y[:, left] == 1)))
-    assert model.provenance["cross_validation"] == {
+    assert model.provenance.as_json["cross_validation"] == {
         "folds": 3, "seed": 0, "correct": right, "n": 60,
     }  # fmt: skip
 
@@ -56,7 +56,7 @@ def test_folds_shrink_to_the_smaller_class(drawn):
     for cats, folds in ((3, 3), (1, None)):
         kept = order[: 30 + cats]
         few = Dataset(drawn.images[kept], drawn.Y[:, kept], drawn.classes, "few")
-        found = catclf.train(few, iterations=5).provenance["cross_validation"]
+        found = catclf.train(few, iterations=5).provenance.as_json["cross_validation"]
         assert (found and found["folds"]) == folds
 
 
@@ -107,7 +107,7 @@ def test_the_famous_run_comes_out_to_the_last_digit(shared):
     )
     assert [f"{J:.6f}" for _, J in model.costs] == published.split()
     assert [iteration for iteration, _ in model.costs] == list(range(0, 2000, 100))
-    assert model.provenance["training"] == {"correct": 207, "n": 209}  # 99.04306220095694%
+    assert model.provenance.training == (207, 209)  # 99.04306220095694%
     figures, _ = catclf.evaluate(model, shared / "datasets/course/test_catvnoncat.h5")
     assert figures.accuracy == (35, 50)  # 70%
     assert figures.majority == (33, 50)
@@ -131,8 +131,8 @@ def test_copies_of_one_picture_do_not_help_cross_validation(drawn, monkeypatch):
     )
 
     def cross_validated(data):
-        found = catclf.train(data, solver="newton", l2=0.1, cv=3).provenance["cross_validation"]
-        return found["correct"] / found["n"]
+        model = catclf.train(data, solver="newton", l2=0.1, cv=3)
+        return model.provenance.cross_validation.value
 
     once = cross_validated(drawn)
     assert cross_validated(twice) < once + 0.1

@@ -98,7 +98,7 @@ def test_the_rate_of_the_lowest_cost_is_kept(catclf, tmp_path):
     assert min(costs) == costs[1]
     assert "* the lowest cost in the end: learning rate 0.001 is kept.\n" in done.stdout
     kept = load_model(tmp_path / "m")
-    assert kept.provenance["solver"]["learning_rate"] == 0.001
+    assert kept.provenance.solver["learning_rate"] == 0.001
     catclf("train", *SHORT, *rates_of(0.001), "--out", "alone")
     assert (tmp_path / "alone").read_bytes() == (tmp_path / "m").read_bytes()
 

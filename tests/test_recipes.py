@@ -75,14 +75,14 @@ def test_prediction(done: tuple[Path, dict[str, list[str]]]) -> None:
 
 def test_own_photos(done: tuple[Path, dict[str, list[str]]]) -> None:
     folder, printed = done
-    assert load_model(folder / "models" / "mine.npz").provenance["tried"]
+    assert load_model(folder / "models" / "mine.npz").provenance.tried
     assert printed["Your own cat, from the phone's photos"][0].splitlines()[-1].startswith("img")
 
 
 def test_other_classes(done: tuple[Path, dict[str, list[str]]]) -> None:
     folder, printed = done
     model = load_model(folder / "models" / "tabby.npz")
-    assert model.provenance["data"]["counts"] == {"non-cat": 20, "cat": 20}
+    assert model.provenance.data.counts == {"non-cat": 20, "cat": 20}
     assert printed["Something other than cats"]
 
 

@@ -16,7 +16,7 @@ from catclf.errors import OutputError
 from catclf.evaluation import Result, measure, short_names, summary
 from catclf.features.pixels import Pixels
 from catclf.metrics.classification import evaluate_scores
-from catclf.model import Model
+from catclf.model import Model, Provenance
 from catclf.pictures import report
 from catclf.pictures.report.contents import disagreements, gather
 from catclf.training import train
@@ -158,7 +158,7 @@ def test_names_from_outside_stay_text(results, tmp_path):
         for i, r in enumerate(results)
     ]
     past = {"data": {"name": HOSTILE[2], "counts": {HOSTILE[0]: 1}}, "solver": {HOSTILE[0]: 2}}
-    changed[0] = replace(changed[0], model=replace(changed[0].model, provenance=past))
+    changed[0] = replace(changed[0], model=replace(changed[0].model, provenance=Provenance(past)))
     text, found = written(changed, tmp_path / "report")
     page = Page(text)
     safe(page)
@@ -190,7 +190,7 @@ def test_with_one_class_the_page_says_what_is_undefined(results, tmp_path):
     ],
 )
 def test_a_model_file_may_say_anything_of_its_past(results, tmp_path, past):
-    changed = replace(results[0], model=replace(results[0].model, provenance=past))
+    changed = replace(results[0], model=replace(results[0].model, provenance=Provenance(past)))
     text, found = written([changed], tmp_path / "report")
     assert "Model first" in Page(text).text
     m = len(results[0].dataset)

@@ -13,11 +13,10 @@ import catclf as library
 from catclf import load_model
 from catclf.common.npz import digest
 from catclf.common.version import __version__
-from catclf.description import describe
 from catclf.features.conv import shipped
 from catclf.features.pixels import Pixels
 from catclf.metrics.classification import Proportion
-from catclf.model import Model
+from catclf.model import Model, Provenance
 
 KEYS = [
     "model", "bytes", "sha256", "format_version", "catclf_version", "classes", "features", "n_x",
@@ -61,13 +60,13 @@ def test_json_says_all_that_is_in_the_file(catclf, models, name):
     assert found["bias"] == model.b
     assert (found["threshold"], found["temperature"]) == (model.threshold, model.temperature)
     assert [tuple(pair) for pair in found["cost"]] == model.costs
-    assert found["provenance"] == model.provenance
-    counts = model.provenance["data"]["counts"]
+    assert found["provenance"] == model.provenance.as_json
+    counts = model.provenance.data.counts
     for key, figure in (
-        ("train_accuracy", Proportion(**model.provenance["training"])),
+        ("train_accuracy", model.provenance.training),
         (
             "cv_accuracy",
-            Proportion(*(model.provenance["cross_validation"][k] for k in ["correct", "n"])),
+            model.provenance.cross_validation,
         ),
         ("majority", Proportion(max(counts.values()), sum(counts.values()))),
     ):
@@ -149,7 +148,9 @@ STRANGE = [
 @pytest.mark.parametrize("provenance", STRANGE)
 def test_a_strange_file_is_described_without_a_fault(catclf, tmp_path, provenance):
     classes = (EVIL, EVIL * 3)
-    Model(np.zeros((12288, 1)), 0.0, classes, Pixels(), provenance=provenance).save(tmp_path / "m")
+    Model(np.zeros((12288, 1)), 0.0, classes, Pixels(), provenance=Provenance(provenance)).save(
+        tmp_path / "m"
+    )
     found = json.loads(catclf("show", "m", "--json").stdout)
     assert list(found) == KEYS
     assert found["provenance"] == json.loads(json.dumps(provenance))
@@ -166,9 +167,9 @@ def test_a_strange_file_is_described_without_a_fault(catclf, tmp_path, provenanc
 
 def test_weights_too_large_for_their_length_are_told(tmp_path):
     Model(np.full((12288, 1), 1e308), 0.0, ("a", "b"), Pixels()).save(tmp_path / "m")
-    assert describe(load_model(tmp_path / "m"), tmp_path / "m")["weight_norm"] is None
+    assert load_model(tmp_path / "m").describe()["weight_norm"] is None
     Model(np.full((12288, 1), 1e200), 0.0, ("a", "b"), Pixels()).save(tmp_path / "m")
-    norm = describe(load_model(tmp_path / "m"), tmp_path / "m")["weight_norm"]
+    norm = load_model(tmp_path / "m").describe()["weight_norm"]
     assert norm == pytest.approx(1e200 * 12288**0.5)
 
 
@@ -180,7 +181,7 @@ def test_the_version_that_wrote_the_file_is_told(models, tmp_path):
     meta["sha256"] = digest(meta, held)
     np.savez(tmp_path / "old.npz", **{**held, "meta": np.array(json.dumps(meta))})
     model = load_model(tmp_path / "old.npz")
-    assert describe(model, tmp_path / "old.npz")["catclf_version"] == "0.0.7"
+    assert model.describe()["catclf_version"] == "0.0.7"
     model.save(tmp_path / "new.npz")
     assert load_model(tmp_path / "new.npz").version == "0.0.7"
 

@@ -235,7 +235,7 @@ def test_the_model_is_trained_on_all_images_and_their_mirror_images(drawn):
     square = found.model.w.reshape(64, 64, 3)
     assert np.abs(square - square[:, ::-1]).max() <= 1e-6 * np.abs(square).max()
     right = np.sum((found.model.scores(drawn.images) > 0) == drawn.Y)
-    assert found.model.provenance["training"]["correct"] == right
+    assert found.model.provenance.training.correct == right
 
 
 def test_the_best_has_the_lowest_log_loss(drawn):
@@ -248,8 +248,8 @@ def test_the_best_has_the_lowest_log_loss(drawn):
     lowest = min(found.trials, key=lambda trial: trial.log_loss)
     assert found.best is lowest
     assert found.model.features.name == lowest.features
-    assert found.model.provenance["solver"]["l2"] == lowest.l2
-    assert found.model.provenance["tried"] == [
+    assert found.model.provenance.solver["l2"] == lowest.l2
+    assert found.model.provenance.tried == [
         [t.features, t.l2, t.log_loss, t.accuracy.value] for t in found.trials
     ]
     assert len({trial.log_loss for trial in found.trials}) == len(found.trials)

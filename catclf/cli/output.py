@@ -33,7 +33,7 @@ PHOTOS = "photos"
 
 Advance = Callable[..., None]
 
-percent, printable, to_json = text.percent, text.printable, text.to_json
+printable, to_json = text.printable, text.to_json
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing to stderr but errors.")]
 ModelPath = Annotated[

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from catclf.cli import output
+
+if TYPE_CHECKING:
+    from catclf.model import Model
 
 MOST = 400
 """Characters that are shown of any value."""
@@ -40,8 +43,8 @@ def show(
     catclf show
     catclf show models/mine.npz --picture weights.png
     """
-    from catclf.description import describe
     from catclf.model import load_model
+    from catclf.model_file import describe_file
 
     path = output.find_model(model)
     if picture is not None:
@@ -49,7 +52,7 @@ def show(
 
         check_target(picture)
     trained = load_model(path)
-    found = describe(trained, path)
+    described = {**describe_file(path), **trained.describe()}
     if picture is not None:
         from catclf.pictures import heat_maps as pictures
         from catclf.pictures.png import save
@@ -58,53 +61,53 @@ def show(
         output.note(f"wrote {picture}", quiet)
     with output.reader_may_leave():
         if as_json:
-            print(output.to_json(found))
+            print(output.to_json(described))
         else:
-            output.panel(f"{found['features']['name']} model", _rows(found))
+            output.panel(f"{trained.features.name} model", _rows(trained, described))
 
 
-def _rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _rows(model: Model, described: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Name each thing and say what it is."""
-    negative, positive = found["classes"]
-    norm = "not finite" if found["weight_norm"] is None else f"{found['weight_norm']:.4g}"
-    yield "file", found["model"]
-    yield "size", f"{found['bytes']:,} bytes"
-    yield "sha256", found["sha256"]
-    yield "made by", f"catclf {found['catclf_version']}, format {found['format_version']}"
+    negative, positive = model.classes
+    norm = described["weight_norm"]
+    length = "not finite" if norm is None else f"{norm:.4g}"
+    yield "file", described["model"]
+    yield "size", f"{described['bytes']:,} bytes"
+    yield "sha256", described["sha256"]
+    yield "made by", f"catclf {model.version}, format {described['format_version']}"
     yield "classes", f"0 {negative}, 1 {positive}"
-    yield "features", f"{found['features']['name']}, {found['n_x']:,} numbers an image"
-    for name, value in found["features"]["settings"].items():
+    yield "features", f"{model.features.name}, {model.features.n_x:,} numbers an image"
+    for name, value in model.features.settings().items():
         yield f"  {name}", _words(value)
-    yield "weights", f"length {norm}, bias {found['bias']:.4g}"
-    yield "threshold", f"{found['threshold']:.4g}"
-    yield "temperature", f"{found['temperature']:.4g}"
-    if found["cost"]:
-        (first, before), (last, after) = found["cost"][0], found["cost"][-1]
+    yield "weights", f"length {length}, bias {model.b:.4g}"
+    yield "threshold", f"{model.threshold:.4g}"
+    yield "temperature", f"{model.temperature:.4g}"
+    if model.costs:
+        (first, before), (last, after) = model.costs[0], model.costs[-1]
         course = f"{before:.4g} nats at step {first:,}, {after:.4g} at {last:,}"
-        yield "cost", f"{course}; recorded {len(found['cost']):,} times"
-    provenance = dict(found["provenance"])
-    if provenance.get("cross_validation", 0) is None:
-        del provenance["cross_validation"]
-    for figure, name in (("train", "training"), ("cv", "cross_validation")):
-        if found[f"{figure}_accuracy"] is not None:
-            noted = provenance.pop(name)
-            label = f"{_words(noted['folds'])}-fold CV" if "folds" in noted else name
-            yield label, _accuracy(found, f"{figure}_accuracy")
-    if found["majority"] is not None:
-        yield "majority", _accuracy(found, "majority")
-    if isinstance(provenance.get("tried"), list):
-        yield "--auto", f"tried {len(provenance.pop('tried'))} pairs of features and l2"
-    for key, value in provenance.items():
+        yield "cost", f"{course}; recorded {len(model.costs):,} times"
+    past = model.provenance
+    said = dict(past.as_json)
+    for key, label, figure in (
+        ("training", "training", past.training),
+        ("cross_validation", f"{past.folds}-fold CV", past.cross_validation),
+    ):
+        if figure is not None:
+            del said[key]
+            yield label, "{} ({})".format(*figure.percent)
+    if past.majority is not None:
+        yield "majority", "{} ({})".format(*past.majority.percent)
+    if past.tried:
+        del said["tried"]
+        yield "--auto", f"tried {len(past.tried)} pairs of features and l2"
+    if said.get("cross_validation", 0) is None:
+        del said["cross_validation"]
+    for key, value in said.items():
         if isinstance(value, dict):
             yield key, ""
             yield from ((f"  {name}", _words(part)) for name, part in value.items())
         else:
             yield key, _words(value)
-
-
-def _accuracy(found: dict[str, Any], name: str) -> str:
-    low, high = found[f"{name}_interval"]
-    return f"{found[name]:.2%} ({low:.1%} to {high:.1%})"
 
 
 def _words(value: Any) -> str:

@@ -121,7 +121,7 @@ def train(
     from catclf import features as maps
     from catclf import training as pipeline
     from catclf.common.memory import parse_size
-    from catclf.model import MODEL_FILE
+    from catclf.model_file import MODEL_FILE
 
     if group_by and not auto:
         raise typer.BadParameter("--group-by goes with --auto")
@@ -242,10 +242,10 @@ def _draw(costs: dict[str, list[tuple[int, float]]], model: Model, path: str) ->
     for name, pairs in costs.items():
         x, y = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
         curves.append(Curve(x, y, name, dots=len(costs) == 1 and len(x) <= 50))
-    title = f"Training cost, {model.provenance['data']['name']}"
+    title = f"Training cost, {model.provenance.data.name}"
     if len(costs) == 1 and model.costs:
         title += f": {model.costs[-1][1]:.4g} nats in the end"
-    descended = model.provenance["solver"]["name"] == "descent"
+    descended = model.provenance.solver["name"] == "descent"
     steps = "iteration" if descended else "step of Newton's method"
     save(Chart(title, steps, "cost (nats, log scale)", curves, log_y=True), path)
 

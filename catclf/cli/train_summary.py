@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from catclf.cli import output
 
 if TYPE_CHECKING:
-    from catclf.metrics.classification import Proportion
     from catclf.model import Model
     from catclf.training import Attempt
     from catclf.tuning import Tuning
 
 COSTS_SHOWN = 20
+ACCURACIES = ("train_accuracy", "cv_accuracy")
 
 
 def summary(
@@ -26,19 +26,15 @@ def summary(
     seconds: float,
 ) -> dict[str, object]:
     """Give what --json prints; attempts are told of if there were several."""
-    training, cv = model.provenance["training"], model.provenance["cross_validation"]
+    described = model.describe()
     found: dict[str, object] = {
         "model": os.path.abspath(out),
-        "m": training["n"],
-        "n_x": model.features.n_x,
-        "cost": [[iteration, cost] for iteration, cost in model.costs],
-        "train_accuracy": training["correct"] / training["n"],
-        "cv_accuracy": cv["correct"] / cv["n"] if cv else None,
-        "majority": max(model.provenance["data"]["counts"].values()) / training["n"],
+        "m": sum(model.provenance.data.counts.values()),
+        **{key: described[key] for key in ("n_x", "cost", *ACCURACIES, "majority")},
         "seconds": seconds,
     }
     if tuning is not None:
-        found["tried"] = model.provenance["tried"]
+        found["tried"] = model.provenance.tried
         found["features"], found["l2"] = tuning.best.features, tuning.best.l2
         found["complete"] = tuning.complete
     if len(attempts) > 1:
@@ -51,14 +47,12 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "learning_rate": attempt.learning_rate,
         "diverged": attempt.model is None,
         "cost": None,
-        "train_accuracy": None,
-        "cv_accuracy": None,
+        **dict.fromkeys(ACCURACIES),
     }
     if attempt.model is not None:
-        training, cv = (attempt.model.provenance[key] for key in ("training", "cross_validation"))
+        described = attempt.model.describe()
         found["cost"] = attempt.cost
-        found["train_accuracy"] = training["correct"] / training["n"]
-        found["cv_accuracy"] = cv["correct"] / cv["n"] if cv else None
+        found |= {key: described[key] for key in ACCURACIES}
     return found
 
 
@@ -75,7 +69,7 @@ def show_rates(attempts: Sequence[Attempt]) -> None:
     for attempt in attempts:
         found = _attempt(attempt)
         rate = f"{attempt.learning_rate:g}" + (" *" if attempt is best else "")
-        accuracies = (written(found[f"{kind}_accuracy"], ".2%") for kind in ("train", "cv"))
+        accuracies = (written(found[key], ".2%") for key in ACCURACIES)
         rows.append((rate, written(found["cost"], ".6g", "diverged"), *accuracies))
     output.table(["rate", "end cost", "training", "CV"], rows)
     print(f"\n* the lowest cost in the end: learning rate {best.learning_rate:g} is kept.\n")
@@ -83,38 +77,32 @@ def show_rates(attempts: Sequence[Attempt]) -> None:
 
 def show(model: Model, tuning: Tuning | None, out: str, seconds: float, cv_asked: int) -> None:
     """Print the costs or the choices tried, the table of figures, the file, and what to do next."""
-    from catclf.metrics.classification import Proportion
-
-    def proportion(figures: dict[str, int]) -> Proportion:
-        return Proportion(figures["correct"], figures["n"])
-
-    provenance = model.provenance
-    counts = provenance["data"]["counts"]
-    commonest = max(counts, key=counts.__getitem__)
-    training, cv = provenance["training"], provenance["cross_validation"]
-    baseline = Proportion(counts[commonest], training["n"])
-
-    descended = provenance["solver"]["name"] == "descent"
+    past = model.provenance
+    training, cv, baseline = past.training, past.cross_validation, past.majority
+    assert training is not None  # it was trained just now
+    assert baseline is not None
+    commonest = max(past.data.counts, key=past.data.counts.__getitem__)
+    descended = past.solver["name"] == "descent"
     if tuning is None:
         _show_costs(model.costs, "iterations" if descended else "steps of Newton's method")
         rose = model.costs[-1][1] > model.costs[0][1]
-        if descended and rose and training["correct"] <= baseline.correct:
+        if descended and rose and training.correct <= baseline.correct:
             print("The steps are too long for these images: try a smaller --learning-rate.")
     else:
         _show_trials(tuning)
-    rows = [("training", *output.percent(proportion(training)))]
+    rows = [("training", *training.percent)]
     if cv:
-        rows.append((f"{cv['folds']}-fold CV", *output.percent(proportion(cv))))
-    rows.append((f'always "{commonest}"', *output.percent(baseline)))
+        rows.append((f"{past.folds}-fold CV", *cv.percent))
+    rows.append((f'always "{commonest}"', *baseline.percent))
     print()
-    output.table([f"on {training['n']} images", "accuracy", "95% interval"], rows)
+    output.table([f"on {training.n} images", "accuracy", "95% interval"], rows)
     print()
-    if cv and cv["folds"] < cv_asked:
-        print(f"{cv['folds']} folds, not {cv_asked}: the smaller class has no more examples,")
+    if past.folds and past.folds < cv_asked:
+        print(f"{past.folds} folds, not {cv_asked}: the smaller class has no more examples,")
         print("or groups of them.")
     if cv_asked and not cv:
         print("No cross-validation: it needs two examples of each class.")
-    if cv and cv["correct"] <= baseline.correct:
+    if cv and cv.correct <= baseline.correct:
         print(
             f'Cross-validation does not beat always answering "{output.printable(commonest)}":\n'
             "do not trust this model with new photos."

@@ -22,7 +22,7 @@ SUFFIX = ".npy"
 MOST_MEMBERS = 100
 
 
-def read(data: bytes) -> dict[str, NDArray[Any]]:
+def read_npz(data: bytes) -> dict[str, NDArray[Any]]:
     """Read the arrays of a .npz by name.
 
     Raises

@@ -1,4 +1,4 @@
-"""Words and figures made ready to show."""
+"""Text and JSON from outside, made safe to show."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import json
 import math
 import unicodedata
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from catclf.metrics.classification import Proportion
+from typing import Any
 
 LONGEST_NAME = 1000
-"""Of a class, in characters."""
+"""The name of a class has so many characters at most."""
 MOST_LEVELS = 30
-"""Of nesting."""
+"""JSON from outside is nested so deep at most."""
 
 
 def check_depth(value: Any, left: int = MOST_LEVELS) -> None:
@@ -44,12 +41,6 @@ def to_json(value: Any) -> str:
         return None if isinstance(part, float) and not math.isfinite(part) else part
 
     return json.dumps(finite(value), allow_nan=False)
-
-
-def percent(proportion: Proportion) -> tuple[str, str]:
-    """Write a proportion and its 95% interval."""
-    low, high = proportion.interval
-    return f"{proportion.value:.2%}", f"{low:.1%} to {high:.1%}"
 
 
 def width_in_cells(text: str) -> int:

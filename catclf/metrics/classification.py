@@ -41,6 +41,12 @@ class Proportion(NamedTuple):
         high = 1.0 if self.correct == n else centre + half
         return low, high
 
+    @property
+    def percent(self) -> tuple[str, str]:
+        """The share and its interval, in words."""
+        low, high = self.interval
+        return f"{self.value:.2%}", f"{low:.1%} to {high:.1%}"
+
 
 def accuracy(Y: Labels, predicted: NDArray[np.bool_]) -> Proportion:
     """Count the examples whose predicted class is the right one."""

@@ -69,23 +69,16 @@ def folder_of(dataset: Dataset) -> str | None:
 
 
 def _describe_model(result: Result) -> dict[str, Any]:
-    model = result.model
+    model = result.model.describe()
+    card = ("catclf_version", "classes", "features", "threshold", "temperature", "provenance")
     return {
         "model": result.name,
         "path": result.path,
         "trained_on_these_images": result.seen,
         **summary(result.figures),
         "card": {
-            "catclf_version": model.version,
-            "classes": model.classes,
-            "features": {
-                "name": model.features.name,
-                "n_x": model.features.n_x,
-                "settings": model.features.settings(),
-            },
-            "threshold": model.threshold,
-            "temperature": model.temperature,
-            "provenance": model.provenance,
+            **{key: model[key] for key in card},
+            "features": {**model["features"], "n_x": model["n_x"]},
         },
         "curves": _curves(result),
         "worst": result.listed(result.worst(LISTED)),

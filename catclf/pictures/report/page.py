@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from catclf.common.text import percent
 from catclf.common.version import __version__
 from catclf.evaluation import Result, against_the_first, rows
 from catclf.metrics.classification import Proportion
@@ -69,8 +68,8 @@ def render(results: Sequence[Result], contents: dict[str, Any]) -> str:
 def _headline(result: Result) -> Markup:
     """Say how good the model is, beside always giving the commoner answer."""
     figures = result.figures
-    value, interval = percent(figures.accuracy)
-    baseline, baseline_interval = percent(figures.majority)
+    value, interval = figures.accuracy.percent
+    baseline, baseline_interval = figures.majority.percent
     counts = result.dataset.counts
     always = f"always answering “{max(counts, key=counts.__getitem__)}”"
     low, high = figures.accuracy.interval
@@ -269,30 +268,25 @@ def _data(result: Result, data: dict[str, Any]) -> Markup:
 def _model(result: Result) -> Markup:
     """Tell where a model comes from; its file may say anything of its past, or nothing."""
     model = result.model
-    solver, data, training, cv = (
-        value if isinstance(value := model.provenance.get(key), dict) else {}
-        for key in ("solver", "data", "training", "cross_validation")
-    )
-    counts = data.get("counts")
+    past = model.provenance
+    folds = f" in {past.folds} folds" if past.folds else ""
     features = f"{model.features.name}, {model.features.n_x} numbers an image"
     lines = [
         ("file", result.path),
         ("made by", f"catclf {model.version}"),
         ("features", features + _settings(model.features.settings())),
-        ("solver", f"{solver.get('name', '')}{_settings(solver)}"),
+        ("solver", f"{past.solver.get('name', '')}{_settings(past.solver)}"),
         ("threshold", f"{model.threshold:.4g}"),
         ("temperature", f"{model.temperature:.4g}"),
-        ("trained on", f"{data.get('name', '')}: {_counts(counts)}"),
-        ("its sha256", f"{data.get('sha256', '')}"),
-        ("training accuracy", _accuracy(training)),
-        ("cross-validation", _accuracy(cv, f" in {cv.get('folds')} folds")),
+        ("trained on", f"{past.data.name}: {_counts(past.data.counts)}"),
+        ("its sha256", past.data.sha256),
+        ("training accuracy", _accuracy(past.training)),
+        ("cross-validation", _accuracy(past.cross_validation, folds)),
     ]
     return _section(f"Model {result.name}", _definitions([line for line in lines if line[1]]))
 
 
-def _counts(counts: Any) -> str:
-    if not isinstance(counts, dict):
-        return ""
+def _counts(counts: dict[str, Any]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
@@ -300,13 +294,12 @@ def _settings(settings: dict[str, Any]) -> str:
     return "".join(f"; {key} {value}" for key, value in settings.items() if key != "name")
 
 
-def _accuracy(noted: dict[str, Any], how: str = "") -> str:
-    """Write the accuracy that a model file notes."""
-    correct, n = noted.get("correct"), noted.get("n")
-    if not (type(correct) is int and type(n) is int and 0 <= correct <= n > 0):
+def _accuracy(accuracy: Proportion | None, how: str = "") -> str:
+    """Write the accuracy that a model file notes, if it does."""
+    if accuracy is None:
         return ""
-    value, interval = percent(Proportion(correct, n))
-    return f"{value} of {n} images{how} ({interval})"
+    value, interval = accuracy.percent
+    return f"{value} of {accuracy.n} images{how} ({interval})"
 
 
 def _section(title: str, *pieces: str) -> Markup:

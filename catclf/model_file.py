@@ -1,0 +1,214 @@
+"""The file of a model, and every check that a stranger's file passes before it is believed.
+
+The file is an uncompressed .npz of the arrays and of `meta`, JSON as text; see docs/formats.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf import features
+from catclf.common import npz, text
+from catclf.common.files import FileKind, open_regular
+from catclf.common.text import LONGEST_NAME
+from catclf.common.version import __version__
+from catclf.errors import ModelError
+from catclf.features import FeatureMap
+
+Arrays = dict[str, NDArray[Any]]
+FORMAT_VERSION = 1
+MAX_FILE_BYTES = 256 * 2**20
+PREFIX = "features_"
+"""What the names of a feature map's own arrays begin with in the file."""
+MODEL_FILE = FileKind(
+    "model",
+    ModelError,
+    rb"PK.{28}w\.npy",  # a zip archive with its first member's name
+    "what is there is no model; name another file",
+)
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "format_version": int,
+    "catclf_version": str,
+    "classes": dict,
+    "features": dict,
+    "image_size": (int, list),
+    "threshold": (int, float),
+    "temperature": (int, float),
+}
+
+
+def write_model(
+    path: str | os.PathLike[str], meta: dict[str, Any], arrays: Arrays, feature_map: FeatureMap
+) -> None:
+    """Write a model file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        The name is taken as given.
+    meta : dict
+        JSON values by name: `catclf_version`, `classes`, `threshold`, `temperature`, and others.
+    arrays : dict
+        `w` float64 (n_x, 1), `b` float64 (), `costs` float64 (k, 2) and `seen` uint64 (k,).
+    feature_map : FeatureMap
+
+    Raises
+    ------
+    ModelError
+        If it cannot be written, what is there is no model, or the weights are not finite; what
+        was there before stays.
+    """
+    if not (np.isfinite(arrays["w"]).all() and np.isfinite(arrays["b"])):
+        raise ModelError(f"{os.fspath(path)}: not written, for its weights are not finite")
+    meta = {
+        **meta,
+        "format_version": FORMAT_VERSION,
+        "features": {"name": feature_map.name, "settings": feature_map.settings()},
+        "image_size": _image_size(feature_map),
+    }
+    members: dict[str, Any] = dict(arrays)
+    members |= {PREFIX + name: array for name, array in feature_map.arrays().items()}
+    meta["sha256"] = npz.digest(meta, members)
+    members["meta"] = np.array(json.dumps(meta, sort_keys=True, allow_nan=False))
+    with MODEL_FILE.replacing(path) as file:
+        np.savez(file, **members)
+
+
+def _image_size(feature_map: FeatureMap) -> int | list[int]:
+    """Give the side of the square images that a map takes, or the height and width of others."""
+    height, width = feature_map.image_size
+    return height if height == width else [height, width]
+
+
+def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Arrays, FeatureMap]:
+    """Read a model file and check it; what it gives is what `write_model` takes.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, is no catclf model, is damaged, holds weights that are not finite,
+        or was written by a newer version.
+    """
+    name = os.fspath(path)
+    arrays = _read_arrays(name)
+    own = {key for key in arrays if not key.startswith(PREFIX)}
+    if own != {"w", "b", "costs", "seen", "meta"} or arrays["meta"].dtype.kind != "U":
+        raise ModelError(f"{name}: not a catclf model; make one with: catclf train")
+    try:
+        meta = json.loads(arrays.pop("meta").item(), parse_float=_finite, parse_constant=_finite)
+        text.check_depth(meta)
+        _check_meta(meta, name)
+        if meta.pop("sha256") != npz.digest(meta, arrays):
+            raise ValueError("its content does not match its SHA-256")
+        feature_map = _restore(meta, arrays, os.path.dirname(name))
+        _check_arrays(arrays, feature_map)
+    except ModelError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ModelError(f"{name}: a damaged catclf model ({error})") from error
+    return meta, arrays, feature_map
+
+
+def _read_arrays(name: str) -> Arrays:
+    try:
+        with open_regular(name) as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise ModelError(f"{name}: no such model; make one with: catclf train") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelError(f"{name}: the model cannot be read ({reason})") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise ModelError(f"{name}: not a catclf model (more than {MAX_FILE_BYTES // 2**20} MiB)")
+    try:
+        return npz.read_npz(data)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{name}: not a catclf model, or a damaged one ({reason})") from error
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not np.isfinite(value):
+        raise ValueError("a number that is not finite")
+    return value
+
+
+def _check_meta(meta: dict[str, Any], name: str) -> None:
+    version = meta["format_version"]
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ModelError(
+            f"{name}: model format {version} is newer than this catclf {__version__} reads "
+            f"({FORMAT_VERSION}); upgrade catclf"
+        )
+    if not all(isinstance(meta[key], kind) for key, kind in _TYPES.items()):
+        raise ValueError("a setting of the wrong type")
+    if version != FORMAT_VERSION:
+        raise ValueError("an unknown format version")
+    if meta["features"]["name"] not in (*features.MAPS, features.ONNX):
+        raise ModelError(
+            f"{name}: its features, {meta['features']['name']!r}, are not known to this catclf "
+            f"{__version__}; upgrade catclf"
+        )
+    classes = (meta["classes"]["negative"], meta["classes"]["positive"])
+    if not all(isinstance(label, str) and len(label) <= LONGEST_NAME for label in classes):
+        raise ValueError("class names")
+    if not 0 <= meta["threshold"] <= 1:
+        raise ValueError("threshold")
+    if not 0 < float(meta["temperature"]) < np.inf:
+        raise ValueError("temperature")
+
+
+def _restore(meta: dict[str, Any], arrays: Arrays, near: str) -> FeatureMap:
+    """Take what describes the feature map out of `meta` and `arrays`, and make the map of it."""
+    described, image_size = meta.pop("features"), meta.pop("image_size")
+    del meta["format_version"]
+    names = [name for name in arrays if name.startswith(PREFIX)]
+    of_map = {name.removeprefix(PREFIX): arrays.pop(name) for name in names}
+    feature_map = features.restore_map(described["name"], described["settings"], of_map, near)
+    if image_size != _image_size(feature_map):
+        raise ValueError("images of another size than its features take")
+    if set(of_map) != set(feature_map.arrays()):
+        raise ValueError("arrays that do not belong to its features")
+    if not all(np.isfinite(array).all() for array in of_map.values()):
+        raise ValueError("weights that are not finite")
+    return feature_map
+
+
+def _check_arrays(arrays: Arrays, feature_map: FeatureMap) -> None:
+    w, b, costs, seen = (arrays[name] for name in ("w", "b", "costs", "seen"))
+    if any(array.dtype != np.float64 for array in (w, b, costs)):
+        raise ValueError("arrays that are not float64")
+    if w.shape != (feature_map.n_x, 1) or b.shape != () or costs.shape != (len(costs), 2):
+        raise ValueError(f"shapes w {w.shape}, b {b.shape}, costs {costs.shape}")
+    if seen.dtype != np.uint64 or seen.ndim != 1 or not (seen[:-1] < seen[1:]).all():
+        raise ValueError("fingerprints that are not uint64 in ascending order")
+    if not all(np.isfinite(array).all() for array in (w, b, costs)):
+        raise ValueError("weights that are not finite")
+
+
+def describe_file(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Give a model file's absolute path, size, SHA-256 and format, as JSON values.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read any more.
+    """
+    try:
+        with open_regular(path) as file:
+            data = file.read()
+    except OSError as error:
+        raise ModelError(f"{os.fspath(path)}: the model cannot be read ({error})") from error
+    return {
+        "model": os.path.abspath(path),
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "format_version": FORMAT_VERSION,
+    }
