@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 from catclf.common import threads
 from catclf.data import images
-from catclf.data.image_limits import is_held_whole
+from catclf.data.image_limits import LARGE_FILE, trim
 from catclf.data.images import load_image
 from catclf.errors import ImageError
 
@@ -195,9 +195,12 @@ def test_segments_chunks_and_blocks_play_no_part():
     assert not load_image(black).any()
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "LA", "I;16", "1"])
+SHAPES = [(641, 3001), (129, 9999), (20_000, 51), (1000, 1001)]
+MODES = ["RGB", "P", "L", "LA", "I;16", "1"]
+
+
 @pytest.mark.parametrize(
-    "size", [(1500, 1100), (641, 3001), (129, 9999), (20_000, 51), (1000, 1001)]
+    ("mode", "size"), [*(("RGBA", size) for size in SHAPES), *((m, (1500, 1100)) for m in MODES)]
 )
 def test_bands_give_what_the_whole_gives(monkeypatch, mode, size):
     if mode == "I;16":
@@ -309,7 +312,7 @@ def test_a_file_that_becomes_a_pipe_is_not_waited_for(tmp_path, monkeypatch):
 def at_once(monkeypatch, sources):
     """Read images in a thread each; give how many at most were being decoded at once."""
     lock, now, most = threading.Lock(), 0, 0
-    sound = images._scaled
+    sound = images._scale
 
     def counted(*arguments):
         nonlocal now, most
@@ -323,7 +326,7 @@ def at_once(monkeypatch, sources):
             with lock:
                 now -= 1
 
-    monkeypatch.setattr(images, "_scaled", counted)
+    monkeypatch.setattr(images, "_scale", counted)
     found = list(threads.ordered(load_image, sources, len(sources)))
     assert len(found) == len(sources)
     return most
@@ -354,23 +357,23 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch, name):
 
 def test_a_jpeg_whose_colours_come_one_after_another_counts_as_held_whole():
     data = jpeg(segment(0xE1, b"Exif\0\0" + encoded("JPEG")))
-    assert not is_held_whole(data)
-    assert not is_held_whole(data + data)  # a second picture after the first
+    assert not trim(data)[1]
+    assert not trim(data + data)[1]  # a second picture after the first
     at = data.rindex(b"\xff\xda")
     of_one = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
-    assert is_held_whole(data[:at] + of_one + data[at + 14 :])
+    assert trim(data[:at] + of_one + data[at + 14 :])[1]
 
 
 def test_large_files_are_read_one_at_a_time(monkeypatch, tmp_path):
     data = encoded("PNG", Image.new("L", (100, 100)))
     (tmp_path / "small").write_bytes(data)
-    (tmp_path / "large").write_bytes(data + b"\0" * images.LARGE_FILE)
+    (tmp_path / "large").write_bytes(data + b"\0" * LARGE_FILE)
     assert at_once(monkeypatch, [tmp_path / "large"] * 3) == 1
     assert at_once(monkeypatch, [tmp_path / "small"] * 3) == 3
 
 
 def test_one_that_is_refused_leaves_room_for_the_next(tmp_path):
-    (tmp_path / "x").write_bytes(b"\0" * images.LARGE_FILE)
+    (tmp_path / "x").write_bytes(b"\0" * LARGE_FILE)
     for _ in range(2):
         with pytest.raises(ImageError):
             load_image(tmp_path / "x")
@@ -382,7 +385,7 @@ def test_pillows_warnings_are_not_shown_in_any_thread():
     data = jpeg(segment(0xE1, exif))
     code = (
         "import io, sys\n"
-        "from catclf import threads\n"
+        "from catclf.common import threads\n"
         "from catclf.data.images import load_image\n"
         "data = sys.stdin.buffer.read()\n"
         "list(threads.ordered(load_image, [data] * 40, 4))\n"

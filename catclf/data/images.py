@@ -21,22 +21,12 @@ from PIL import Image, ImageOps
 
 from catclf.common.files import descriptor_of
 from catclf.common.image_size import IMAGE_SIZE
-from catclf.data.image_limits import MAX_FILE_BYTES, is_held_whole, trimmed
+from catclf.data import image_limits as limits
+from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.errors import ImageError, NotAnImageError
 
-MAX_PIXELS = 50_000_000
-MAX_SIDE = 20_000
-MAX_PIXELS_OF = {"WEBP": 16_000_000, "AVIF": 16_000_000}
-"""Of formats that are decoded as a whole, in several times the memory of their pixels."""
 BAND_PIXELS = 1_000_000
 """From here on an image that is not a JPEG's is shrunk a band of rows at a time."""
-
-LARGE_FILE = 8 * 2**20
-LARGE_IMAGE = 64_000_000
-"""From so many bytes on, of the file or in decoding, images are read one at a time."""
-BYTES_A_PIXEL = {"WEBP": 20, "AVIF": 20}
-"""What decoding takes at most, where that is more than 6."""
-
 READERS = {
     "JPEG": "JpegImageFile",  # and MPO, a JPEG followed by others
     "PNG": "PngImageFile",
@@ -49,7 +39,10 @@ READERS = {
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 
-_LARGE = threading.RLock()
+NOT_AN_IMAGE = "not an image that can be read; expected JPEG, PNG, WebP, GIF, BMP or AVIF"
+
+_ONE_LARGE = threading.RLock()
+"""Who reads or decodes a large image holds this: several at a time would need much memory."""
 
 # Pillow warns of damaged EXIF, which does no harm. It is told so once, for the filters of warnings
 # belong to all threads.
@@ -88,7 +81,6 @@ def load_image(
     ImageError
         If the file cannot be read, is truncated or damaged, or is too large.
     """
-
     return load_with_size(source, size, max_bytes=max_bytes)[0]
 
 
@@ -100,11 +92,8 @@ def load_with_size(
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Do as `load_image`, and give the width and height that the image had, in pixels."""
     height, width = size
-
-    def wanted(*original: int) -> tuple[int, int]:
-        return width, height
-
-    return _decode(source, 2 * max(size), wanted, Image.Resampling.BILINEAR, max_bytes)
+    bilinear = Image.Resampling.BILINEAR
+    return _load(source, lambda *_: (width, height), 2 * max(size), bilinear, max_bytes)
 
 
 def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -122,57 +111,58 @@ def load_photo(
     What is read, how, and what is raised is as with `load_image`.
     """
 
-    def size(width: int, height: int) -> tuple[int, int]:
+    def in_proportion(width: int, height: int) -> tuple[int, int]:
         scale = longest / max(width, height)
         return max(1, round(width * scale)), max(1, round(height * scale))
 
-    return _decode(source, 2 * longest, size, Image.Resampling.BICUBIC, max_bytes)[0]
+    return _load(source, in_proportion, 2 * longest, Image.Resampling.BICUBIC, max_bytes)[0]
 
 
-def _decode(
+def _load(
     source: str | os.PathLike[str] | bytes,
+    size_of: Callable[[int, int], tuple[int, int]],
     enough: int,
-    size: Callable[[int, int], tuple[int, int]],
-    smooth: Image.Resampling,
+    filter: Image.Resampling,
     max_bytes: int,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Open an image, whatever it may be, scale it to a size that depends on its own; give both."""
+    """Read an image, whatever it may be; give it scaled, and the width and height that it had.
+
+    `size_of` says what size is wanted of an image of that width and height; a JPEG is decoded at
+    the smallest scale that leaves `enough` pixels each way.
+    """
     with ExitStack() as turn:
-        data = source if isinstance(source, bytes) else _read(source, max_bytes, turn)
+        data = source if isinstance(source, bytes) else _read_file(source, max_bytes, turn)
         if len(data) > max_bytes:
             raise ImageError(f"more than {max_bytes / 2**20:.4g} MiB; see --max-file-size")
-        form = _format(data)
+        form = _format_of(data)
         try:
-            with _opened(form, trimmed(data)) as image:
-                _check_size(image)
-                original = image.size
-                needed = image.width * image.height * BYTES_A_PIXEL.get(str(image.format), 6)
-                if needed >= LARGE_IMAGE and is_held_whole(data):
-                    turn.enter_context(_LARGE)
-                # A JPEG is decoded at the smallest scale that leaves `enough` pixels, twice the
-                # target: sharper than that need, and several times faster than the whole. Other
-                # formats ignore this.
+            data, held_whole = limits.trim(data)
+            with _open(form, data) as image:
+                kind = str(image.format), *image.size
+                limits.check_size(*kind)
+                if held_whole and limits.is_large(*kind):
+                    turn.enter_context(_ONE_LARGE)
+                # Twice the target is as sharp as need be, and several times faster than the whole
+                # picture. Formats other than JPEG ignore this.
                 image.draft("RGB", (enough, enough))
-                scaled = _scaled(image, size, smooth)
-                return np.asarray(scaled, dtype=np.uint8), original
+                return np.asarray(_scale(image, size_of, filter), dtype=np.uint8), kind[1:]
         except ImageError:
             raise
         except Image.DecompressionBombError:
-            raise ImageError(
-                f"too large; at most {MAX_PIXELS // 10**6} million pixels are read"
-            ) from None
+            most = limits.MAX_PIXELS // 10**6
+            raise ImageError(f"too large; at most {most} million pixels are read") from None
         except Exception as error:  # Pillow's readers raise a dozen kinds on damaged files
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ImageError(f"a damaged or unusable image ({reason})") from error
 
 
-def _read(path: str | os.PathLike[str], max_bytes: int, turn: ExitStack) -> bytes:
+def _read_file(path: str | os.PathLike[str], max_bytes: int, turn: ExitStack) -> bytes:
     try:
         descriptor = descriptor_of(path)  # a file object would ask the system more, and take longer
         try:
             size = os.fstat(descriptor).st_size
-            if size >= LARGE_FILE:
-                turn.enter_context(_LARGE)
+            if size >= limits.LARGE_FILE:
+                turn.enter_context(_ONE_LARGE)
             data = b""
             while more := os.read(descriptor, min(size, max_bytes + 1) - len(data)):
                 data += more
@@ -187,11 +177,15 @@ def _read(path: str | os.PathLike[str], max_bytes: int, turn: ExitStack) -> byte
         raise ImageError(getattr(error, "strerror", None) or str(error)) from error
 
 
-def _format(data: bytes) -> str:
+def _format_of(data: bytes) -> str:
     """Tell by its first bytes which format an image has."""
     brand = data[8:12] if data[4:8] == b"ftyp" else b""
     if brand in HEIC_BRANDS and b"avif" not in data[12:64]:
         raise ImageError("a HEIC photo, which is not read; convert it to JPEG first")
+    if data.startswith(b"\x89HDF"):
+        raise NotAnImageError(
+            "an HDF5 file, where an image was expected; measure it with: catclf eval"
+        )
     signs = {
         "JPEG": data.startswith(b"\xff\xd8\xff"),
         "PNG": data.startswith(b"\x89PNG"),
@@ -200,23 +194,13 @@ def _format(data: bytes) -> str:
         "BMP": data.startswith(b"BM"),
         "AVIF": brand in AVIF_BRANDS,
     }
-    form = next((form for form, found in signs.items() if found), None)
-    if data.startswith(b"\x89HDF"):
-        raise NotAnImageError(
-            "an HDF5 file, where an image was expected; measure it with: catclf eval"
-        )
+    form = next((form for form, fits in signs.items() if fits), None)
     if form is None:
-        raise _not_an_image()
+        raise NotAnImageError(NOT_AN_IMAGE)
     return form
 
 
-def _not_an_image() -> NotAnImageError:
-    return NotAnImageError(
-        "not an image that can be read; expected JPEG, PNG, WebP, GIF, BMP or AVIF"
-    )
-
-
-def _opened(form: str, data: bytes) -> Image.Image:
+def _open(form: str, data: bytes) -> Image.Image:
     """Have an image's head read by Pillow's reader of its format.
 
     That alone is loaded: `Image.open` would load more of Pillow's 40.
@@ -224,38 +208,27 @@ def _opened(form: str, data: bytes) -> Image.Image:
     name = READERS[form]
     reader = getattr(import_module(f"PIL.{name.removesuffix('File')}Plugin"), name)
     try:
-        opened: Image.Image = reader(BytesIO(data))
+        image: Image.Image = reader(BytesIO(data))
     except (SyntaxError, IndexError, TypeError, struct.error):
         if form == "BMP":  # it begins with the letters BM, as other files may
-            raise _not_an_image() from None
+            raise NotAnImageError(NOT_AN_IMAGE) from None
         raise ImageError("a damaged or truncated image") from None
-    return opened
+    return image
 
 
-def _check_size(image: Image.Image) -> None:
-    width, height = image.size
-    most = MAX_PIXELS_OF.get(str(image.format), MAX_PIXELS)
-    if width * height > most or max(width, height) > MAX_SIDE:
-        raise ImageError(
-            f"{width} × {height} pixels; at most {most // 10**6} million, "
-            f"and {MAX_SIDE} on a side, are read of {image.format}"
-        )
-
-
-def _scaled(
-    image: Image.Image,
-    size: Callable[[int, int], tuple[int, int]],
-    smooth: Image.Resampling,
+def _scale(
+    image: Image.Image, size_of: Callable[[int, int], tuple[int, int]], filter: Image.Resampling
 ) -> Image.Image:
+    """Decode an image and scale it, upright and on white."""
     image.load()
     if image.width * image.height > BAND_PIXELS:
-        small = _scaled_in_bands(image, size(*image.size), smooth)
+        small = _scale_in_bands(image, size_of(*image.size), filter)
         small.info = {key: value for key, value in image.info.items() if key != "transparency"}
         _turn_upright(small)
         return small
     _turn_upright(image)
     rgb = _on_white(_eight_bits(image))
-    return rgb.resize(size(*rgb.size), smooth, reducing_gap=2.0)
+    return rgb.resize(size_of(*rgb.size), filter, reducing_gap=2.0)
 
 
 def _turn_upright(image: Image.Image) -> None:
@@ -263,8 +236,8 @@ def _turn_upright(image: Image.Image) -> None:
         ImageOps.exif_transpose(image, in_place=True)
 
 
-def _scaled_in_bands(
-    image: Image.Image, size: tuple[int, int], smooth: Image.Resampling
+def _scale_in_bands(
+    image: Image.Image, size: tuple[int, int], filter: Image.Resampling
 ) -> Image.Image:
     """Do what `resize` with a reducing gap of 2 does, without ever converting the whole."""
     width, height = image.size
@@ -276,7 +249,7 @@ def _scaled_in_bands(
     for top in range(0, height, rows):
         band = image.crop((0, top, width, min(top + rows, height)))
         reduced.paste(_on_white(_eight_bits(band)).reduce((across, down)), (0, top // down))
-    return reduced.resize(size, smooth, box=(0, 0, width / across, height / down))
+    return reduced.resize(size, filter, box=(0, 0, width / across, height / down))
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
