@@ -16,6 +16,7 @@ from catclf.data.folders import meant_as_image, walk_files
 from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.data.images import load_image
 from catclf.errors import DataError, NotAnImageError
+from catclf.metrics.classification import is_unsure
 from catclf.model import Model
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def predict(
     limit = model.threshold if threshold is None else threshold
 
     def label(p: float) -> str:
-        if unsure is not None and min(p, 1 - p) >= min(unsure, 1 - unsure) - 1e-12:
+        if unsure is not None and is_unsure(p, unsure):
             return "unsure"
         return model.classes[int(p > limit)]
 

@@ -29,15 +29,15 @@ def golden_section(f, low, high):
     return (low + high) / 2
 
 
-@pytest.mark.parametrize("factor", [0.2, 1.0, 3.0, 12.0])
+@pytest.mark.parametrize("factor", [0.2, 3.0])
 def test_the_temperature_undoes_a_factor_on_calibrated_scores(factor):
     Y, Z = simulate(200_000, factor)
     assert fit_temperature(Y, Z) == pytest.approx(factor, rel=0.02)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_no_temperature_has_a_lower_log_loss(seed):
-    Y, Z = simulate(60, [0.3, 1, 4][seed % 3], seed)
+    Y, Z = simulate(60, [0.3, 1, 4][seed], seed)
     T = fit_temperature(Y, Z)
     lowest = log_loss(Y, Z, T)
     assert all(lowest <= log_loss(Y, Z, t) + 1e-15 for t in np.geomspace(*LIMITS, 4001))
@@ -46,7 +46,7 @@ def test_no_temperature_has_a_lower_log_loss(seed):
     assert log_loss(Y, Z, T * 1.01) > lowest < log_loss(Y, Z, T / 1.01)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1000), st.floats(0.2, 5.0))
 def test_scores_scaled_scale_the_temperature(seed, c):
     Y, Z = simulate(300, 1.0, seed)
@@ -55,7 +55,7 @@ def test_scores_scaled_scale_the_temperature(seed, c):
     assert fit_temperature(Y, c * Z) == pytest.approx(c * T, rel=1e-9)
 
 
-@pytest.mark.parametrize("size", [1.0, 1e3, 1e6])
+@pytest.mark.parametrize("size", [1.0, 1e6])
 def test_separable_scores_end_at_the_lower_limit(size):
     Y = np.array([[0, 0, 1, 1]])
     Z = size * np.array([[-2.0, -1.0, 1.0, 3.0]])
@@ -87,7 +87,7 @@ def labelled_probabilities(draw):
     return np.array([labels]), np.array([steps]) / 20
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(labelled_probabilities())
 def test_no_cut_point_has_a_higher_balanced_accuracy_and_ties_go_to_the_middle(example):
     Y, A = example

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from catclf.logistic import Array, sigmoid
 
 LIMITS = (0.05, 100.0)
-"""The temperatures between which the best is sought."""
+"""The best temperature is sought between these."""
 
 
 def fit_temperature(Y: NDArray[np.int64], Z: Array) -> float:

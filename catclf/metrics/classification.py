@@ -13,8 +13,9 @@ from catclf.logistic import Array, cost, sigmoid
 
 Labels = NDArray[np.int64]
 Z_95 = 1.959963984540054
-"""The 97.5% quantile of the normal distribution."""
+"""This is the 97.5% quantile of the normal distribution."""
 CALIBRATION_BINS = 10
+"""P(cat) is compared with what comes true in so many bins."""
 ROUNDING = 1e-12
 """By so much 1 - P(cat) may be off; the ends of the unsure band are no sharper."""
 
@@ -43,7 +44,7 @@ class Proportion(NamedTuple):
 
     @property
     def percent(self) -> tuple[str, str]:
-        """The share and its interval, in words."""
+        """The share and its interval for a person, as "70.00%" and "56.2% to 80.9%"."""
         low, high = self.interval
         return f"{self.value:.2%}", f"{low:.1%} to {high:.1%}"
 
@@ -75,15 +76,25 @@ def roc_auc(Y: Labels, Z: Array) -> float | None:
     return float((ranks[positive].sum() - n_1 * (n_1 + 1) / 2) / (n_1 * n_0))
 
 
+def calibration_bin(A: Array, bins: int = CALIBRATION_BINS) -> NDArray[np.int64]:
+    """Give the bin of each P(cat), int64 of A's shape: equal widths, lower edges included."""
+    return np.minimum((A * bins).astype(np.int64), bins - 1)
+
+
 def calibration_error(Y: Labels, A: Array, bins: int = CALIBRATION_BINS) -> float:
     """Compute the expected calibration error: how far P(cat) lies from the share of cats.
 
-    Σ over equal-width bins of P(cat): (n_bin / m) · |mean P(cat) − share of cats|
+    Σ over the bins of P(cat): (n_bin / m) · |mean P(cat) − share of cats|
     (Naeini, Cooper & Hauskrecht 2015), in [0, 1].
     """
-    bin_of = np.minimum((A[0] * bins).astype(np.int64), bins - 1)
-    gaps = np.bincount(bin_of, weights=A[0] - Y[0], minlength=bins)
+    gaps = np.bincount(calibration_bin(A[0], bins), weights=A[0] - Y[0], minlength=bins)
     return float(np.abs(gaps).sum() / Y.size)
+
+
+def is_unsure(A: Array | float, unsure: float) -> NDArray[np.bool_]:
+    """Tell where P(cat) lies from 1 - unsure to unsure, ends included: bool of A's shape."""
+    doubt: NDArray[np.bool_] = np.minimum(A, 1 - A) >= min(unsure, 1 - unsure) - ROUNDING
+    return doubt
 
 
 class McNemar(NamedTuple):
@@ -180,7 +191,7 @@ def evaluate_scores(
     """
     calibrated = Z / temperature
     A = sigmoid(calibrated)
-    sure = np.minimum(A, 1 - A) < min(unsure, 1 - unsure) - ROUNDING
+    sure = ~is_unsure(A, unsure)
     predicted = A > threshold
     actual = Y == 1
     tp, fp = int(np.sum(predicted & actual)), int(np.sum(predicted & ~actual))

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.logistic import Array
-from catclf.metrics.classification import CALIBRATION_BINS, ROUNDING, Labels
+from catclf.metrics.classification import CALIBRATION_BINS, ROUNDING, Labels, calibration_bin
 
 MOST_POINTS = 500
-"""How many points of a curve are kept to be shown."""
+"""So many points of a curve are kept, at most, to be shown."""
 
 
 class Ranking(NamedTuple):
@@ -95,7 +95,7 @@ def reliability(Y: Labels, A: Array, bins: int = CALIBRATION_BINS) -> Reliabilit
 
     The bins are those of `catclf.metrics.classification.calibration_error`.
     """
-    bin_of = np.minimum((A[0] * bins).astype(np.int64), bins - 1)
+    bin_of = calibration_bin(A[0], bins)
     n = np.bincount(bin_of, minlength=bins)
     held = n > 0
     total, cats = (np.bincount(bin_of, weights=v, minlength=bins) for v in (A[0], Y[0]))
