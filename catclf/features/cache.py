@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from catclf.common.blocks import pieces
 from catclf.common.files import FileKind, open_regular
 from catclf.common.hdf5 import import_h5py
-from catclf.common.hdf5.storage import Array, check, describe
+from catclf.common.hdf5.storage import ArrayInfo, check_storage, describe_array
 from catclf.common.hdf5.structure import Structure, StructureError, need
 from catclf.errors import DataError, OutputError
 from catclf.features import FeatureMap
@@ -131,20 +131,20 @@ def _read(file: BinaryIO) -> tuple[str, NDArray[np.uint8], Float32]:
     structure = Structure(file)
     names = {"network", "images", "features", "sha256"}
     need(set(structure.members) == names, "it has other members")
-    arrays = {name: describe(structure, name) for name in names}
+    arrays = {name: describe_array(structure, name) for name in names}
     shape = arrays["features"].shape
     need(len(shape) == 2 and shape[0] > 0 and shape[1] > 0, "features of no size")
-    text = Array((1,), "S64", 64)
+    text = ArrayInfo((1,), "S64", 64)
     expected = {
         "network": text,
-        "images": Array((shape[0], 32), "uint8", 1),
-        "features": Array(shape, "float32", 4),
+        "images": ArrayInfo((shape[0], 32), "uint8", 1),
+        "features": ArrayInfo(shape, "float32", 4),
         "sha256": text,
     }
     need(arrays == expected, "arrays of another kind")
     need(sum(array.nbytes for array in arrays.values()) <= structure.size, "it is too short")
     for name in names:
-        check(structure, name)
+        check_storage(structure, name)
     file.seek(0)
     h5py = import_h5py()
     try:

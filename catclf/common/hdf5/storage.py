@@ -1,6 +1,6 @@
 """Check how an array is stored in an HDF5 file, to the last chunk, before any of it is read.
 
-See `hdf5_structure` for why. Sections are those of the HDF5 File Format Specification 3.0.
+See `structure` for why. Sections are those of the HDF5 File Format Specification 3.0.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from catclf.common.hdf5.structure import NOWHERE, Messages, Piece, Structure, StructureError, need
+from catclf.common.hdf5.structure import NOWHERE, Bytes, Messages, Structure, StructureError, need
 
 SPACE, TYPE, OLD_FILL, FILL, LAYOUT, FILTERS = 1, 3, 4, 5, 8, 11
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
@@ -23,12 +23,12 @@ FLOATS = {  # IEEE 754: where exponent and mantissa lie, and the bias of the exp
     8: bytes([0, 0, 64, 0, 52, 11, 0, 52, 255, 3, 0, 0]),
 }
 BOOLEANS = (b"FALSE\0TRUE\0\0\1", b"FALSE\0\0\0TRUE\0\0\0\0\0\1")
-VARIABLE = "text"
+VARIABLE_TEXT = "text"
 """The dtype of text of variable length."""
 
 
 @dataclass(frozen=True)
-class Array:
+class ArrayInfo:
     """What the file says of an array: shape, type and the size of an element in bytes."""
 
     shape: tuple[int, ...]
@@ -45,7 +45,7 @@ class Array:
         return f"{self.dtype} {self.shape}"
 
 
-def describe(structure: Structure, name: str) -> Array:
+def describe_array(structure: Structure, name: str) -> ArrayInfo:
     """Say what a member of the root group is, going by its header alone.
 
     Raises
@@ -53,10 +53,10 @@ def describe(structure: Structure, name: str) -> Array:
     StructureError
         If it is damaged, no array, or an array of what is not read.
     """
-    return _describe(structure.messages(structure.members[name]))
+    return _read_array_info(structure.read_messages(structure.members[name]))
 
 
-def check(structure: Structure, name: str) -> None:
+def check_storage(structure: Structure, name: str) -> None:
     """Check where and how an array is stored, and that all of it is there.
 
     Raises
@@ -64,9 +64,9 @@ def check(structure: Structure, name: str) -> None:
     StructureError
         If it is damaged, incomplete, or stored in a way that is not read.
     """
-    messages = structure.messages(structure.members[name])
-    array = _describe(messages)
-    filters = _filters(messages, array)
+    messages = structure.read_messages(structure.members[name])
+    array = _read_array_info(messages)
+    filters = _read_filters(messages, array)
     layout = messages[LAYOUT][0]
     version, kind = layout.number(1), layout.number(1)
     need(version in (3, 4, 5), f"storage of version {version}")
@@ -78,19 +78,19 @@ def check(structure: Structure, name: str) -> None:
     elif kind == 1:
         address, length = layout.numbers(2, 8)
         need(address != NOWHERE and length == array.nbytes, "an array that was never written")
-        data = structure.piece(address, length).take(length) if array.dtype == VARIABLE else b""
-        structure.piece(address + length, 0)
+        data = structure.read(address, length).take(length) if array.dtype == VARIABLE_TEXT else b""
+        structure.read(address + length, 0)
     else:
-        need(array.dtype != VARIABLE, "text of variable length in chunks")
+        need(array.dtype != VARIABLE_TEXT, "text of variable length in chunks")
         _check_chunks(structure, array, layout, version, filters)
-    if array.dtype == VARIABLE:
-        _check_texts(structure, Piece(data), math.prod(array.shape))
+    if array.dtype == VARIABLE_TEXT:
+        _check_texts(structure, Bytes(data), math.prod(array.shape))
 
 
-def _describe(messages: Messages) -> Array:
+def _read_array_info(messages: Messages) -> ArrayInfo:
     need({SPACE, TYPE, LAYOUT} <= set(messages), "no array")
-    shape, most = _shape(messages[SPACE][0])
-    dtype, itemsize = _dtype(messages[TYPE][0])
+    shape, most = _read_shape(messages[SPACE][0])
+    dtype, itemsize = _read_dtype(messages[TYPE][0])
     for fill in messages.get(FILL, []):
         version = fill.number(1)
         need(version in (1, 2, 3), "a fill value of an unknown version")
@@ -101,10 +101,10 @@ def _describe(messages: Messages) -> Array:
             fill.take(length if length == itemsize else 0)
     for fill in messages.get(OLD_FILL, []):
         need(fill.number(4) in (0, itemsize), "a fill value of another size")
-    return Array(shape, dtype, itemsize, grows=most != shape)
+    return ArrayInfo(shape, dtype, itemsize, grows=most != shape)
 
 
-def _shape(space: Piece) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _read_shape(space: Bytes) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Read a dataspace, IV.A.2.b: the shape, and the largest that it may get."""
     version, rank, flags = space.numbers(3, 1)
     need(version in (1, 2) and flags < 2, "an unknown kind of shape")
@@ -117,7 +117,7 @@ def _shape(space: Piece) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return shape, most
 
 
-def _dtype(kind: Piece) -> tuple[str, int]:
+def _read_dtype(kind: Bytes) -> tuple[str, int]:
     """Read a datatype, IV.A.2.d: numbers, text, and NumPy's bool."""
     first, bits, size = kind.number(1), kind.number(3), kind.number(4)
     version, number = first >> 4, first & 15
@@ -131,19 +131,19 @@ def _dtype(kind: Piece) -> tuple[str, int]:
     if number == 3 and 0 < size < 2**16 and bits < 32 and bits & 15 < 3:
         return f"S{size}", size
     if number == 8 and size == 1 and bits == 2:
-        need(_dtype(kind) == ("int8", 1), "an enumeration")
+        need(_read_dtype(kind) == ("int8", 1), "an enumeration")
         need(kind.take(kind.left).rstrip(b"\0") in BOOLEANS, "an enumeration")
         return "bool", 1
     if number == 9 and size == 16 and bits & 15 == 1 and bits < 2**12:
-        need(_dtype(kind) in (("S1", 1), ("uint8", 1)), "lists of variable length")
-        return VARIABLE, 16
+        need(_read_dtype(kind) in (("S1", 1), ("uint8", 1)), "lists of variable length")
+        return VARIABLE_TEXT, 16
     names = {5: "opaque", 6: "compound", 7: "reference", 8: "enumeration", 10: "array"}
     raise StructureError(f"elements of an unknown kind ({names.get(number, number)})")
 
 
-def _filters(messages: Messages, array: Array) -> list[int]:
+def _read_filters(messages: Messages, array: ArrayInfo) -> list[int]:
     """Read the filter pipeline, IV.A.2.l."""
-    found: list[int] = []
+    filters: list[int] = []
     for pipeline in messages.get(FILTERS, []):
         version, count = pipeline.numbers(2, 1)
         need(version in (1, 2), "filters of an unknown version")
@@ -154,8 +154,8 @@ def _filters(messages: Messages, array: Array) -> list[int]:
                 number in (DEFLATE, SHUFFLE, FLETCHER32),
                 f"filter {OTHER_FILTERS.get(number, number)}, which is not run; write it with gzip",
             )
-            need(number not in found, "a filter that is applied twice")
-            found.append(number)
+            need(number not in filters, "a filter that is applied twice")
+            filters.append(number)
             name_length = pipeline.number(2) if version == 1 else 0
             _, values = pipeline.numbers(2, 2)
             pipeline.take(name_length)
@@ -165,11 +165,11 @@ def _filters(messages: Messages, array: Array) -> list[int]:
                 need(settings == (array.itemsize,), "a shuffle of another size")
             if number == DEFLATE:
                 need(len(settings) == 1 and settings[0] < 10, "a deflate of an unknown level")
-    return found
+    return filters
 
 
 def _check_chunks(
-    structure: Structure, array: Array, layout: Piece, version: int, filters: list[int]
+    structure: Structure, array: ArrayInfo, layout: Bytes, version: int, filters: list[int]
 ) -> None:
     """Check a chunked array, IV.A.2.i: every chunk is there once, and of the right size."""
     rank = len(array.shape)
@@ -189,31 +189,31 @@ def _check_chunks(
     need(count * 8 <= structure.size * 200, "more chunks than fit into it")
     if version == 3:
         need(root != NOWHERE or count == 0, "an array that was never written")
-        chunks = _tree_chunks(structure, root, sides, grid) if count else iter(())
+        chunks = _find_tree_chunks(structure, root, sides, grid) if count else iter(())
     else:
         # The index of a growing array is laid out for its largest shape.
         need(not array.grows, "chunks of an array that can grow, stored the newest way")
-        chunks = _new_chunks(structure, layout, flags, size, count, bool(filters))
-    # Whole rows of bytes, deflated and no more, are inflated, and so checked, by `hdf5.inflated`.
-    ours = filters == [DEFLATE] and array.dtype == "uint8" and tuple(sides[1:]) == array.shape[1:]
-    found = 0
+        chunks = _find_new_chunks(structure, layout, flags, size, count, bool(filters))
+    # Whole rows of bytes, deflated and no more, are inflated, and so checked, as they are read.
+    later = filters == [DEFLATE] and array.dtype == "uint8" and tuple(sides[1:]) == array.shape[1:]
+    total = 0
     for address, stored in chunks:
-        found += 1
+        total += 1
         need(address != NOWHERE, "an array that was never written in part")
         need(stored == size or bool(filters), "a chunk of another size")
-        if ours:
-            structure.piece(address + stored, 0)
+        if later:
+            structure.read(address + stored, 0)
         else:
-            _check_chunk(structure.piece(address, stored), size, filters)
-    need(found == count, f"{found} chunks of {count}")
+            _check_chunk(structure.read(address, stored), size, filters)
+    need(total == count, f"{total} chunks of {count}")
 
 
-def _check_chunk(chunk: Piece, size: int, filters: list[int]) -> None:
+def _check_chunk(chunk: Bytes, size: int, filters: list[int]) -> None:
     """Check that a chunk holds as many bytes as it should, without ever inflating more."""
     for at, number in reversed(list(enumerate(filters))):
         if number == FLETCHER32:
             need(chunk.left >= 4, "a chunk without its checksum")
-            chunk = Piece(chunk.take(chunk.left - 4))
+            chunk = Bytes(chunk.take(chunk.left - 4))
         elif number == DEFLATE:
             expected = size + 4 * (FLETCHER32 in filters[:at])
             inflate = zlib.decompressobj()
@@ -222,16 +222,17 @@ def _check_chunk(chunk: Piece, size: int, filters: list[int]) -> None:
             except zlib.error:
                 data = b""
             need(len(data) == expected and inflate.eof, "a chunk that cannot be inflated")
-            chunk = Piece(data)
+            chunk = Bytes(data)
     need(chunk.left == size, "a chunk of another size")
 
 
-def _tree_chunks(
+def _find_tree_chunks(
     structure: Structure, root: int, sides: list[int], grid: list[int]
 ) -> Iterator[tuple[int, int]]:
+    """Find the chunks in their B-tree, III.A.1: the address and the stored size of each."""
     rank = len(sides)
 
-    def read_key(key: Piece) -> tuple[tuple[int, ...], int, int]:
+    def read_key(key: Bytes) -> tuple[tuple[int, ...], int, int]:
         stored, mask = key.numbers(2, 4)
         return key.numbers(rank + 1, 8), stored, mask
 
@@ -247,8 +248,8 @@ def _tree_chunks(
         yield address, stored
 
 
-def _new_chunks(
-    structure: Structure, layout: Piece, flags: int, size: int, count: int, filtered: bool
+def _find_new_chunks(
+    structure: Structure, layout: Bytes, flags: int, size: int, count: int, filtered: bool
 ) -> Iterator[tuple[int, int]]:
     """Find the chunks as newer versions of the library place them, III.C, VII.A and VII.C."""
     kind = layout.number(1)
@@ -267,35 +268,34 @@ def _new_chunks(
         for i in range(count):
             yield start + i * size, size
         return
-    head = structure.piece(start, 28, b"FAHD")
+    head = structure.read(start, 28, b"FAHD")
     version, client, width, page_bits = head.numbers(4, 1)
     length, block = head.numbers(2, 8)
     need((version, client, page_bits) == (0, int(filtered), bits) and bits <= 32, "a damaged index")
     need(length == count, "an index of another length")
     size_width = width - 12 if filtered else 0
     need(width == 8 if not filtered else 0 < size_width <= 8, "a damaged index")
-    paged = count > 1 << bits
-    pages = -(-count >> bits) if paged else 0
-    piece = structure.piece(block, 14, b"FADB")
-    need(piece.number(1) == 0 and piece.number(1) == client, "a damaged index")
-    need(piece.number(8) == start, "a damaged index")
+    paged, pages = count > 1 << bits, -(-count >> bits)
+    cursor = structure.read(block, 14, b"FADB")
+    need(cursor.number(1) == 0 and cursor.number(1) == client, "a damaged index")
+    need(cursor.number(8) == start, "a damaged index")
     at = block + 14
     if paged:
-        used = structure.piece(at, -(-pages // 8)).take(-(-pages // 8))
+        used = structure.read(at, -(-pages // 8)).take(-(-pages // 8))
         need(sum(byte.bit_count() for byte in used) == pages, "chunks that were never written")
         at += -(-pages // 8) + 4
     for page in range(max(pages, 1)):
-        entries = min(count - (page << bits), 1 << bits) if paged else count
-        piece = structure.piece(at, entries * width + 4)
+        entries = min(count - (page << bits), 1 << bits)
+        cursor = structure.read(at, entries * width + 4)
         at += entries * width + 4
         for _ in range(entries):
-            address = piece.number(8)
-            stored = piece.number(size_width) if filtered else size
-            need(not filtered or piece.number(4) == 0, "a chunk that leaves out filters")
+            address = cursor.number(8)
+            stored = cursor.number(size_width) if filtered else size
+            need(not filtered or cursor.number(4) == 0, "a chunk that leaves out filters")
             yield address, stored
 
 
-def _check_texts(structure: Structure, elements: Piece, count: int) -> None:
+def _check_texts(structure: Structure, elements: Bytes, count: int) -> None:
     """Check text of variable length, III.E: each lies within a collection that is whole."""
     known: dict[int, dict[int, int]] = {}
     for _ in range(count):
@@ -303,17 +303,17 @@ def _check_texts(structure: Structure, elements: Piece, count: int) -> None:
         if length == 0 and address in (0, NOWHERE):
             continue
         if address not in known:
-            known[address] = _collection(structure, address)
+            known[address] = _read_heap(structure, address)
         need(length <= known[address].get(index, -1), "text that is not where it should be")
 
 
-def _collection(structure: Structure, address: int) -> dict[int, int]:
+def _read_heap(structure: Structure, address: int) -> dict[int, int]:
     """Read a global heap collection: the size of each object in it, by number."""
-    head = structure.piece(address, 16, b"GCOL")
+    head = structure.read(address, 16, b"GCOL")
     need(head.number(4) == 1, "a heap of an unknown version")
     size = head.number(8)
     need(16 <= size <= MAX_CHUNK, "a heap of texts that is too large")
-    rest = structure.piece(address + 16, size - 16)
+    rest = structure.read(address + 16, size - 16)
     objects: dict[int, int] = {}
     while rest.left >= 16:
         number, length = rest.number(8) & 0xFFFF, rest.number(8)

@@ -3,7 +3,7 @@
 The library follows damaged files out of bounds, round in circles and into any amount of memory.
 So all that it will read on the way to an array is read here first, and whatever is not needed to
 store arrays of numbers and names is refused. This part leads to the members of the root group and
-to the messages that describe each; `hdf5_storage` checks what those say.
+to the messages that describe each; `storage` checks what those say.
 Format: The HDF Group, "HDF5 File Format Specification Version 3.0", whose sections are named.
 """
 
@@ -14,11 +14,13 @@ from typing import Any, BinaryIO
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 NOWHERE = 2**64 - 1
-MAX_NAMES = 2**20
-MOST_MESSAGES = 1000
+"""The address of what is not there."""
+MAX_HEAP = 2**20
+"""The largest heap of names that is read, in bytes."""
+MAX_MESSAGES = 1000
 LINK_INFO, LINK, CONTINUATION, SYMBOLS = 2, 6, 16, 17
 KNOWN = {0, 1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 16, 17, 18, 21, 22}
-"""Messages: all but those of external files, of shared tables and of drivers."""
+"""The kinds of messages that are read: not those of external files, shared tables and drivers."""
 
 
 class StructureError(ValueError):
@@ -31,8 +33,8 @@ def need(condition: bool, reason: str) -> None:
         raise StructureError(reason)
 
 
-class Piece:
-    """A piece of the file, read from its front."""
+class Bytes:
+    """Bytes of the file, taken from the front; numbers are little-endian and unsigned."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
@@ -53,7 +55,7 @@ class Piece:
         return tuple(self.number(size) for _ in range(count))
 
 
-Messages = dict[int, list[Piece]]
+Messages = dict[int, list[Bytes]]
 
 
 class Structure:
@@ -62,7 +64,7 @@ class Structure:
     Attributes
     ----------
     size : int
-        Of the file, in bytes.
+        The size of the file in bytes.
     members : dict
         The address of the object header of each member of the root group, by name.
 
@@ -79,13 +81,13 @@ class Structure:
         self.leaf_k, self.group_k, self.chunk_k = 4, 16, 32
         self.members = dict(self._read_root())
 
-    def piece(self, address: int, length: int, signature: bytes = b"") -> Piece:
+    def read(self, address: int, length: int, signature: bytes = b"") -> Bytes:
         """Read so many bytes at an address, which begin with this signature."""
         need(address + length <= self.size - self._base, "a part beyond its end")
         self._file.seek(self._base + address)
-        piece = Piece(self._file.read(length))
-        need(piece.take(len(signature)) == signature, f"no {signature!r} where one is expected")
-        return piece
+        cursor = Bytes(self._file.read(length))
+        need(cursor.take(len(signature)) == signature, f"no {signature!r} where one is expected")
+        return cursor
 
     # Superblock, II.A
 
@@ -99,10 +101,10 @@ class Structure:
         raise StructureError("no HDF5 signature")
 
     def _read_root(self) -> Iterator[tuple[str, int]]:
-        version = self.piece(8, 1).number(1)
+        version = self.read(8, 1).number(1)
         cached = None
         if version in (0, 1):
-            head = self.piece(9, 15 + 4 * version + 72)
+            head = self.read(9, 15 + 4 * version + 72)
             need(head.take(7)[4:6] == b"\x08\x08", "addresses that are not of 8 bytes")
             self.leaf_k, self.group_k = head.numbers(2, 2)
             head.take(4)
@@ -115,23 +117,23 @@ class Structure:
                 cached = head.numbers(2, 8)
         else:
             need(version in (2, 3), f"a superblock of version {version}")
-            head = self.piece(9, 35)
+            head = self.read(9, 35)
             need(head.take(3)[:2] == b"\x08\x08", "addresses that are not of 8 bytes")
             base, extension, _, root = head.numbers(4, 8)
             need(extension == NOWHERE, "an extension of the superblock")
         need(base == self._base, "a wrong base address")
         need(all(0 < k <= 1024 for k in (self.leaf_k, self.group_k, self.chunk_k)), "wrong sizes")
-        messages = self.messages(root)
+        messages = self.read_messages(root)
         if SYMBOLS in messages:
             tree, heap = messages[SYMBOLS][0].numbers(2, 8)
             need(cached in (None, (tree, heap)), "two roots")
-            return self._old_links(tree, heap)
+            return self._read_old_links(tree, heap)
         need(LINK_INFO in messages, "a root that is no group")
-        return self._new_links(messages)
+        return self._read_new_links(messages)
 
     # Links: III.A to III.D, IV.A.2.c, IV.A.2.g
 
-    def _new_links(self, messages: Messages) -> Iterator[tuple[str, int]]:
+    def _read_new_links(self, messages: Messages) -> Iterator[tuple[str, int]]:
         info = messages[LINK_INFO][0]
         need(info.number(1) == 0, "links of an unknown version")
         info.take(8 if info.number(1) & 1 else 0)
@@ -145,8 +147,8 @@ class Structure:
             need(kind == 0, f"a link that is not a hard one, {name!r}")
             yield name, link.number(8)
 
-    def _old_links(self, root: int, heap: int) -> Iterator[tuple[str, int]]:
-        names = self._names(heap)
+    def _read_old_links(self, root: int, heap: int) -> Iterator[tuple[str, int]]:
+        names = self._read_names(heap)
 
         def name(offset: int) -> str:
             end = names.find(b"\0", offset)
@@ -154,7 +156,7 @@ class Structure:
             return _text(names[offset:end])
 
         for _, _, node in self.leaves(root, 0, self.group_k, 8, lambda key: name(key.number(8))):
-            leaf = self.piece(node, 8 + 2 * self.leaf_k * 40, b"SNOD")
+            leaf = self.read(node, 8 + 2 * self.leaf_k * 40, b"SNOD")
             count = leaf.number(4) >> 16
             need(count <= 2 * self.leaf_k, "too many members in a node")
             for _ in range(count):
@@ -163,23 +165,23 @@ class Structure:
                 need(kind & 0xFFFFFFFF < 2, f"a link that is not a hard one, {name(offset)!r}")
                 yield name(offset), header
 
-    def _names(self, address: int) -> bytes:
+    def _read_names(self, address: int) -> bytes:
         """Read a local heap, and follow the gaps in it."""
-        head = self.piece(address, 32, b"HEAP")
+        head = self.read(address, 32, b"HEAP")
         head.take(4)
         size, gap, data = head.numbers(3, 8)
-        need(size <= MAX_NAMES, "a heap of names that is too large")
-        names = self.piece(data, size).take(size)
+        need(size <= MAX_HEAP, "a heap of names that is too large")
+        names = self.read(data, size).take(size)
         seen = set()
         while gap not in (1, NOWHERE):
             need(gap not in seen, "a heap of names that runs into itself")
             seen.add(gap)
-            gap, length = (rest := Piece(names[gap:])).numbers(2, 8)
+            gap, length = (rest := Bytes(names[gap:])).numbers(2, 8)
             need(16 <= length <= rest.left + 16, "a damaged heap of names")
         return names
 
     def leaves(
-        self, root: int, kind: int, k: int, key_size: int, read_key: Callable[[Piece], Any]
+        self, root: int, kind: int, k: int, key_size: int, read_key: Callable[[Bytes], Any]
     ) -> Iterator[tuple[Any, Any, int]]:
         """Yield what the leaves of a B-tree of version 1 lead to (III.A.1), each with its two keys.
 
@@ -190,43 +192,43 @@ class Structure:
         def walk(address: int, level: int | None, bounds: Any) -> Iterator[tuple[Any, Any, int]]:
             need(address not in seen, "a tree that runs into itself")
             seen.add(address)
-            node = self.piece(address, 24 + 2 * k * 8 + (2 * k + 1) * key_size, b"TREE")
+            node = self.read(address, 24 + 2 * k * 8 + (2 * k + 1) * key_size, b"TREE")
             need(node.number(1) == kind, "a tree of another kind")
-            found, count = node.number(1), node.number(2)
-            need(found == level or (level is None and found < 9), "a tree of uneven height")
-            need(0 < count <= 2 * k or level is None, "a node of too few or too many children")
+            height, count = node.number(1), node.number(2)
+            need(height == level or (level is None and height < 9), "a tree of uneven height")
+            need(count > 0 or level is None, "a node of no children")
             need(count <= 2 * k, "a node of too many children")
             siblings = node.numbers(2, 8)
             need(level is not None or siblings == (NOWHERE, NOWHERE), "a root with siblings")
-            keys, children = [read_key(Piece(node.take(key_size)))], []
+            keys, children = [read_key(Bytes(node.take(key_size)))], []
             for _ in range(count):
                 children.append(node.number(8))
-                keys.append(read_key(Piece(node.take(key_size))))
+                keys.append(read_key(Bytes(node.take(key_size))))
             need(kind == 0 or bounds in (None, (keys[0], keys[-1])), "a tree out of order")
             for left, right, child in zip(keys, keys[1:], children, strict=False):
-                if found == 0:
+                if height == 0:
                     yield left, right, child
                 else:
-                    yield from walk(child, found - 1, (left, right))
+                    yield from walk(child, height - 1, (left, right))
 
         return walk(root, None, None)
 
     # Object headers, IV.A.1
 
-    def messages(self, address: int) -> Messages:
+    def read_messages(self, address: int) -> Messages:
         """Read the messages that describe an object, by their kind."""
-        found: Messages = {}
-        first = self.piece(address, 16)
+        messages: Messages = {}
+        first = self.read(address, 16)
         modern = first.take(4) == b"OHDR"
         if modern:
             need(first.number(1) == 2, "an object header of an unknown version")
             flags = first.number(1)
             start = 6 + (16 if flags & 32 else 0) + (4 if flags & 16 else 0)
             width = 1 << (flags & 3)
-            length = self.piece(address + start, width).number(width)
+            length = self.read(address + start, width).number(width)
             blocks, ordered, expected = [(address + start + width, length)], flags & 4, None
         else:
-            head = self.piece(address, 12)
+            head = self.read(address, 12)
             need(head.number(1) == 1, "no object header where one is expected")
             expected = head.number(3) >> 8
             blocks, ordered = [(address + 16, head.numbers(2, 4)[1])], 0
@@ -235,27 +237,27 @@ class Structure:
             place, length = blocks.pop()
             need(place not in seen, "an object header that runs into itself")
             seen.add(place)
-            block = self.piece(place, length)
+            block = self.read(place, length)
             if modern and len(seen) > 1:
                 need(block.take(4) == b"OCHK", "an object header that is damaged")
-                block = Piece(block.take(block.left - 4))  # without its checksum
+                block = Bytes(block.take(block.left - 4))  # without its checksum
             size_of_head = 4 + (2 if ordered else 0) if modern else 8
             while block.left >= size_of_head:
                 kind, length = block.number(1 if modern else 2), block.number(2)
                 shared = block.number(1) & 2
                 block.take(size_of_head - (4 if modern else 5))
-                message = Piece(block.take(length))
+                message = Bytes(block.take(length))
                 count += 1
-                need(count <= MOST_MESSAGES, "an object header that is too long")
+                need(count <= MAX_MESSAGES, "an object header that is too long")
                 need(kind in KNOWN, f"messages of kind {kind}, such as external storage")
                 need(not shared or kind == 12, "parts that are shared between objects")
                 if kind == CONTINUATION:
                     blocks.append(message.numbers(2, 8))  # type: ignore[arg-type]
                 else:
-                    found.setdefault(kind, []).append(message)
+                    messages.setdefault(kind, []).append(message)
             need(modern or block.left == 0, "an object header that is cut short")
         need(expected in (None, count), "an object header with too few or too many messages")
-        return found
+        return messages
 
 
 def _text(name: bytes) -> str:

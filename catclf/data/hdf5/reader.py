@@ -1,6 +1,6 @@
 """HDF5 files of the course's layout → `Dataset`.
 
-The file comes from strangers: its structure is checked by `hdf5_structure` and `hdf5_storage`
+The file comes from strangers: its structure is checked by `catclf.common.hdf5`
 before h5py, and so HDF5's library, opens it, and its sizes before memory is taken.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from catclf.common.blocks import Stored
 from catclf.common.files import is_lfs_pointer, open_regular
 from catclf.common.hdf5 import import_h5py
-from catclf.common.hdf5.storage import VARIABLE, Array, check, describe
+from catclf.common.hdf5.storage import VARIABLE_TEXT, ArrayInfo, check_storage, describe_array
 from catclf.common.hdf5.structure import Structure, StructureError
 from catclf.common.text import LONGEST_NAME
 from catclf.data.dataset import CAT_NAMES, CLASSES, Dataset, Split
@@ -75,12 +75,12 @@ def _read(path: Path, file: BinaryIO, split: Split, trust: bool) -> tuple[Stored
     if y not in held:
         raise DataError(f"{path}: holds no arrays {x} and {y}")
     extras = [key for key in ("list_classes", "source") if key in held]
-    arrays = {key: describe(structure, key) for key in (x, y, *extras)}
+    arrays = {key: describe_array(structure, key) for key in (x, y, *extras)}
     _check_shapes(path, arrays, x, y)
     if not trust:
         _check_sizes(path, arrays, structure.size)
     for key in arrays:
-        check(structure, key)
+        check_storage(structure, key)
 
     h5py = import_h5py()
     file.seek(0)
@@ -149,7 +149,7 @@ def inflated(array: Any, start: int, stop: int) -> NDArray[np.uint8]:
     return found[start - first : stop - first]
 
 
-def _check_shapes(path: Path, arrays: dict[str, Array], x: str, y: str) -> None:
+def _check_shapes(path: Path, arrays: dict[str, ArrayInfo], x: str, y: str) -> None:
     shape = arrays[x].shape
     if len(shape) != 4 or shape[1:] != (64, 64, 3) or shape[0] == 0:
         raise DataError(
@@ -164,13 +164,13 @@ def _check_shapes(path: Path, arrays: dict[str, Array], x: str, y: str) -> None:
         array = arrays.get(key)
         if array is None:
             continue
-        if array.shape != (n,) or not (array.dtype[0] == "S" or array.dtype == VARIABLE):
+        if array.shape != (n,) or not (array.dtype[0] == "S" or array.dtype == VARIABLE_TEXT):
             raise DataError(f"{path}: {key} is {array}; expected {'two' if n == 2 else n} names")
         if array.itemsize > LONGEST_NAME:
             raise DataError(f"{path}: {key} has names of {array.itemsize} bytes")
 
 
-def _check_sizes(path: Path, arrays: dict[str, Array], size: int) -> None:
+def _check_sizes(path: Path, arrays: dict[str, ArrayInfo], size: int) -> None:
     for key, array in arrays.items():
         ratio = MAX_RATIO if array.nbytes <= LARGE else MAX_RATIO_OF_LARGE
         if array.nbytes > ratio * size:
