@@ -10,9 +10,10 @@ from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
 from catclf.lesson.vectorization import gradient_loops
 from catclf.logistic import Array, descend
-from catclf.solvers.coordinates import choose
+from catclf.solvers.coordinates import cheaper, choose
+from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.descent import gradient_descent
-from catclf.solvers.folds import sample_weights
+from catclf.solvers.examples import Examples
 
 PACKAGES: tuple[str, ...] = ()
 ITERATIONS = 2000
@@ -59,7 +60,7 @@ def run(settings: Settings) -> Result:
         [
             f"The loops were run for one step on {part} examples and scaled up to all.",
             f"The largest difference between catclf's w and the lesson's, relative: {apart:.1e}.",
-            f"catclf chose {choose(X, iterations).name} coordinates; building them is included.",
+            f"catclf chose {cheaper(*X.shape, iterations)} coordinates; building them is included.",
         ],
     )
 
@@ -70,7 +71,7 @@ def _vectorized(X: Array, Y: Array, iterations: int) -> Array:
 
 def _ours(X: Array, Y: Array, iterations: int) -> Array:
     return gradient_descent(
-        choose(X, iterations),
+        choose(Examples(X.T), iterations),
         Y,
         sample_weights(X.shape[1]),
         learning_rate=LEARNING_RATE,

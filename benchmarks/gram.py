@@ -23,9 +23,9 @@ from catclf.solvers.coordinates import (
     Primal,
     cheaper,
 )
+from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples
-from catclf.solvers.folds import sample_weights
 
 PACKAGES: tuple[str, ...] = ()
 N_X = 12288

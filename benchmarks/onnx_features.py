@@ -37,27 +37,27 @@ from catclf.data.images import load_image
 from catclf.features import FeatureMap
 from catclf.features.conv import shipped
 from catclf.features.onnx import parse_normalisation
-from catclf.logistic import Array, cost
+from catclf.logistic import cost
 from catclf.model import Model
-from catclf.solvers.folds import grouped_folds
-from catclf.solvers.path import cross_validated_path
+from catclf.solvers.cross_validation import cross_validate_path, grouped_folds
+from catclf.solvers.examples import Examples
 from catclf.training import examples
 from catclf.tuning import L2_PATH
 
 
-def taken(dataset: Dataset, feature_map: FeatureMap) -> Array:
+def taken(dataset: Dataset, feature_map: FeatureMap) -> Examples:
     """Give the features of all photos, with their mirrored copies where those differ."""
     images, rows = dataset.images, dataset.features_of(feature_map)
     if not feature_map.symmetric:
         images, rows = joined([images, mirrored(images)]), None
-    return examples(feature_map, images, taken=rows).matrix()
+    return examples(feature_map, images, taken=rows)
 
 
 def accuracies(dataset: Dataset, feature_map: FeatureMap, repeats: int) -> list[float]:
     X, Y, found = taken(dataset, feature_map), dataset.Y, []
     for seed in range(repeats):
         folds = grouped_folds(Y, dataset.clusters, 5, seed)
-        scores, _ = cross_validated_path(X, Y, folds, L2_PATH, scaled=feature_map.standardised)
+        scores, _ = cross_validate_path(X, Y, folds, L2_PATH, scaled=feature_map.standardised)
         best = min(scores[:, None, :], key=lambda Z: cost(Z, Y.astype(np.float64)))
         found.append(float(((best > 0) == Y).mean()))
     return found

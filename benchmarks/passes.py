@@ -8,12 +8,13 @@ import numpy as np
 
 from benchmarks.frame import Column, Line, Result, Settings
 from catclf.logistic import Array
-from catclf.solvers import newton as newton_module
+from catclf.solvers import coordinates
 from catclf.solvers.coordinates import Primal
+from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples
 from catclf.solvers.fit import Fit
-from catclf.solvers.folds import sample_weights
+from catclf.solvers.newton import newton
 
 PACKAGES: tuple[str, ...] = ()
 L2S = (1.0, 0.1, 0.01)
@@ -60,8 +61,8 @@ def _key(goal: float) -> str:
 def _compare(
     images: Any, Y: Array, weight: Array, l2: float, settings: Settings
 ) -> list[dict[str, Any]]:
-    newton, J = _newton(images, Y, weight, l2)
-    curves = {"Newton": newton}
+    steps, J = _newton(images, Y, weight, l2)
+    curves = {"Newton": steps}
     passes = 20 if settings.quick else PASSES
     descents = [_descent(images, Y, weight, l2, rate, passes) for rate in RATES]
     curves["descent"] = min(descents, key=lambda curve: curve[-1][1])
@@ -83,9 +84,9 @@ def _compare(
 def _newton(images: Any, Y: Array, weight: Array, l2: float) -> tuple[list[Any], float]:
     examples = Counted(images, scale=255.0)
     curve: list[tuple[int, float]] = []
-    small, newton_module.SMALL = newton_module.SMALL, 0  # conjugate gradients, however few
+    small, coordinates.SMALL = coordinates.SMALL, 0  # conjugate gradients, however few
     try:
-        fit: Fit = newton_module.newton(
+        fit: Fit = newton(
             Primal(examples),
             Y,
             weight,
@@ -94,7 +95,7 @@ def _newton(images: Any, Y: Array, weight: Array, l2: float) -> tuple[list[Any],
             callback=lambda step, cost: curve.append((examples.passes, cost)),
         )
     finally:
-        newton_module.SMALL = small
+        coordinates.SMALL = small
     return curve, fit.costs[-1][1]
 
 
@@ -104,10 +105,9 @@ def _descent(
     system = Primal(Counted(images, scale=255.0))
     curve: list[tuple[int, float]] = []
 
-    def gradient(v: Array, b: Any, Y: Array, weight: Array, *, cost: bool = True) -> Any:
-        J, dv, db = Primal.gradient(system, v, b, Y, weight)  # the cost at each step, for the curve
-        penalised = float(J[0] + l2 * system.penalty(v)[0])
-        curve.append((system.examples.passes, penalised))  # type: ignore[attr-defined]
+    def gradient(v: Array, b: Array, Y: Array, weight: Array, l2: float, **_: bool) -> Any:
+        J, dv, db = Primal.gradient(system, v, b, Y, weight, l2)  # with the cost, for the curve
+        curve.append((system.examples.passes, float(J[0])))  # type: ignore[attr-defined]
         return J, dv, db
 
     system.gradient = gradient  # type: ignore[method-assign]

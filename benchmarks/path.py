@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks import frame
 from benchmarks.frame import Column, Line, Result, Settings
 from catclf.logistic import Array, cost, forward
-from catclf.solvers.folds import stratified_folds
-from catclf.solvers.path import cross_validated_path
+from catclf.solvers.cross_validation import cross_validate_path, stratified_folds
+from catclf.solvers.examples import Examples
 
 PACKAGES = ("scikit-learn", "scipy")
 FOLDS = 5
@@ -39,8 +39,10 @@ def run(settings: Settings) -> Result:
     C = 1 / (l2s * kept.max())
     rows_of, labels = np.ascontiguousarray(X.T), Y[0]
 
+    examples = Examples(X.T)
+
     def ours() -> Array:
-        return cross_validated_path(X, Y, folds, own)[1]
+        return cross_validate_path(examples, Y, folds, own)[1]
 
     rows: list[dict[str, Any]] = []
     own_times: list[float] = []

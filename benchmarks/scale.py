@@ -18,8 +18,8 @@ from catclf.common.blocks import in_blocks
 from catclf.data.dataset import Dataset
 from catclf.data.hdf5.reader import load_hdf5
 from catclf.solvers.coordinates import Primal
+from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.examples import Examples
-from catclf.solvers.folds import sample_weights
 
 PACKAGES = ("h5py",)
 SIZES = (2000, 20_000, 200_000)

@@ -21,12 +21,11 @@ from benchmarks.solvers import OTHERS, Found, torch_descent
 from catclf.features.conv import Conv
 from catclf.logistic import Array, cost, forward
 from catclf.solvers.coordinates import choose
+from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.descent import gradient_descent
-from catclf.solvers.examples import Examples
-from catclf.solvers.folds import sample_weights
+from catclf.solvers.examples import Examples, standardise
 from catclf.solvers.newton import newton
 from catclf.solvers.solver import NEWTON_STEPS
-from catclf.solvers.standardise import standardise
 
 PACKAGES = ("scikit-learn", "scipy", "torch", "dask-ml")
 PENALTIES = (1.0, 1e-2, 1e-4)
@@ -98,7 +97,10 @@ def run(settings: Settings) -> Result:
 
 def _ours(problem: Problem) -> Found:
     fit = newton(
-        choose(problem.X, NEWTON_STEPS), problem.Y, sample_weights(problem.Y.size), l2=problem.l2
+        choose(Examples(problem.X.T), NEWTON_STEPS),
+        problem.Y,
+        sample_weights(problem.Y.size),
+        l2=problem.l2,
     )
     return Found(fit.w, float(fit.b[0, 0]), f"{len(fit.costs) - 1} steps")
 
@@ -152,7 +154,7 @@ def _descents(problem: Problem, settings: Settings) -> list[dict[str, Any]]:
 
     def ours() -> Found:
         fit = gradient_descent(
-            choose(problem.X, steps),
+            choose(Examples(problem.X.T), steps),
             problem.Y,
             sample_weights(problem.Y.size),
             learning_rate=LEARNING_RATE,

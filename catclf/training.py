@@ -25,9 +25,9 @@ from catclf.metrics import classification as metrics
 from catclf.metrics.calibration import calibrate
 from catclf.model import Model, Provenance
 from catclf.solvers.checkpoint import Checkpoint
+from catclf.solvers.cross_validation import fit_and_cross_validate, grouped_folds
 from catclf.solvers.examples import Examples
 from catclf.solvers.fit import Fit
-from catclf.solvers.folds import grouped_folds
 from catclf.solvers.solver import Solver
 
 FOLD_SEED = 0
@@ -248,7 +248,8 @@ def train_rates(
     for i, (how, _) in enumerate(checked):
         told = None if callback is None else _from(i * how.iterations, callback)
         try:
-            fit, out_of_fold = how.fit(
+            fit, out_of_fold = fit_and_cross_validate(
+                how,
                 seen,
                 dataset.Y,
                 scaled=features.standardised,

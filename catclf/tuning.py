@@ -24,9 +24,12 @@ from catclf.features.pixels import Pixels
 from catclf.logistic import Array, cost
 from catclf.metrics import classification as metrics
 from catclf.model import Model
+from catclf.solvers.cross_validation import (
+    cross_validate_path,
+    fit_and_cross_validate,
+    grouped_folds,
+)
 from catclf.solvers.examples import Examples
-from catclf.solvers.folds import grouped_folds
-from catclf.solvers.path import cross_validated_path
 from catclf.solvers.solver import Solver
 from catclf.training import FOLD_SEED, assemble, check_classes, check_settings, examples, read
 
@@ -137,7 +140,7 @@ def tune(
             if not feature_map.symmetric:
                 images, taken = joined([images, mirrored(images)]), None
             seen = examples(feature_map, images, dataset.memory, taken)
-            scores, _ = cross_validated_path(
+            scores, _ = cross_validate_path(
                 seen,
                 dataset.Y,
                 folds,
@@ -199,7 +202,7 @@ def _refit(
     """Train with the best choice on everything; Z are the scores that cross-validation gave."""
     y = np.resize(dataset.Y, (1, seen.m))
     solver = Solver("newton", l2=best.l2)
-    fit, _ = solver.fit(seen, y, scaled=feature_map.standardised)
+    fit, _ = fit_and_cross_validate(solver, seen, y, scaled=feature_map.standardised)
     tried = [[t.features, t.l2, t.log_loss, t.accuracy.value] for t in trials]
     return assemble(dataset, feature_map, solver, fit, folds, Z, maximise, tried=tried)
 

@@ -209,7 +209,7 @@ def test_the_paths_costs_are_those_of_the_parameters():
     X, Y = small()
     folds = np.arange(60) % 5
     C, l2s = np.array([0.5, 2.0]), np.outer(1 / np.array([0.5, 2.0]) / 48, np.ones(5))
-    _, lowest = path.cross_validated_path(X, Y.astype(int), folds, l2s)
+    _, lowest = path.cross_validate_path(path.Examples(X.T), Y.astype(int), folds, l2s)
     found = path._theirs("newton-cg", 1e-10, np.ascontiguousarray(X.T), Y[0], folds, C)
     np.testing.assert_allclose(path._costs(found, X, Y.astype(int), folds, l2s), lowest, rtol=1e-9)
     off = path._costs(found, X, Y.astype(int), folds, 1.01 * l2s)

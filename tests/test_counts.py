@@ -5,12 +5,17 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from catclf.solvers import newton as newton_module
+from catclf.solvers import coordinates
 from catclf.solvers.coordinates import Gram, Primal, choose
+from catclf.solvers.cross_validation import (
+    cross_validate_path,
+    fit_and_cross_validate,
+    sample_weights,
+    stratified_folds,
+)
 from catclf.solvers.descent import RECORD_EVERY, gradient_descent
-from catclf.solvers.folds import sample_weights, stratified_folds
+from catclf.solvers.examples import Examples
 from catclf.solvers.newton import newton
-from catclf.solvers.path import cross_validated_path
 from catclf.solvers.solver import Solver
 
 N_X, M = 70, 23
@@ -50,6 +55,10 @@ def problem():
     return X, Y.astype(np.float64)
 
 
+def primal(X):
+    return Primal(Examples(X.T))
+
+
 def descend(system, Y, weights=None, **more):
     weights = sample_weights(M) if weights is None else weights
     gradient_descent(system, Y, weights, learning_rate=0.01, iterations=STEPS, **more)
@@ -58,7 +67,7 @@ def descend(system, Y, weights=None, **more):
 @pytest.mark.parametrize("l2", [0.0, 0.1])
 def test_a_primal_step_is_two_products_with_x(problem, products, l2):
     X, Y = problem
-    descend(Primal(X), Y, l2=l2)
+    descend(primal(X), Y, l2=l2)
     assert products.by_name == {"X": 2 * STEPS + 1}  # and the last scores
     assert products.bytes == (2 * STEPS + 1) * X.nbytes
 
@@ -80,7 +89,7 @@ def test_a_penalty_costs_gram_coordinates_a_product_only_where_the_cost_is_recor
     assert products.by_name == {"XᵀX": 1, "G": STEPS + 1 + recorded, "X": 1}
 
 
-@pytest.mark.parametrize("system", [Primal, Gram])
+@pytest.mark.parametrize("system", [primal, Gram])
 def test_five_folds_take_no_more_products_than_one_fit(problem, products, system):
     X, Y = problem
     descend(system(X), Y)
@@ -95,7 +104,7 @@ def test_what_is_chosen_reads_fewer_bytes(problem, products):
     read = {}
     for name in ("primal", "gram", "auto"):
         products.bytes = 0
-        descend(choose(X, STEPS, name), Y)
+        descend(choose(Examples(X.T), STEPS, name), Y)
         read[name] = products.bytes
     assert read["auto"] == read["gram"] < read["primal"] / 2
 
@@ -111,9 +120,9 @@ def test_newton_by_conjugate_gradients_makes_one_pass_for_each_product(
     problem, products, monkeypatch
 ):
     X, Y = problem
-    monkeypatch.setattr(newton_module, "SMALL", 0)
+    monkeypatch.setattr(coordinates, "SMALL", 0)
     multiplied = []
-    solve = newton_module._Iterative.solve
+    solve = Primal.newton_step
 
     def counted(self, *given):
         before = products.by_name["X"]
@@ -121,8 +130,8 @@ def test_newton_by_conjugate_gradients_makes_one_pass_for_each_product(
         multiplied.append(products.by_name["X"] - before)
         return step
 
-    monkeypatch.setattr(newton_module._Iterative, "solve", counted)
-    fit = newton(Primal(X), Y, sample_weights(M), l2=1e-3)
+    monkeypatch.setattr(Primal, "newton_step", counted)
+    fit = newton(primal(X), Y, sample_weights(M), l2=1e-3)
     steps = len(multiplied)
     assert steps == len(fit.costs) - 1 > 2
     # A pass is two products, forward and backward, and so is one with H.
@@ -134,12 +143,13 @@ def test_newton_by_conjugate_gradients_makes_one_pass_for_each_product(
 def test_a_path_of_penalties_reads_x_once_for_all_folds(problem, products):
     X, Y = problem
     Y = Y.astype(np.int64)
-    cross_validated_path(X, Y, stratified_folds(Y, 5), (1.0, 0.1, 0.01))
+    cross_validate_path(Examples(X.T), Y, stratified_folds(Y, 5), (1.0, 0.1, 0.01))
     assert products.by_name == {"XᵀX": 1}
 
 
 def test_training_with_folds_builds_one_gram_matrix(problem, products):
     X, Y = problem
     Y = Y.astype(np.int64)
-    Solver(iterations=STEPS).fit(X, Y, scaled=False, folds=stratified_folds(Y, 5))
+    how = {"scaled": False, "folds": stratified_folds(Y, 5)}
+    fit_and_cross_validate(Solver(iterations=STEPS), Examples(X.T), Y, **how)
     assert products.by_name == {"XᵀX": 1, "G": STEPS + 1, "X": 1}

@@ -20,8 +20,8 @@ from catclf.features.conv import Conv
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
 from catclf.solvers.coordinates import Gram
+from catclf.solvers.examples import fold_back
 from catclf.solvers.newton import newton
-from catclf.solvers.standardise import fold_back
 
 MAPS = ["pixels", "patches", "conv"]
 

@@ -12,8 +12,6 @@ from hypothesis.extra.numpy import arrays
 from catclf import logistic
 from catclf.lesson.vectorization import gradient_loops
 from catclf.logistic import backward, cost, descend, forward, gradient, loss, sigmoid
-from catclf.solvers.coordinates import Primal
-from catclf.solvers.descent import gradient_descent
 
 FINITE = st.floats(-1e9, 1e9)
 
@@ -172,16 +170,6 @@ def test_several_regressions_are_rows_of_one():
     dW, db = backward(X, sigmoid(Z) - Y)
     assert dW.shape == (5, 3)
     assert db.shape == (3, 1)
-
-
-def test_descent_follows_the_lessons_own_steps():
-    X, Y = small_problem()[2:]
-    w, b, costs = descend(X, Y, 0.1, 150)
-    assert costs[0] == np.log(2) > costs[1]
-    fit = gradient_descent(Primal(X), Y, np.full((1, 9), 1 / 9), learning_rate=0.1, iterations=150)
-    np.testing.assert_allclose([J for _, J in fit.costs], costs, rtol=1e-12)
-    np.testing.assert_allclose(fit.w, w, rtol=1e-12)
-    np.testing.assert_allclose(fit.b, b, rtol=1e-12)
 
 
 def test_importing_the_lesson_loads_nothing_else():

@@ -36,7 +36,7 @@ def test_figures_in_the_model_are_the_models_own(drawn):
 
 
 def test_cross_validation_equals_training_without_each_fold(drawn):
-    from catclf.solvers.folds import stratified_folds
+    from catclf.solvers.cross_validation import stratified_folds
 
     model = catclf.train(drawn, iterations=150, cv=3)
     folds = stratified_folds(drawn.Y, 3, 0)

@@ -19,7 +19,7 @@ from catclf.features.pixels import Pixels
 from catclf.logistic import cost, sigmoid
 from catclf.metrics.calibration import best_threshold, fit_temperature
 from catclf.solvers.coordinates import Gram
-from catclf.solvers.folds import grouped_folds, stratified_folds
+from catclf.solvers.cross_validation import stratified_folds
 from catclf.solvers.newton import newton
 from catclf.tuning import L2_PATH, tune
 
@@ -53,63 +53,6 @@ def recorded(monkeypatch):
 
 def dataset(images, labels, **more):
     return Dataset(images, np.reshape(labels, (1, -1)), CLASSES, "some", **more)
-
-
-@st.composite
-def grouped(draw_one):
-    m = draw_one(st.integers(2, 40))
-    labels = draw_one(st.lists(st.integers(0, 1), min_size=m, max_size=m))
-    most = draw_one(st.integers(1, 12))
-    groups = draw_one(st.lists(st.integers(0, most), min_size=m, max_size=m))
-    return np.array([labels]), 5 * np.array(groups)
-
-
-@settings(max_examples=400, deadline=None)
-@given(grouped(), st.integers(2, 7), st.integers(0, 3))
-def test_groups_are_never_split_and_no_class_is_missing_from_training(example, k, seed):
-    Y, groups = example
-    if min(len(set(groups[Y[0] == y])) for y in (0, 1)) < 2:
-        with pytest.raises(DataError, match="two examples, or groups"):
-            grouped_folds(Y, groups, k, seed)
-        return
-    folds = grouped_folds(Y, groups, k, seed)
-    assert folds.shape == groups.shape
-    assert set(folds) <= set(range(k))
-    assert len(set(folds)) == folds.max() + 1 >= 2  # no fold is empty
-    for group in set(groups):
-        assert len(set(folds[groups == group])) == 1
-    for fold in set(folds):
-        assert set(Y[0, folds != fold]) == {0, 1}
-    np.testing.assert_array_equal(folds, grouped_folds(Y, groups, k, seed))
-
-
-@pytest.mark.parametrize("sizes", [[[3, 0], [2, 1], [0, 4]], [[500, 0], [400, 1], [100, 99]]])
-def test_a_group_of_both_classes_does_not_join_the_only_other_one_of_a_class(sizes):
-    groups = np.repeat(np.arange(3), np.sum(sizes, axis=1))
-    Y = np.concatenate([np.repeat([0, 1], both) for both in sizes]).reshape(1, -1)
-    folds = grouped_folds(Y, groups, 5)
-    for fold in set(folds):
-        assert set(Y[0, folds != fold]) == {0, 1}
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.booleans(), min_size=4, max_size=60), st.integers(2, 7), st.integers(0, 5))
-def test_examples_that_are_alone_are_dealt_as_without_groups(labels, k, seed):
-    labels[:4] = False, True, False, True
-    Y = np.array([labels], dtype=np.int64)
-    groups = np.random.default_rng(seed).permutation(len(labels))
-    k = min(k, sum(labels), len(labels) - sum(labels))
-    np.testing.assert_array_equal(grouped_folds(Y, groups, k, seed), stratified_folds(Y, k, seed))
-
-
-def test_folds_of_groups_share_out_both_classes():
-    rng = np.random.default_rng(0)
-    groups = np.repeat(np.arange(60), rng.integers(1, 9, 60))
-    Y = (rng.random((1, len(groups))) < 0.3).astype(np.int64)
-    folds = grouped_folds(Y, groups, 5)
-    for y in (0, 1):
-        sizes = np.bincount(folds[Y[0] == y], minlength=5)
-        assert sizes.max() <= 1.35 * sizes.min()
 
 
 def nearly(image, quality=80):
@@ -199,7 +142,7 @@ def out_of_fold(data, folds, l2):
 def test_mirrored_copies_are_trained_on_and_never_scored(recorded):
     data = with_copies(30, 10)
     called, dealt, scored = (
-        recorded(name) for name in ("cross_validated_path", "grouped_folds", "calibrate")
+        recorded(name) for name in ("cross_validate_path", "grouped_folds", "calibrate")
     )
     found = tune(data, features="pixels", cv=3)
     [(_, _, folds)] = dealt

@@ -21,7 +21,8 @@ from catclf.features.conv import Conv
 from catclf.logistic import Array, sigmoid
 from catclf.metrics.calibration import fit_temperature
 from catclf.metrics.classification import Proportion, calibration_error, roc_auc
-from catclf.solvers.folds import grouped_folds
+from catclf.solvers.cross_validation import fit_and_cross_validate, grouped_folds
+from catclf.solvers.examples import Examples
 from catclf.solvers.solver import Solver
 
 
@@ -53,7 +54,9 @@ def main() -> None:
     folds = grouped_folds(Y[:, seen], clusters(photos.x[seen]), 5)
     for l2 in arguments.l2:
         solver = Solver("newton", l2=l2)
-        fit, out_of_fold = solver.fit(X[:, seen], Y[:, seen], scaled=True, folds=folds)
+        fit, out_of_fold = fit_and_cross_validate(
+            solver, Examples(X[:, seen].T), Y[:, seen], scaled=True, folds=folds
+        )
         assert out_of_fold is not None
         T = fit_temperature(Y[:, seen], out_of_fold)
         Z = np.dot(fit.w.T, X) + fit.b

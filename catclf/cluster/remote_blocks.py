@@ -196,7 +196,7 @@ class PlacedExamples(Examples):
         totals: Sums = sums
         return totals
 
-    def scores(self, w: Array, b: Array | float) -> Array:
+    def forward(self, w: Array, b: Array | float) -> Array:
         def ask() -> list[Any]:
             given = self._cluster.put((self.size, self.mean, self.scale, w, b))
             return self._cluster.map(_scores, self._blocks.futures(), given=given)
@@ -291,7 +291,9 @@ def _add_up(rows: NDArray[Any], labels: tuple[Array, Array], given: tuple[Any, .
     size, work, mean, scale, parameters = given
     Y, weight = labels
     return examples.total(
-        examples.add_up(work, rows[part], mean, scale, Y[:, part], weight[:, part], *parameters)
+        examples.add_up_block(
+            work, rows[part], mean, scale, Y[:, part], weight[:, part], *parameters
+        )
         for part in pieces(rows, size)
     )
 
@@ -303,7 +305,7 @@ def _total(several: list[Sums], _: None) -> Sums:
 
 def _scores(rows: NDArray[Any], given: tuple[Any, ...]) -> Array:
     size, *settings = given
-    found = [examples.scores(rows[part], *settings) for part in pieces(rows, size)]
+    found = [examples.forward_block(rows[part], *settings) for part in pieces(rows, size)]
     return np.concatenate(found, axis=1)
 
 

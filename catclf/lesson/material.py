@@ -13,8 +13,9 @@ from catclf.data.dataset import Dataset
 from catclf.errors import DataError
 from catclf.logistic import Array
 from catclf.solvers.coordinates import choose
+from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.descent import gradient_descent
-from catclf.solvers.folds import sample_weights
+from catclf.solvers.examples import Examples
 
 MOST_IMAGES = 600
 """The lesson takes so many images at most, so that nothing takes long."""
@@ -89,7 +90,7 @@ class Material:
         These are the steps of `catclf.logistic.descend`, taken in the faster way of `train`.
         """
         fit = gradient_descent(
-            choose(self.X, STEPS),
+            choose(Examples(self.X.T), STEPS),
             self.Y,
             sample_weights(self.Y.size),
             learning_rate=self.safe_step,

@@ -1,6 +1,6 @@
-"""Two coordinate systems for the same descent, behind the lesson's two operations.
+"""Two coordinate systems for the same training, behind the same few operations.
 
-Gradient descent from zero keeps w in the span of the columns of X: w = Xc. With the Gram matrix
+Training from zero keeps w in the span of the columns of X: w = Xc. With the Gram matrix
 G = XᵀX (m, m), computed once,
 
     Z = wᵀX + b = cᵀG + b    and    dw = X dZᵀ  becomes  dc = dZᵀ,
@@ -8,6 +8,10 @@ G = XᵀX (m, m), computed once,
 so that a step costs m² products in place of 2·n_x·m, and the iterates are the very same. This is
 the kernel form of a linear model (Schölkopf, Herbrich & Smola 2001, "A generalized representer
 theorem").
+
+Newton's method minimises J = Σᵢ weightᵢ L(zᵢ, yᵢ) + (λ/2)‖w‖². That has, in z, the slopes
+dZ = weight (A − Y) and the curvatures D = weight A (1 − A). A step s solves H s = −g for w and the
+bias together, where for w alone g = X dZᵀ + λw and H = X D Xᵀ + λI.
 """
 
 from __future__ import annotations
@@ -15,114 +19,212 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from catclf import logistic
 from catclf.common.threads import for_products
 from catclf.errors import ParameterError
 from catclf.logistic import Array
-from catclf.solvers.examples import Examples, gradient
+from catclf.solvers.examples import Examples, curvature, gradient, hessian, hessian_product
+
+SMALL = 2048
+"""Up to so many features Newton's n_x × n_x system is solved rather than iterated on."""
+MAX_CG_STEPS = 1000
+
+Point = tuple[Array, Array]
+"""v (size, K) and b (K, 1): parameters, a gradient or a step, in some coordinates."""
 
 
 class Coordinates(Protocol):
-    """A place for the parameters of K regressions: v (size, K), and b (K, 1) or a number."""
+    """A place for the parameters of K regressions: v (size, K) and b (K, 1) stand for w and bias.
+
+    Gradients and steps have the same form. Labels Y are (1, m); weight (K, m) says what each
+    example counts in each regression, adding up to 1; l2 is λ of the penalty (λ/2)‖w‖².
+    """
 
     name: str
     size: int
 
-    def forward(self, v: Array, b: Array | float) -> Array:
+    def forward(self, v: Array, b: Array) -> Array:
         """Score the examples: Z (K, m)."""
         ...
 
     def gradient(
-        self, v: Array, b: Array | float, Y: Array, weight: Array, *, cost: bool = True
-    ) -> tuple[Array, Array, Array | float]:
-        """Give Σ weight L (K,), and its gradient for v and b: dZ = weight (A − Y) carried back.
+        self, v: Array, b: Array, Y: Array, weight: Array, l2: float = 0.0, *, cost: bool = True
+    ) -> tuple[Array, Array, Array]:
+        """Give the penalised cost J (K,) and its gradient dv, db, in one pass over the examples.
 
-        That takes one pass over the examples. Without `cost` the first is 0.
+        Without `cost`, J is 0.
         """
         ...
 
     def penalty(self, v: Array) -> Array:
-        """Give the L2 penalty ‖w‖²/2, (K,)."""
+        """Give ‖w‖²/2 of each regression, (K,)."""
         ...
 
-    def penalty_gradient(self, v: Array) -> tuple[Array, Array | float]:
-        """Give the gradient of ‖w‖²/2 for v and b, which is w itself in these coordinates."""
+    def inner(self, one: Point, other: Point) -> float:
+        """Give the inner product of what two points of a single regression are as w and bias."""
         ...
 
-    def parameters(self, v: Array, b: Array | float) -> tuple[Array, Array]:
-        """Turn v and b into the regressions' w (n_x, K) and b (K, 1)."""
+    def newton_step(
+        self, v: Array, b: Array, Y: Array, weight: Array, l2: float, g: Point, relative_norm: float
+    ) -> Point:
+        """Give Newton's step from v and b, for a single regression.
+
+        g is the gradient there, and relative_norm its norm over that at zero: where the step is
+        iterated to, it need not be more exact than that asks for.
+        """
+        ...
+
+    def parameters(self, v: Array, b: Array) -> tuple[Array, Array]:
+        """Turn v and b into the regressions' w (n_x, K) and bias (K, 1)."""
         ...
 
 
 class Primal:
-    """The weights themselves: v is w, b is b. The examples are gone through in blocks."""
+    """The weights themselves: v is w, and b the bias. The examples are gone through in blocks."""
 
     name = "primal"
 
-    def __init__(self, X: Array | Examples) -> None:
-        self.examples = Examples.of(X)
-        self.size = self.examples.n_x
+    def __init__(self, examples: Examples) -> None:
+        self.examples = examples
+        self.size = examples.n_x
 
-    def forward(self, v: Array, b: Array | float) -> Array:
-        return self.examples.scores(v, b)
+    def forward(self, v: Array, b: Array) -> Array:
+        return self.examples.forward(v, b)
 
     def gradient(
-        self, v: Array, b: Array | float, Y: Array, weight: Array, *, cost: bool = True
-    ) -> tuple[Array, Array, Array | float]:
-        J, dv, db = self.examples.add_up(gradient, Y, weight, v, b, cost)
-        return J[:, 0], dv, db
+        self, v: Array, b: Array, Y: Array, weight: Array, l2: float = 0.0, *, cost: bool = True
+    ) -> tuple[Array, Array, Array]:
+        sums, dv, db = self.examples.add_up(gradient, Y, weight, v, b, cost)
+        J: Array = sums[:, 0]
+        if l2:
+            J = J + l2 * self.penalty(v)
+            dv = dv + l2 * v
+        return J, dv, db
 
     def penalty(self, v: Array) -> Array:
         halves: Array = 0.5 * np.sum(v * v, axis=0)
         return halves
 
-    def penalty_gradient(self, v: Array) -> tuple[Array, Array | float]:
-        return v, 0.0
+    def inner(self, one: Point, other: Point) -> float:
+        return float(np.vdot(one[0], other[0]) + np.vdot(one[1], other[1]))
 
-    def parameters(self, v: Array, b: Array | float) -> tuple[Array, Array]:
-        return v, np.zeros((v.shape[1], 1)) + b
+    def newton_step(
+        self, v: Array, b: Array, Y: Array, weight: Array, l2: float, g: Point, relative_norm: float
+    ) -> Point:
+        if self.size <= SMALL:
+            return self._solved(v, b, Y, weight, l2, g)
+        return self._iterated(v, b, Y, weight, l2, g, relative_norm)
+
+    def _solved(self, v: Array, b: Array, Y: Array, weight: Array, l2: float, g: Point) -> Point:
+        """Solve the (n_x + 1) × (n_x + 1) system of w and b: one pass over the examples."""
+        XDX, XD, D = self.examples.add_up(hessian, Y, weight, v, b)
+        n_x = self.size
+        H = np.empty((n_x + 1, n_x + 1))
+        H[:n_x, :n_x] = XDX
+        H[np.arange(n_x), np.arange(n_x)] += l2
+        H[:n_x, n_x] = H[n_x, :n_x] = XD[:, 0]
+        H[n_x, n_x] = D[0, 0] + np.finfo(float).tiny
+        step = np.linalg.solve(H, -np.vstack(g)).astype(np.float64, copy=False)
+        return step[:-1], step[-1:]
+
+    def _iterated(
+        self, v: Array, b: Array, Y: Array, weight: Array, l2: float, g: Point, relative_norm: float
+    ) -> Point:
+        """Iterate by conjugate gradients: a pass for each product with H, and no matrix but X.
+
+        They stop early while the gradient is still large (Dembo, Eisenstat & Steihaug 1982,
+        "Inexact Newton methods").
+        """
+        r = -np.vstack(g)
+        s, p = np.zeros_like(r), r
+        squared = float(np.vdot(r, r))
+        enough = min(0.1, np.sqrt(relative_norm)) ** 2 * squared
+        for _ in range(MAX_CG_STEPS):
+            Xu, u = self.examples.add_up(hessian_product, Y, weight, v, b, p[:-1], p[-1:])
+            Hp = np.vstack([Xu + l2 * p[:-1], u])
+            t = squared / float(np.vdot(p, Hp))
+            s, r = s + t * p, r - t * Hp
+            before, squared = squared, float(np.vdot(r, r))
+            if squared <= enough:
+                break
+            p = r + (squared / before) * p
+        return s[:-1], s[-1:]
+
+    def parameters(self, v: Array, b: Array) -> tuple[Array, Array]:
+        return v, b
 
 
 class Gram:
-    """One number for each example: v is c.
+    """One number for each example: v is c, and w is Xc.
 
     The bias is the weight of one more feature, always 1, so that the span holds it as well: G is
-    XᵀX + 1, and the bias is Σc + b. Here b stays 0 but for a penalty, which spares the bias:
+    XᵀX + 1, and the bias is Σc + b. In descent b stays 0 but for a penalty, which spares the bias:
     where it shrinks c, b makes up for what Σc loses.
+
+    Parameters
+    ----------
+    X : float64 (n_x, m)
+    G : float64 (m, m), optional
+        XᵀX + 1, if it is known.
     """
 
     name = "gram"
 
-    def __init__(self, X: Array | Examples, G: Array | None = None) -> None:
-        self.X = X.matrix() if isinstance(X, Examples) else X
-        self.size = self.X.shape[1]
-        self.G: Array = np.dot(self.X.T, self.X) + 1.0 if G is None else G
+    def __init__(self, X: Array, G: Array | None = None) -> None:
+        self.X = X
+        self.size = X.shape[1]
+        self.G: Array = np.dot(X.T, X) + 1.0 if G is None else G
 
-    def subset(self, examples: NDArray[np.intp]) -> Gram:
-        """Give the coordinates of some of the examples; their G is a block of this one."""
-        return Gram(self.X[:, examples], self.G[np.ix_(examples, examples)])
-
-    def forward(self, v: Array, b: Array | float) -> Array:
+    def forward(self, v: Array, b: Array) -> Array:
         return logistic.forward(v, b, self.G)
 
     def gradient(
-        self, v: Array, b: Array | float, Y: Array, weight: Array, *, cost: bool = True
-    ) -> tuple[Array, Array, Array | float]:
+        self, v: Array, b: Array, Y: Array, weight: Array, l2: float = 0.0, *, cost: bool = True
+    ) -> tuple[Array, Array, Array]:
         Z = self.forward(v, b)
-        dZ = weight * (logistic.sigmoid(Z) - Y)
-        J = np.sum(weight * logistic.loss(Z, Y), axis=1) if cost else np.zeros(len(Z))
-        return J, dZ.T, 0.0
+        dv = (weight * (logistic.sigmoid(Z) - Y)).T
+        J, db = np.zeros(len(Z)), np.zeros((len(Z), 1))
+        if cost:
+            J = np.sum(weight * logistic.loss(Z, Y), axis=1)
+        if l2:
+            J = J + l2 * self.penalty(v) if cost else J
+            dv = dv + l2 * v
+            db = -l2 * v.sum(axis=0)[:, None]
+        return J, dv, db
 
     def penalty(self, v: Array) -> Array:
         halves: Array = 0.5 * (np.sum(v * np.dot(self.G, v), axis=0) - v.sum(axis=0) ** 2)
         return halves
 
-    def penalty_gradient(self, v: Array) -> tuple[Array, Array | float]:
-        return v, -v.sum(axis=0)[:, None]
+    def inner(self, one: Point, other: Point) -> float:
+        (u, a), (v, b) = one, other
+        product: Array = np.vdot(u, np.dot(self.G, v) + b) + a * (v.sum() + b)
+        return float(product.item())
 
-    def parameters(self, v: Array, b: Array | float) -> tuple[Array, Array]:
+    def newton_step(
+        self, v: Array, b: Array, Y: Array, weight: Array, l2: float, g: Point, relative_norm: float
+    ) -> Point:
+        """Solve an m × m system.
+
+        With K = XᵀX, S = √D and q = dZ + λc, the step for c and the bias β solves
+
+            D (K dc + dβ) + λ dc = −q   and   Σ (dZ + D (K dc + dβ)) = 0.
+
+        With dc = S y − q/λ the first becomes (SKS + λI) y = S (Kq/λ − dβ), which is symmetric, and
+        positive however small D is; then the second gives dβ.
+        """
+        q, K = g[0], self.G - 1.0
+        S = np.sqrt(curvature(logistic.sigmoid(self.forward(v, b)), weight)).T
+        SKS = S * K * S.T
+        SKS[np.diag_indices_from(SKS)] += l2
+        y = np.linalg.solve(SKS, np.hstack([S * np.dot(K, q / l2), S]))
+        sum_dZ = q.sum() + g[1]
+        bias = (np.vdot(S, y[:, 0]) - sum_dZ / l2) / np.vdot(S, y[:, 1])
+        dc = S * (y[:, :1] - bias * y[:, 1:]) - q / l2
+        return dc, bias - dc.sum()
+
+    def parameters(self, v: Array, b: Array) -> tuple[Array, Array]:
         return np.dot(self.X, v), v.sum(axis=0)[:, None] + b
 
 
@@ -132,8 +234,6 @@ GRAM_SPEEDUP = 16
 `python -m benchmarks gram` prints it: less where X stays in the cache, where Gram coordinates are
 far ahead all the same; this much where X does not, as where the choice is close.
 """
-
-
 PRIMAL_ELEMENT = 2.2
 """What a number in X costs in a primal step, two products on one thread, over one of G in Gram's.
 
@@ -141,19 +241,19 @@ PRIMAL_ELEMENT = 2.2
 """
 
 
-def cheaper(n_x: int, m: int, iterations: int) -> str:
+def cheaper(n_x: int, m: int, steps: int) -> str:
     """Say which coordinates, primal or gram, so many steps on X (n_x, m) take less work in.
 
     Gram costs n_x·m² products once, at GRAM_SPEEDUP, and m² a step; primal PRIMAL_ELEMENT·n_x·m a
     step, shared out to threads.
     """
-    gram = n_x * m * m / GRAM_SPEEDUP + iterations * m * m
-    primal = iterations * PRIMAL_ELEMENT * n_x * m / for_products()
+    gram = n_x * m * m / GRAM_SPEEDUP + steps * m * m
+    primal = steps * PRIMAL_ELEMENT * n_x * m / for_products()
     return "gram" if gram < primal else "primal"
 
 
-def choose(X: Array | Examples, iterations: int, coordinates: str = "auto") -> Primal | Gram:
-    """Build the coordinates asked for; "auto" are the cheaper ones for so many steps on X.
+def choose(examples: Examples, steps: int, coordinates: str = "auto") -> Primal | Gram:
+    """Build the coordinates asked for; "auto" are the cheaper ones for so many steps in all.
 
     Gram coordinates need X and XᵀX in memory, and are not chosen where they do not fit.
 
@@ -164,7 +264,6 @@ def choose(X: Array | Examples, iterations: int, coordinates: str = "auto") -> P
     """
     if coordinates not in ("auto", "primal", "gram"):
         raise ParameterError(f"coordinates are auto, primal or gram, not {coordinates!r}")
-    examples = Examples.of(X)
     n_x, m = examples.n_x, examples.m
     size = 8.0 * (n_x * m + 3 * m * m)
     if coordinates == "gram" and size > examples.memory:
@@ -174,5 +273,5 @@ def choose(X: Array | Examples, iterations: int, coordinates: str = "auto") -> P
             "--memory"
         )
     if coordinates == "auto":
-        coordinates = cheaper(n_x, m, iterations) if size <= examples.memory else "primal"
-    return Gram(X) if coordinates == "gram" else Primal(examples)
+        coordinates = cheaper(n_x, m, steps) if size <= examples.memory else "primal"
+    return Gram(examples.matrix()) if coordinates == "gram" else Primal(examples)

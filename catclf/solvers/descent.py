@@ -17,7 +17,7 @@ RECORD_EVERY = 100
 def gradient_descent(
     coordinates: Coordinates,
     Y: Array,
-    sample_weight: Array,
+    weight: Array,
     *,
     learning_rate: float,
     iterations: int,
@@ -36,7 +36,7 @@ def gradient_descent(
         Of X (n_x, m).
     Y : float64 (1, m)
         Labels, 0 or 1.
-    sample_weight : float64 (K, m)
+    weight : float64 (K, m)
         What each example counts in each regression's mean; 1/m everywhere is the lesson.
     learning_rate : float
         α, the step size.
@@ -56,8 +56,6 @@ def gradient_descent(
     ParameterError
         If the cost or the weights stop being finite.
     """
-    zeros = State(0, np.zeros((coordinates.size, len(sample_weight))), 0.0, [])
-    first, v, b, costs = start or zeros
 
     def check(iteration: int, *values: Array) -> None:
         if not all(np.isfinite(value).all() for value in values):
@@ -66,28 +64,24 @@ def gradient_descent(
                 f"with learning rate {learning_rate:g} and l2 {l2:g}; try a smaller learning rate"
             )
 
+    first, v, b, costs = start or State.zeros(coordinates.size, len(weight))
     with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of, check() tells
         for iteration in range(first, iterations):
             if keep is not None:
                 keep(State(iteration, v, b, costs))
             record = iteration % RECORD_EVERY == 0
-            J, dv, db = coordinates.gradient(v, b, Y, sample_weight, cost=record)
+            J, dv, db = coordinates.gradient(v, b, Y, weight, l2, cost=record)
             if record:
-                J = J + l2 * coordinates.penalty(v) if l2 else J
                 check(iteration, J)
                 costs.append((iteration, float(J[0])))
             if callback is not None:
                 callback(iteration, costs[-1][1])
-            if l2:
-                decay_v, decay_b = coordinates.penalty_gradient(v)
-                dv = dv + l2 * decay_v
-                db = db + l2 * decay_b
             # Not in place: what was kept stays as it was.
             v = v - learning_rate * dv
             b = b - learning_rate * db
         Z = coordinates.forward(v, b)
         w, bias = coordinates.parameters(v, b)
-        J = np.sum(sample_weight * loss(Z, Y), axis=1)
+        J = np.sum(weight * loss(Z, Y), axis=1)
         J = J + l2 * coordinates.penalty(v) if l2 else J
         check(iterations, Z, w, bias, J)
-    return Fit(w, bias, Z, costs, float(J[0]), v)
+    return Fit(w, bias, Z, costs, float(J[0]))

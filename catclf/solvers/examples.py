@@ -8,6 +8,7 @@ source of examples has to offer; the pieces themselves are the lesson's two oper
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from math import inf
 from typing import Any
 
@@ -25,7 +26,7 @@ benchmarks/scale.py compares sizes: from bytes a pass is six times faster so tha
 matrix in memory, for which the products wait.
 """
 FLOOR = 1e-10
-"""Of a curvature A (1 − A): the Hessian would be singular in b where all scores saturate."""
+"""The least curvature A (1 − A): the Hessian would be singular in b where all scores saturate."""
 
 Sums = tuple[Array, ...]
 Work = Callable[..., Sums]
@@ -59,31 +60,28 @@ class Examples:
         self.m = len(rows)
         self.n_x = int(np.prod(rows.shape[1:]))
 
-    @classmethod
-    def of(cls, X: Array | Examples) -> Examples:
-        """Take a matrix X (n_x, m) for what it is too."""
-        return X if isinstance(X, Examples) else cls(X.T)
-
     def add_up(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
         """Add up what `work` gives for each slice: Y (1, m) and weight (K, m) are sliced with X."""
 
-        def one(part: slice) -> Sums:
-            chosen = Y[:, part], weight[:, part]
-            return add_up(work, self.rows[part], self.mean, self.scale, *chosen, *parameters)
+        def of_block(block: slice) -> Sums:
+            labels = Y[:, block], weight[:, block]
+            return add_up_block(work, self.rows[block], self.mean, self.scale, *labels, *parameters)
 
-        return total(ordered(one, pieces(self.rows), for_products()))
+        return total(ordered(of_block, pieces(self.rows), for_products()))
 
-    def scores(self, w: Array, b: Array | float) -> Array:
+    def forward(self, w: Array, b: Array | float) -> Array:
         """Score all examples: Z = wᵀX + b float64 (K, m)."""
 
-        def one(part: slice) -> Array:
-            return scores(self.rows[part], self.mean, self.scale, w, b)
+        def of_block(block: slice) -> Array:
+            return forward_block(self.rows[block], self.mean, self.scale, w, b)
 
-        found = ordered(one, pieces(self.rows), for_products())
-        return np.concatenate(list(found), axis=1)
+        scores = ordered(of_block, pieces(self.rows), for_products())
+        return np.concatenate(list(scores), axis=1)
 
     def matrix(self) -> Array:
         """Give X whole: float64 (n_x, m)."""
+        if self.rows.dtype == np.float64 and self.mean is None and self.scale is None:
+            return self.rows[:].reshape(self.m, -1).T
         X = np.empty((self.m, self.n_x))
         for part, rows in in_blocks(self.rows):
             for inner, x in slices(rows, self.mean, self.scale):
@@ -118,7 +116,7 @@ def slices(
         yield part, x.T
 
 
-def add_up(
+def add_up_block(
     work: Work,
     rows: NDArray[Any],
     mean: Array | float | None,
@@ -134,7 +132,7 @@ def add_up(
     return totals
 
 
-def scores(
+def forward_block(
     rows: NDArray[Any],
     mean: Array | float | None,
     scale: Array | float | None,
@@ -142,8 +140,7 @@ def scores(
     b: Array | float,
 ) -> Array:
     """Score one block: float64 (K, s)."""
-    found = [forward(w, b, X) for _, X in slices(rows, mean, scale)]
-    return np.concatenate(found, axis=1)
+    return np.concatenate([forward(w, b, X) for _, X in slices(rows, mean, scale)], axis=1)
 
 
 def plus(totals: Sums, more: Sums) -> Sums:
@@ -155,14 +152,14 @@ def plus(totals: Sums, more: Sums) -> Sums:
     return totals
 
 
-def total(found: Iterable[Sums]) -> Sums:
+def total(blocks: Iterable[Sums]) -> Sums:
     """Add up the blocks' sums in a tree, each time FAN_IN of those below; they are changed.
 
     A part of the tree can so be added up elsewhere: the whole comes out the same to the bit,
     whichever threads, processes or machines have done what.
     """
     levels: list[Sums] = [()]  # of each, the sum of what does not make FAN_IN yet
-    for count, leaf in enumerate(found, 1):
+    for count, leaf in enumerate(blocks, 1):
         level, full = 0, leaf
         while True:
             levels[level] = full = plus(levels[level], full)
@@ -181,10 +178,8 @@ def total(found: Iterable[Sums]) -> Sums:
 # What is asked of X, Y and weight, a slice at a time.
 
 
-def gradient(
-    X: Array, Y: Array, weight: Array, w: Array, b: Array | float, cost: bool = True
-) -> Sums:
-    """Σ weight L (K, 1), X dZᵀ (n_x, K) and Σ dZ (K, 1), with dZ = weight (A − Y).
+def gradient(X: Array, Y: Array, weight: Array, w: Array, b: Array, cost: bool = True) -> Sums:
+    """Give Σ weight L (K, 1), X dZᵀ (n_x, K) and Σ dZ (K, 1), with dZ = weight (A − Y).
 
     Without `cost` the first is 0.
     """
@@ -194,21 +189,67 @@ def gradient(
 
 
 def curvature(A: Array, weight: Array) -> Array:
-    """Second derivatives of the cost by each score: D = weight A (1 − A), with a floor."""
+    """Give the second derivatives of the cost by each score: D = weight A (1 − A), with a floor."""
     D: Array = weight * np.maximum(A * (1.0 - A), FLOOR)
     return D
 
 
 def hessian_product(
-    X: Array, Y: Array, weight: Array, w: Array, b: float, p: Array, q: float
+    X: Array, Y: Array, weight: Array, w: Array, b: Array, p: Array, q: Array
 ) -> Sums:
-    """The Hessian at w, b times (p, q), without a penalty: X u and Σ u, u = D (pᵀX + q)ᵀ."""
-    Z = forward(np.hstack([w, p]), np.array([[b], [q]]), X)
+    """Multiply the Hessian at w, b, without a penalty, by (p, q): X u and Σ u, u = D (pᵀX + q)ᵀ."""
+    Z = forward(np.hstack([w, p]), np.vstack([b, q]), X)
     return backward(X, curvature(sigmoid(Z[:1]), weight) * Z[1:])
 
 
-def hessian(X: Array, Y: Array, weight: Array, w: Array, b: float) -> Sums:
-    """The Hessian at w, b, without a penalty: X D Xᵀ (n_x, n_x), X D 1 (n_x, 1), Σ D (1, 1)."""
+def hessian(X: Array, Y: Array, weight: Array, w: Array, b: Array) -> Sums:
+    """Give the Hessian at w, b, without a penalty: X D Xᵀ (n_x, n_x), X D 1 (n_x, 1) and Σ D."""
     D = curvature(sigmoid(forward(w, b, X)), weight)
     XD = X * D
     return np.dot(XD, X.T), XD.sum(axis=1, keepdims=True), D.sum(axis=1, keepdims=True)
+
+
+# Scaling features before training, and taking the scale back into w and b afterwards.
+
+
+def standardise(examples: Examples, weight: Array) -> tuple[Examples, Array, Array]:
+    """Shift and scale each feature to a mean of 0 and a standard deviation of 1.
+
+    A feature that does not vary is shifted only. It takes two passes.
+
+    Parameters
+    ----------
+    examples : Examples
+        Not scaled yet.
+    weight : float64 (1, m)
+        What each example counts, adding up to 1; those that count 0 are scaled like the others.
+
+    Returns
+    -------
+    scaled : Examples
+    mean, scale : float64 (n_x, 1)
+    """
+    (mean,) = examples.add_up(_weighted, weight, weight)
+    (square,) = examples.add_up(_weighted_squares, weight, weight, mean)
+    scale = np.sqrt(square)
+    scale[scale < 1e-12 * (1 + np.abs(mean))] = 1.0
+    scaled = copy(examples)
+    scaled.mean, scaled.scale = mean, scale
+    return scaled, mean, scale
+
+
+def _weighted(X: Array, Y: Array, weight: Array) -> Sums:
+    return (np.dot(X, weight.T),)
+
+
+def _weighted_squares(X: Array, Y: Array, weight: Array, mean: Array) -> Sums:
+    return (np.dot((X - mean) ** 2, weight.T),)
+
+
+def fold_back(w: Array, b: Array, mean: Array, scale: Array) -> tuple[Array, Array]:
+    """Turn parameters for scaled features into the same regression's for the features themselves.
+
+    wᵀ(x − mean)/scale + b = (w/scale)ᵀx + (b − wᵀ(mean/scale)).
+    """
+    unscaled: Array = w / scale
+    return unscaled, b - np.dot(unscaled.T, mean)

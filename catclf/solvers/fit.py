@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+
 from catclf.errors import DataError
 from catclf.logistic import Array
 
@@ -25,8 +27,8 @@ class Fit:
         Of the first regression: every 100 iterations of descent, every step of Newton's method.
     J : float
         Its cost in the end, in nats.
-    v : float64 (size, K)
-        w in the coordinates in which it was found, from where a neighbouring problem can start.
+    start : State or None
+        From where Newton's method can begin on a neighbouring problem, in the same coordinates.
     """
 
     w: Array
@@ -34,7 +36,7 @@ class Fit:
     Z: Array
     costs: list[tuple[int, float]]
     J: float
-    v: Array
+    start: State | None = None
 
 
 class State(NamedTuple):
@@ -48,14 +50,19 @@ class State(NamedTuple):
         The step that comes next.
     v : float64 (size, K)
         w, in the solver's coordinates.
-    b : float64 (K, 1) or float
+    b : float64 (K, 1)
     costs : list of (iteration, cost in nats)
     """
 
     iteration: int
     v: Array
-    b: Array | float
+    b: Array
     costs: list[tuple[int, float]]
+
+    @classmethod
+    def zeros(cls, size: int, K: int) -> State:
+        """Give where training begins."""
+        return cls(0, np.zeros((size, K)), np.zeros((K, 1)), [])
 
 
 Keep = Callable[[State], None]

@@ -1,0 +1,292 @@
+"""Folds of cross-validation, and the regressions that are scored on what they left out.
+
+In Gram coordinates all of it takes one XᵀX: the folds are blocks of it, and so are the scores of
+what is left out, (XᵀX)[left, kept] c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catclf.errors import DataError
+from catclf.logistic import Array
+from catclf.solvers.coordinates import Coordinates, Gram, Primal, choose
+from catclf.solvers.descent import gradient_descent
+from catclf.solvers.examples import Examples, fold_back, standardise
+from catclf.solvers.fit import Fit, Journal
+from catclf.solvers.newton import newton
+from catclf.solvers.solver import Solver
+
+NEWTON_STEPS = 20
+"""About how many products with X Newton's method takes, for the choice of coordinates."""
+
+
+def stratified_folds(Y: NDArray[np.int64], k: int, seed: int = 0) -> NDArray[np.int64]:
+    """Deal the examples into k folds, each with its share of both classes.
+
+    The examples of each class are shuffled, then dealt out in turn; the second class goes on where
+    the first one stopped, so that the folds' sizes differ by at most one.
+
+    Parameters
+    ----------
+    Y : int64 (1, m)
+        Labels, 0 or 1.
+    k : int
+        How many folds, from 2 to the size of the smaller class.
+    seed : int
+        Of the shuffle.
+
+    Returns
+    -------
+    int64 (m,)
+        The fold of each example, 0 to k − 1.
+    """
+    shuffled = np.random.default_rng(seed).permutation(Y.shape[1])
+    dealt = shuffled[np.argsort(Y[0, shuffled], kind="stable")]
+    folds = np.empty(Y.shape[1], dtype=np.int64)
+    folds[dealt] = np.arange(Y.shape[1]) % k
+    return folds
+
+
+def grouped_folds(
+    Y: NDArray[np.int64], groups: NDArray[np.int64], k: int, seed: int = 0
+) -> NDArray[np.int64]:
+    """Deal whole groups into at most k folds, each with about its share of both classes.
+
+    The largest group goes first, each to the fold that then holds the least of the group's classes;
+    where every example is a group of its own, this is `stratified_folds`.
+
+    Parameters
+    ----------
+    Y, groups : int64 (1, m), int64 (m,)
+        Labels, 0 or 1; the number of each example's group.
+    k, seed : int
+
+    Raises
+    ------
+    DataError
+        If a class has fewer than two groups: it would be missing from a training fold.
+    """
+    _, group = np.unique(groups, return_inverse=True)
+    n = group.max() + 1
+    counts = np.stack([np.bincount(group[Y[0] == y], minlength=n) for y in (0, 1)])
+    k = min(k, *(counts > 0).sum(axis=1).tolist())
+    if k < 2:
+        raise DataError("cross-validation needs two examples, or groups of them, of each class")
+    if n == Y.shape[1]:
+        return stratified_folds(Y, k, seed)
+    shuffled = np.random.default_rng(seed).permutation(n)
+    mixed = np.all(counts > 0, axis=0)
+    order = shuffled[np.lexsort((-counts.sum(axis=0)[shuffled], ~mixed[shuffled]))]
+    relative = counts / counts.sum(axis=1, keepdims=True)
+    held = np.zeros((k, 2))
+    fold_of = np.empty(n, dtype=np.int64)
+    for g in order:
+        # Of the sum of squares of the folds' shares, what adding this group would add.
+        added = 2 * held @ relative[:, g] + 1e-9 * held.sum(axis=1)
+        # No class may end up in one fold alone: its second group keeps away from its first.
+        alone = (held > 0).sum(axis=0) == 1
+        added[(held[:, alone & (counts[:, g] > 0)] > 0).any(axis=1)] = np.inf
+        fold_of[g] = np.argmin(added)
+        held[fold_of[g]] += relative[:, g]
+    return fold_of[group]
+
+
+def sample_weights(m: int, folds: NDArray[np.int64] | None = None) -> Array:
+    """Weigh the examples for several regressions at once: one on all, then one without each fold.
+
+    Row 0 counts every example 1/m. Row 1 + f leaves fold f out: it counts that fold's examples 0,
+    and the others one over their number. So all the regressions of a cross-validation are rows of
+    the same matrix products.
+
+    Returns
+    -------
+    float64 (1, m) without folds, (1 + k, m) with k of them
+        Each row adds up to 1.
+    """
+    rows: Array = np.ones((1, m))
+    if folds is not None:
+        kept = np.arange(folds.max() + 1)[:, None] != folds[None, :]
+        rows = np.vstack([rows, kept])
+    rows /= rows.sum(axis=1, keepdims=True)
+    return rows
+
+
+def fit_and_cross_validate(
+    solver: Solver,
+    examples: Examples,
+    Y: NDArray[np.int64],
+    *,
+    scaled: bool,
+    folds: NDArray[np.int64] | None = None,
+    callback: Callable[[int, float], None] | None = None,
+    journal: Journal | None = None,
+) -> tuple[Fit, Array | None]:
+    """Train on all examples and, given folds, on all but each of them.
+
+    Parameters
+    ----------
+    solver : Solver
+    examples : Examples
+    Y : int64 (1, m)
+        Labels, 0 or 1.
+    scaled : bool
+        Whether features are standardised, on the training examples of each fit alone.
+    folds : int64 (m,), optional
+        The fold of each example.
+    callback : callable, optional
+        Called as callback(iteration, cost) before each step of the training on all examples.
+    journal : Journal, optional
+        What it holds is gone on from, and it is kept up to date.
+
+    Returns
+    -------
+    fit : Fit
+        Of one regression on all examples, for the features as they are given.
+    out_of_fold : float64 (1, m) or None
+        The score of each example under the regression that has not seen it.
+
+    Raises
+    ------
+    ParameterError
+        If descent's cost stops being finite, or the coordinates asked for do not fit into memory.
+    """
+    labels, m, uniform = Y.astype(np.float64), examples.m, sample_weights(examples.m)
+    k = 0 if folds is None else int(folds.max()) + 1
+    descent, name = solver.name == "descent", solver.coordinates
+    steps = solver.iterations if descent else NEWTON_STEPS
+    if descent and examples.elsewhere and name == "auto":
+        name = "primal"  # the iterates are the same, and the passes are shared
+    notes = journal or Journal()
+
+    def run(entry: int, coordinates: Coordinates, labels: Array, weight: Array) -> Fit:
+        more: dict[str, Any] = {
+            "l2": solver.l2,
+            "start": notes.start(entry, coordinates.size, len(weight)),
+            "keep": notes.keeper(entry),
+            "callback": None if entry else callback,
+        }
+        if not descent:
+            return newton(coordinates, labels, weight, tolerance=solver.tolerance, **more)
+        more |= {"learning_rate": solver.learning_rate, "iterations": solver.iterations}
+        return gradient_descent(coordinates, labels, weight, **more)
+
+    if descent and not scaled:  # of all folds at once
+        together = run(0, choose(examples, steps, name), labels, sample_weights(m, folds))
+        whole = replace(together, w=together.w[:, :1], b=together.b[:1], Z=together.Z[:1])
+        if folds is None:
+            return whole, None
+        return whole, together.Z[1 + folds, np.arange(m)].reshape(1, m)
+    coordinates = _of_each_fold(examples, scaled, steps, 1 + k, name)
+    if scaled:
+        standard, mean, scale = standardise(examples, uniform)
+        whole = run(0, choose(standard, steps, name), labels, uniform)
+        w, b = fold_back(whole.w, whole.b, mean, scale)
+        whole = replace(whole, w=w, b=b)
+    else:
+        whole = run(0, coordinates(uniform), labels, uniform)
+    if folds is None:
+        return whole, None
+    return whole, _scores_left_out(labels, folds, coordinates, lambda f, *how: [run(1 + f, *how)])
+
+
+def cross_validate_path(
+    examples: Examples,
+    Y: NDArray[np.int64],
+    folds: NDArray[np.int64],
+    l2s: Sequence[float] | Array,
+    *,
+    scaled: bool = False,
+    tolerance: float = 1e-8,
+    begin: Callable[[int], None] | None = None,
+) -> tuple[Array, Array]:
+    """Score each example by the regressions that have not seen it, one for each λ.
+
+    They are trained by Newton's method; in each fold λ starts where the last one ended.
+
+    Parameters
+    ----------
+    examples : Examples
+        m of them; after them, if there are any, all their copies, in the same order. A copy is
+        trained on where its example is, and never scored.
+    Y : int64 (1, m)
+        Labels, 0 or 1.
+    folds : int64 (m,)
+        The fold of each example, 0 to k − 1.
+    l2s : (n,) or (n, k)
+        λ above 0, from strong to weak for the best starts; of each fold its own in the second form.
+    scaled : bool
+        Whether features are standardised, on the training examples of each fold alone.
+    tolerance : float
+        The relative norm of the gradient at which each λ ends; see `newton`.
+    begin : callable, optional
+        Called as begin(fold) before each fold.
+
+    Returns
+    -------
+    scores : float64 (n, m)
+        Each column by the regressions without that example's fold.
+    costs : float64 (n, k)
+        The penalised cost of each regression on its own training examples, in nats.
+    """
+    n, k = len(l2s), int(folds.max()) + 1
+    penalties = np.broadcast_to(np.reshape(l2s, (n, -1)).astype(np.float64), (n, k))
+    costs = np.empty((n, k))
+
+    def follow(fold: int, coordinates: Coordinates, Y: Array, weight: Array) -> Iterator[Fit]:
+        start = None
+        for j, l2 in enumerate(penalties[:, fold].tolist()):
+            fit = newton(coordinates, Y, weight, l2=l2, tolerance=tolerance, start=start)
+            start, costs[j, fold] = fit.start, fit.J
+            yield fit
+
+    labels = np.resize(Y, (1, examples.m)).astype(np.float64)
+    coordinates = _of_each_fold(examples, scaled, n * NEWTON_STEPS, k)
+    return _scores_left_out(labels, folds, coordinates, follow, n, begin), costs
+
+
+def _of_each_fold(
+    examples: Examples, scaled: bool, steps: int, fits: int, name: str = "auto"
+) -> Callable[[Array], Primal | Gram]:
+    """Give what makes the coordinates of all examples, for so many fits of so many steps.
+
+    It takes the weights with which is trained. Without scaling, all fits share their coordinates.
+    """
+    if scaled:
+        return lambda weight: choose(standardise(examples, weight)[0], steps, name)
+    shared = choose(examples, fits * steps, name)
+    return lambda weight: shared
+
+
+def _scores_left_out(
+    Y: Array,
+    folds: NDArray[np.int64],
+    coordinates: Callable[[Array], Primal | Gram],
+    train: Callable[[int, Coordinates, Array, Array], Iterable[Fit]],
+    n: int = 1,
+    begin: Callable[[int], None] | None = None,
+) -> Array:
+    """Score each example by the n regressions that train(fold, coordinates, Y, weight) gives."""
+    scores, fold_of = np.empty((n, len(folds))), np.resize(folds, Y.shape[1])
+    for fold in range(int(folds.max()) + 1):
+        if begin is not None:
+            begin(fold)
+        kept, left = np.flatnonzero(fold_of != fold), np.flatnonzero(folds == fold)
+        labels, weight = Y, np.zeros(Y.shape)
+        weight[:, kept] = 1 / len(kept)
+        system = coordinates(weight)
+        in_gram = isinstance(system, Gram)
+        if isinstance(system, Gram):
+            # With their inner products for features, what is left out has the scores for weights:
+            # wᵀx = cᵀ(Xᵀx). X itself is not touched again.
+            G = system.G
+            system = Gram(G[np.ix_(left, kept)] - 1.0, G[np.ix_(kept, kept)])
+            labels, weight = labels[:, kept], weight[:, kept]
+        for j, fit in enumerate(train(fold, system, labels, weight)):
+            scores[j, left] = fit.w[:, 0] + fit.b[0, 0] if in_gram else fit.Z[0, left]
+    return scores

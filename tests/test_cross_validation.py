@@ -1,0 +1,259 @@
+"""Folds, and what is left out against regressions trained plainly, each by itself."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catclf.errors import DataError, ParameterError
+from catclf.logistic import cost
+from catclf.solvers.coordinates import Gram, Primal
+from catclf.solvers.cross_validation import (
+    cross_validate_path,
+    fit_and_cross_validate,
+    grouped_folds,
+    sample_weights,
+    stratified_folds,
+)
+from catclf.solvers.descent import gradient_descent
+from catclf.solvers.examples import Examples
+from catclf.solvers.newton import newton
+from catclf.solvers.solver import Solver
+
+L2S = (3.0, 0.3, 0.01)
+
+
+def problem(n_x, m, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_x, m)) * rng.uniform(0.5, 3, (n_x, 1)) + rng.normal(size=(n_x, 1))
+    Y = (X[:1] + rng.normal(size=(1, m)) > 0).astype(np.int64)
+    Y[0, :6] = 0, 1, 0, 1, 0, 1
+    return X, Y
+
+
+# Folds
+
+
+@settings(max_examples=60)
+@given(st.lists(st.booleans(), min_size=4, max_size=60), st.integers(2, 7), st.integers(0, 5))
+def test_folds_share_out_both_classes_evenly(labels, k, seed):
+    Y = np.array([labels], dtype=np.int64)
+    folds = stratified_folds(Y, k, seed)
+    for chosen in (np.ones(len(labels), bool), Y[0] == 0, Y[0] == 1):
+        sizes = np.bincount(folds[chosen], minlength=k)
+        assert sizes.max() - sizes.min() <= 1
+    np.testing.assert_array_equal(folds, stratified_folds(Y, k, seed))
+    labels[:4] = False, True, False, True
+    Y = np.array([labels], dtype=np.int64)
+    alone = np.random.default_rng(seed).permutation(len(labels))
+    k = min(k, sum(labels), len(labels) - sum(labels))
+    np.testing.assert_array_equal(grouped_folds(Y, alone, k, seed), stratified_folds(Y, k, seed))
+
+
+@st.composite
+def grouped(draw_one):
+    m = draw_one(st.integers(2, 40))
+    labels = draw_one(st.lists(st.integers(0, 1), min_size=m, max_size=m))
+    most = draw_one(st.integers(1, 12))
+    groups = draw_one(st.lists(st.integers(0, most), min_size=m, max_size=m))
+    return np.array([labels]), 5 * np.array(groups)
+
+
+@settings(max_examples=200, deadline=None)
+@given(grouped(), st.integers(2, 7), st.integers(0, 3))
+def test_groups_are_never_split_and_no_class_is_missing_from_training(example, k, seed):
+    Y, groups = example
+    if min(len(set(groups[Y[0] == y])) for y in (0, 1)) < 2:
+        with pytest.raises(DataError, match="two examples, or groups"):
+            grouped_folds(Y, groups, k, seed)
+        return
+    folds = grouped_folds(Y, groups, k, seed)
+    assert folds.shape == groups.shape
+    assert set(folds) <= set(range(k))
+    assert len(set(folds)) == folds.max() + 1 >= 2  # no fold is empty
+    for group in set(groups):
+        assert len(set(folds[groups == group])) == 1
+    for fold in set(folds):
+        assert set(Y[0, folds != fold]) == {0, 1}
+    np.testing.assert_array_equal(folds, grouped_folds(Y, groups, k, seed))
+
+
+@pytest.mark.parametrize("sizes", [[[3, 0], [2, 1], [0, 4]], [[500, 0], [400, 1], [100, 99]]])
+def test_a_group_of_both_classes_does_not_join_the_only_other_one_of_a_class(sizes):
+    groups = np.repeat(np.arange(3), np.sum(sizes, axis=1))
+    Y = np.concatenate([np.repeat([0, 1], both) for both in sizes]).reshape(1, -1)
+    folds = grouped_folds(Y, groups, 5)
+    for fold in set(folds):
+        assert set(Y[0, folds != fold]) == {0, 1}
+
+
+def test_folds_of_groups_share_out_both_classes():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(60), rng.integers(1, 9, 60))
+    Y = (rng.random((1, len(groups))) < 0.3).astype(np.int64)
+    folds = grouped_folds(Y, groups, 5)
+    for y in (0, 1):
+        sizes = np.bincount(folds[Y[0] == y], minlength=5)
+        assert sizes.max() <= 1.35 * sizes.min()
+
+
+def test_sample_weights_leave_each_fold_out_once():
+    folds = np.array([0, 1, 1, 0, 2])
+    weights = sample_weights(5, folds)
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    np.testing.assert_array_equal(weights[0], 0.2)
+    for fold in range(3):
+        np.testing.assert_array_equal(weights[1 + fold] == 0, folds == fold)
+
+
+# A path of penalties
+
+
+def one_by_one(X, Y, folds, l2s, scaled, train):
+    """Train each regression plainly, from zeros, on its training examples alone."""
+    m, k = Y.shape[1], folds.max() + 1
+    scores, costs = np.empty((len(l2s), m)), np.empty((len(l2s), k))
+    for fold in range(k):
+        kept = folds != fold
+        # A copy goes with its example.
+        part = np.hstack([copy[:, kept] for copy in np.split(X, X.shape[1] // m, axis=1)])
+        y = np.tile(Y[:, kept], X.shape[1] // m).astype(float)
+        mean = part.mean(axis=1, keepdims=True) if scaled else 0.0
+        scale = part.std(axis=1, keepdims=True) if scaled else 1.0
+        part, left = (part - mean) / scale, (X[:, :m][:, ~kept] - mean) / scale
+        for j, l2 in enumerate(np.reshape(l2s, (len(l2s), -1))[:, fold if np.ndim(l2s) > 1 else 0]):
+            fit = train(Primal(Examples(part.T)), y, np.full(y.shape, 1 / y.size), l2=l2)
+            scores[j, ~kept] = fit.w[:, 0] @ left + fit.b[0, 0]
+            J = cost(fit.w.T @ part + fit.b, y) + 0.5 * l2 * float(np.sum(fit.w**2))
+            costs[j, fold] = J
+    return scores, costs
+
+
+def exact_newton(*given, **settings):
+    return newton(*given, **settings, tolerance=1e-12)
+
+
+def path_of(X, Y, folds, l2s=L2S, **settings):
+    return cross_validate_path(Examples(X.T), Y, folds, l2s, **settings)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("copies", [1, 2])
+@pytest.mark.parametrize(("n_x", "m"), [(90, 23), (8, 61)])
+def test_every_regression_is_the_one_trained_by_itself(n_x, m, copies, scaled):
+    X, Y = problem(n_x, m)
+    more = (X + np.random.default_rng(i).normal(size=X.shape) for i in range(1, copies))
+    X = np.hstack([X, *more])
+    folds = stratified_folds(Y, 4)
+    scores, costs = path_of(X, Y, folds, scaled=scaled, tolerance=1e-10)
+    expected, lowest = one_by_one(X, Y, folds, L2S, scaled, exact_newton)
+    np.testing.assert_allclose(scores, expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(costs, lowest, rtol=1e-9)
+    # The oracle would tell one λ from its neighbour, and one fold from another.
+    assert np.abs(scores[0] - expected[1]).max() > 1e-3
+    others = one_by_one(X, Y, np.roll(folds, 1), L2S, scaled, exact_newton)[0]
+    assert not np.allclose(scores, others, atol=1e-3)
+
+
+def test_a_fold_may_have_penalties_of_its_own():
+    X, Y = problem(40, 22)
+    folds, told = stratified_folds(Y, 3), []
+    own = np.outer(L2S, (1.0, 2.0, 0.5))
+    scores = path_of(X, Y, folds, own, tolerance=1e-10, begin=told.append)
+    expected = one_by_one(X, Y, folds, own, False, exact_newton)
+    for got, right in zip(scores, expected, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-6, atol=1e-7)
+    assert not np.allclose(scores[1], path_of(X, Y, folds)[1])
+    assert told == [0, 1, 2]  # each fold is announced
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_wide_data_take_one_gram_matrix_for_all(monkeypatch, copies):
+    X, Y = problem(300, 25)
+    made = []
+
+    class Counted(Gram):
+        def __init__(self, X, G=None):
+            super().__init__(X, G)
+            made.append((self.X.shape, G is None))
+
+    monkeypatch.setattr("catclf.solvers.coordinates.Gram", Counted)
+    monkeypatch.setattr("catclf.solvers.cross_validation.Gram", Counted)
+    path_of(np.hstack(copies * [X]), Y, stratified_folds(Y, 5))
+    assert [shape for shape, computed in made if computed] == [(300, 25 * copies)]
+    assert [shape for shape, computed in made if not computed] == [(5, 20 * copies)] * 5
+
+
+# One setting of one solver
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize(
+    "solver",
+    [
+        Solver("newton", l2=0.05, tolerance=1e-12),
+        Solver("descent", learning_rate=0.1, iterations=80, l2=0.05),
+        Solver("descent", learning_rate=0.1, iterations=80, coordinates="gram"),
+    ],
+    ids=["newton", "descent", "descent in gram coordinates"],
+)
+def test_out_of_fold_scores_are_those_of_training_without_the_fold(solver, scaled):
+    X, Y = problem(12, 31)
+    folds = stratified_folds(Y, 4)
+
+    def descend(*given, **settings):
+        return gradient_descent(*given, **settings, learning_rate=0.1, iterations=80)
+
+    fit, out = fit_and_cross_validate(solver, Examples(X.T), Y, scaled=scaled, folds=folds)
+    train = exact_newton if solver.name == "newton" else descend
+    expected, _ = one_by_one(X, Y, folds, [solver.l2], scaled, train)
+    np.testing.assert_allclose(out, expected, rtol=1e-7, atol=1e-8)
+    alone, none = fit_and_cross_validate(solver, Examples(X.T), Y, scaled=scaled)
+    assert none is None
+    np.testing.assert_allclose(fit.w, alone.w, rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(fit.Z, fit.w.T @ X + fit.b, rtol=1e-7, atol=1e-9)
+    assert np.abs(out - fit.Z).max() > 1e-3
+
+
+@pytest.mark.parametrize("solver", [Solver("newton", l2=0.05), Solver(iterations=50)])
+def test_a_left_out_example_says_nothing_to_its_folds_regression(solver):
+    X, Y = problem(12, 30)
+    folds = stratified_folds(Y, 3)
+    strange = np.flatnonzero(folds == 1)[0]
+    changed = X.copy()
+    changed[:, strange] = 1e6 * np.random.default_rng(0).normal(size=12)
+    before, after = (
+        fit_and_cross_validate(solver, Examples(x.T), Y, scaled=True, folds=folds)[1][0]
+        for x in (X, changed)
+    )
+    same = (folds == 1) & (np.arange(30) != strange)
+    np.testing.assert_array_equal(after[same], before[same])
+    assert np.abs(after - before)[folds != 1].max() > 0.01  # those were trained on it
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "adam"}, "solver is descent or newton, not 'adam'"),
+        ({"learning_rate": 0.0}, "learning rate must be a positive number, not 0"),
+        ({"learning_rate": float("inf")}, "learning rate must be a positive number, not inf"),
+        ({"iterations": 0}, "iterations must be at least 1, not 0"),
+        ({"l2": -0.5}, "l2 must be zero or a positive number, not -0.5"),
+        ({"l2": float("nan")}, "l2 must be zero or a positive number, not nan"),
+        ({"name": "newton"}, "newton needs an l2 above 0, not 0"),
+        ({"tolerance": 0.0}, "tolerance must lie between 0 and 1, not 0"),
+        ({"tolerance": 1.0}, "tolerance must lie between 0 and 1, not 1"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(settings, message):
+    with pytest.raises(ParameterError, match=message):
+        Solver(**settings).check()
+    Solver().check()
+    Solver("newton", l2=0.1).check()
+
+
+def test_a_solvers_settings_are_those_that_it_goes_by():
+    descent, other = Solver().settings(), Solver("newton", l2=np.float64(0.5)).settings()
+    assert set(descent) == {"name", "learning_rate", "iterations", "l2", "coordinates"}
+    assert set(other) == {"name", "l2", "tolerance", "coordinates"}
+    assert type(other["l2"]) is float

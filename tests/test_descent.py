@@ -1,0 +1,115 @@
+"""Descent in both coordinate systems, and how a run that diverges ends."""
+
+import numpy as np
+import pytest
+
+from catclf import logistic
+from catclf.errors import ParameterError
+from catclf.lesson.vectorization import gradient_loops
+from catclf.logistic import cost, forward
+from catclf.solvers.coordinates import Gram, Primal, choose
+from catclf.solvers.cross_validation import sample_weights, stratified_folds
+from catclf.solvers.descent import gradient_descent
+from catclf.solvers.examples import Examples
+
+
+def problem(n_x, m, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.random((n_x, m)), (rng.random((1, m)) < 0.4).astype(float)
+
+
+def primal(X):
+    return Primal(Examples(X.T))
+
+
+def descend(coordinates, Y, weight=None, **settings):
+    weight = sample_weights(Y.shape[1]) if weight is None else weight
+    settings = {"learning_rate": 0.05, "iterations": 300, **settings}
+    return gradient_descent(coordinates, Y, weight, **settings)
+
+
+@pytest.mark.parametrize(("n_x", "m"), [(40, 12), (12, 40)])
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+def test_gram_coordinates_give_the_same_iterates(n_x, m, l2):
+    X, Y = problem(n_x, m)
+    one, gram = (descend(system(X), Y, l2=l2) for system in (primal, Gram))
+    assert np.abs(one.w - gram.w).max() <= 1e-10 * np.abs(one.w).max()
+    np.testing.assert_allclose(one.b, gram.b, rtol=1e-10)
+    np.testing.assert_allclose(one.costs, gram.costs, rtol=1e-12)
+    np.testing.assert_allclose(one.Z, forward(gram.w, gram.b, X), rtol=1e-9)
+
+
+@pytest.mark.parametrize("system", [primal, Gram])
+def test_both_coordinates_take_the_lessons_steps(system):
+    X, Y = problem(6, 5)
+    w, b, costs = logistic.descend(X, Y, 0.05, 150)
+    fit = descend(system(X), Y, iterations=150)
+    np.testing.assert_allclose(fit.w, w, rtol=1e-10)
+    np.testing.assert_allclose(fit.b, b, rtol=1e-10)
+    np.testing.assert_allclose([J for _, J in fit.costs], costs, rtol=1e-12)
+    w, b = np.zeros((6, 1)), 0.0
+    for _ in range(30):
+        _, dw, db = gradient_loops(w, b, X, Y)
+        w, b = w - 0.05 * dw, b - 0.05 * db
+    np.testing.assert_allclose(descend(system(X), Y, iterations=30).w, w, rtol=1e-10)
+    other = descend(system(X), Y, iterations=30, learning_rate=0.0500001).w
+    assert np.abs(w - other).max() > 1e-10 * np.abs(w).max()  # another step size is noticed
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.2])
+def test_folds_descended_together_equal_each_alone(l2):
+    X, Y = problem(30, 14)
+    folds = stratified_folds(Y.astype(int), 3)
+    together = descend(Gram(X), Y, sample_weights(14, folds), l2=l2)
+    for fold in range(3):
+        kept = folds != fold
+        alone = descend(primal(X[:, kept]), Y[:, kept], l2=l2)
+        np.testing.assert_allclose(together.w[:, [1 + fold]], alone.w, rtol=1e-9, atol=1e-12)
+    full = descend(Gram(X), Y, l2=l2)
+    np.testing.assert_allclose(together.w[:, :1], full.w, rtol=1e-10)
+
+
+def test_the_cost_recorded_is_the_penalised_cost_before_the_step():
+    X, Y = problem(10, 8)
+    fit = descend(Gram(X), Y, l2=0.5, iterations=201)
+    assert [iteration for iteration, _ in fit.costs] == [0, 100, 200]
+    assert fit.costs[0][1] == pytest.approx(np.log(2), rel=1e-15)
+    before = descend(primal(X), Y, l2=0.5, iterations=200)
+    J = cost(forward(before.w, before.b, X), Y) + 0.25 * np.sum(before.w**2)
+    assert fit.costs[2][1] == pytest.approx(J, rel=1e-12)
+    assert before.J == pytest.approx(J, rel=1e-12)
+
+
+def test_the_callback_sees_every_step():
+    X, Y = problem(4, 4)
+    seen = []
+    descend(Gram(X), Y, iterations=150, callback=lambda i, J: seen.append((i, J)))
+    assert [i for i, _ in seen] == list(range(150))
+    assert seen[99][1] == seen[0][1] != seen[100][1]
+
+
+@pytest.mark.parametrize("system", [primal, Gram])
+@pytest.mark.parametrize("change", [{"learning_rate": 1e308}, {"l2": 1e9, "iterations": 100}])
+def test_a_cost_that_stops_being_finite_names_the_learning_rate(system, change):
+    X, Y = problem(20, 10)
+    with pytest.raises(ParameterError, match="learning rate"):
+        descend(system(100 * X), Y, **change)
+
+
+@pytest.mark.parametrize(
+    ("n_x", "m", "iterations", "asked", "expected"),
+    [
+        (12288, 209, 2000, "auto", "gram"),
+        (100, 5000, 2000, "auto", "primal"),
+        (12288, 4000, 1, "auto", "primal"),
+        (5, 5, 10, "primal", "primal"),
+        (5, 5, 10, "gram", "gram"),
+    ],
+)
+def test_the_cheaper_coordinates_are_chosen_unless_they_are_named(
+    n_x, m, iterations, asked, expected
+):
+    examples = Examples(np.zeros((m, n_x), dtype=np.uint8))
+    assert choose(examples, iterations, asked).name == expected
+    with pytest.raises(ParameterError, match="polar"):
+        choose(examples, iterations, "polar")
