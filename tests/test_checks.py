@@ -9,10 +9,10 @@ from PIL import Image
 from catclf import load_dataset, load_model, train
 from catclf.data import check as checks
 from catclf.data import duplicates
-from catclf.data.check import check, pictures, warnings
+from catclf.data.check import check, number_pictures, warnings
 from catclf.data.dataset import CLASSES, Dataset, join
 from catclf.data.drawn.scenes import draw
-from catclf.data.duplicates import fingerprints, known
+from catclf.data.duplicates import known, signatures
 from catclf.evaluation import trained_on
 from catclf.features.conv import shipped
 from tests.copies import COPIES, recompressed
@@ -126,22 +126,18 @@ def test_exact_copies_are_numbered_as_by_comparing_all(drawings):
     rng = np.random.default_rng(5)
     images = drawings[0][rng.integers(0, 6, 30)].copy()
     images[::4, 3, 5, 1] ^= 1  # as good as the same, but not to the pixel
-    exact, near = pictures(images[:11], images[11:])
+    exact, near = number_pictures(dataset(images[:11]), dataset(images[11:]))
     equal = [[bool((a == b).all()) for a in images] for b in images]
     np.testing.assert_array_equal(exact, [row.index(True) for row in equal])
     assert (near <= exact).all()
     assert len(set(near)) == len({image.tobytes() for image in images & 0xFE})
 
 
-def test_many_copies_of_one_picture_are_one_cluster(drawings, monkeypatch):
-    monkeypatch.setattr(duplicates, "BLOCK", 7)
-    images = drawings[0]
-    rows = np.random.default_rng(1).integers(0, 9, 60)
-    first = [int(np.flatnonzero(rows == row)[0]) for row in rows]
-    np.testing.assert_array_equal(duplicates.clusters(images[rows][:31], images[rows][31:]), first)
-
-
 # Fingerprints
+
+
+def fingerprints(images):
+    return signatures(images).fingerprints
 
 
 @pytest.mark.parametrize("copy", COPIES)

@@ -6,8 +6,12 @@ import pytest
 from catclf import load_dataset
 from catclf.data import duplicates
 from catclf.data.drawn.scenes import draw
-from catclf.data.duplicates import clusters
+from catclf.data.duplicates import signatures
 from tests.copies import COPIES
+
+
+def clusters(*sets):
+    return duplicates.clusters(*map(signatures, sets))
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +76,33 @@ def test_the_blocks_do_not_matter(drawings, monkeypatch, block):
     np.testing.assert_array_equal(clusters(images), expected)
 
 
-@pytest.mark.parametrize("m", [0, 1])
-def test_few_images_are_numbered_too(drawings, m):
-    np.testing.assert_array_equal(clusters(drawings[:m]), np.arange(m))
+def test_few_images_are_numbered_too(drawings):
+    assert clusters(drawings[:0]).tolist() == []
+    assert clusters(drawings[:1]).tolist() == [0]
+
+
+def test_many_copies_of_one_picture_in_several_sets_are_one(drawings, monkeypatch):
+    monkeypatch.setattr(duplicates, "BLOCK", 7)
+    rows = np.random.default_rng(1).integers(0, 9, 60)
+    first = [int(np.flatnonzero(rows == row)[0]) for row in rows]
+    images = drawings[rows]
+    np.testing.assert_array_equal(clusters(images[:31], images[31:]), first)
+    monkeypatch.setattr(duplicates, "MOST_COMPARED", 50)  # by fingerprints, then
+    np.testing.assert_array_equal(clusters(images[:31], images[31:]), first)
+    assert signatures(images).thumbnails.shape == (0, 256)
+
+
+def test_thumbnails_are_made_once_in_a_run(catclf, class_folder, monkeypatch):
+    """What is told of duplicates, the folds and the model's memory all take the same ones."""
+    made, real = [], duplicates._thumbnails
+
+    def counted(images):
+        made.append(len(images))
+        return real(images)
+
+    monkeypatch.setattr(duplicates, "_thumbnails", counted)
+    catclf("train", class_folder, "--iterations", 2, "--cv", 2, "--out", "m.npz")
+    assert made == [12]
 
 
 def test_the_courses_two_sets_share_one_photo(shared):

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from photo_sets import load, split
 
-from catclf.data.duplicates import clusters
+from catclf.data.duplicates import clusters, signatures
 from catclf.features.conv import Conv
 from catclf.logistic import Array, sigmoid
 from catclf.metrics.calibration import fit_temperature
@@ -51,7 +51,7 @@ def main() -> None:
     X = Conv().transform(photos.x).astype(np.float64)
     Y = photos.y.reshape(1, -1)
     seen = part == "train"
-    folds = grouped_folds(Y[:, seen], clusters(photos.x[seen]), 5)
+    folds = grouped_folds(Y[:, seen], clusters(signatures(photos.x[seen])), 5)
     for l2 in arguments.l2:
         solver = Solver("newton", l2=l2)
         fit, out_of_fold = fit_and_cross_validate(

@@ -6,19 +6,15 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.data.check import pictures
+from catclf.data.check import number_pictures
 from catclf.data.dataset import Dataset
 
-if TYPE_CHECKING:
-    pass
-
 SHOWN = 31
-"""Images of each class on the contact sheet, at most: with their mean, four rows."""
+"""The most images of each class on the contact sheet: with their mean, four rows."""
 SEED = 0
 
 
@@ -68,7 +64,7 @@ class Card:
 
 def card(dataset: Dataset, data: str | os.PathLike[str] | None = None) -> Card:
     """Draw up the card of a data set; `data` is where it was read from, if that was a file."""
-    exact, near = pictures(dataset.images)
+    exact, near = number_pictures(dataset)
     row = np.arange(len(dataset))
     by_size = sorted(dataset.sizes, key=lambda size: (size[0] * size[1], size))
     file_sha256, size = None, None

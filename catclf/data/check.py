@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.blocks import Rows as Images
 from catclf.common.blocks import in_blocks
 from catclf.common.image_size import IMAGE_SIZE
 from catclf.data.dataset import Dataset
 from catclf.data.duplicates import clusters
 
 RARE = 0.1
-"""A class with a smaller share of the images than this is told of."""
+"""A class with a smaller share of the images than this is rare."""
 PLAIN = 8
 """An image is of a single colour if each channel varies by so little, of 255, at most."""
 
 Rows = NDArray[np.intp]
+"""The numbers of some images."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """Images that are one case of a finding, by name; `exact` if their pixels are equal."""
+    """Images that are one case of a finding, by name; `exact` says that their pixels are equal."""
 
     images: tuple[str, ...]
     exact: bool = True
@@ -74,28 +74,36 @@ def check(train: Dataset, test: Dataset | None = None) -> Report:
     sets = {"train": train} if test is None else {"train": train, "test": test}
     names = [name for role, data in sets.items() for name in _names(role, data)]
     y = np.concatenate([data.Y[0] for data in sets.values()])
-    exact, near = pictures(*(data.images for data in sets.values()))
+    exact, near = number_pictures(*sets.values())
     groups = _groups(near)
     in_test = np.arange(len(names)) >= len(train)
     leaks = [g for g in groups if in_test[g].any() and not in_test[g].all()]
-    leaked = sum(int(in_test[g].sum()) for g in leaks)
     copies = [g[part] for g in groups for part in (~in_test[g], in_test[g]) if part.sum() > 1]
 
-    def cases(wanted: Iterable[Rows], names: Sequence[str] = names) -> list[Case]:
-        return [Case(tuple(names[i] for i in g), _same(exact[g])) for g in wanted]
+    def is_exact(group: Rows) -> bool:
+        return _are_equal(exact[group])
+
+    def cases(groups: Iterable[Rows], names: Sequence[str] = names) -> list[Case]:
+        return [Case(tuple(names[i] for i in g), is_exact(g)) for g in groups]
 
     labelled = [f"{name} ({train.classes[c]})" for name, c in zip(names, y, strict=True)]
-    found = [
-        ("leak", "images of TEST that are in TRAIN too", cases(leaks)),
-        ("conflict", "pictures with both labels", cases(_torn(groups, y), labelled)),
-        ("exact", "the same pixels twice or more", cases(g for g in copies if _same(exact[g]))),
-        ("near", "near-identical images", cases(g for g in copies if not _same(exact[g]))),
-        ("plain", "images of a single colour", _each(sets, _plain)),
-        ("tiny", f"enlarged: originals below {IMAGE_SIZE} pixels on a side", _each(sets, _tiny)),
-        ("unreadable", "files that cannot be read", _each(sets, _unreadable)),
-        ("rare", "classes with few images", _each(sets, _rare)),
-    ]
-    return Report([Finding(*one) for one in found if one[2]], leaked)
+    cases_by_kind = {
+        ("leak", "images of TEST that are in TRAIN too"): cases(leaks),
+        ("conflict", "pictures with both labels"): cases(_with_both_labels(groups, y), labelled),
+        ("exact", "the same pixels twice or more"): cases(g for g in copies if is_exact(g)),
+        ("near", "near-identical images"): cases(g for g in copies if not is_exact(g)),
+    }
+    lines_by_kind = {
+        ("plain", "images of a single colour"): _plain,
+        ("tiny", f"enlarged: originals below {IMAGE_SIZE} pixels on a side"): _tiny,
+        ("unreadable", "files that cannot be read"): lambda role, data: data.unreadable,
+        ("rare", "classes with few images"): _rare,
+    }
+    for kind, look in lines_by_kind.items():
+        lines = [line for role, data in sets.items() for line in look(role, data)]
+        cases_by_kind[kind] = [Case((line,)) for line in lines]
+    findings = [Finding(*kind, cases) for kind, cases in cases_by_kind.items() if cases]
+    return Report(findings, leaked=sum(int(in_test[g].sum()) for g in leaks))
 
 
 def warnings(parts: Sequence[Dataset], whole: Dataset) -> Iterator[str]:
@@ -103,20 +111,20 @@ def warnings(parts: Sequence[Dataset], whole: Dataset) -> Iterator[str]:
 
     That is pictures with both labels, and images that are in several of the parts.
     """
-    where = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    part_of = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     groups = _groups(whole.clusters)
-    torn = _torn(groups, whole.Y[0])
-    if torn:
-        first = " and ".join(whole.label(int(i)) for i in torn[0][:2])
-        more = f", and {len(torn) - 1} more such" if len(torn) > 1 else ""
+    conflicts = _with_both_labels(groups, whole.Y[0])
+    if conflicts:
+        first = " and ".join(whole.label(int(i)) for i in conflicts[0][:2])
+        more = f", and {len(conflicts) - 1} more such" if len(conflicts) > 1 else ""
         yield f"one picture with both labels: {first}{more}; catclf data check lists them"
-    shared = sum(int((where[g] > where[g].min()).sum()) for g in groups)
+    shared = sum(int((part_of[g] > part_of[g].min()).sum()) for g in groups)
     if shared:
         yield f"several DATA overlap: images that an earlier one has already: {shared}"
 
 
-def pictures(*sets: Images) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the pictures in several sets of images, as if they were one after another.
+def number_pictures(*sets: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the pictures in several data sets, as if they were one after another.
 
     Returns
     -------
@@ -127,15 +135,16 @@ def pictures(*sets: Images) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """
     digests = np.array(
         [
-            hashlib.sha256(np.ascontiguousarray(i).data).hexdigest()
-            for images in sets
-            for _, block in in_blocks(images)
-            for i in block
+            hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
+            for data in sets
+            for _, block in in_blocks(data.images)
+            for image in block
         ]
     )
     _, first, which = np.unique(digests, return_index=True, return_inverse=True)
     exact = first[which].astype(np.int64)
-    return exact, clusters(*sets)[exact]  # so that copies of one colour are one picture too
+    near = clusters(*(data.signatures for data in sets))
+    return exact, near[exact]  # so that copies of one colour are one picture too
 
 
 def _groups(number: NDArray[np.int64]) -> list[Rows]:
@@ -145,16 +154,12 @@ def _groups(number: NDArray[np.int64]) -> list[Rows]:
     return [group for group in np.split(order, starts + 1) if len(group) > 1]
 
 
-def _same(numbers: NDArray[np.int64]) -> bool:
+def _are_equal(numbers: NDArray[np.int64]) -> bool:
     return bool((numbers == numbers[0]).all())
 
 
-def _torn(groups: Iterable[Rows], y: NDArray[np.int64]) -> list[Rows]:
-    return [group for group in groups if not _same(y[group])]
-
-
-def _each(sets: Mapping[str, Dataset], look: Callable[[str, Dataset], Iterable[str]]) -> list[Case]:
-    return [Case((line,)) for role, data in sets.items() for line in look(role, data)]
+def _with_both_labels(groups: Iterable[Rows], y: NDArray[np.int64]) -> list[Rows]:
+    return [group for group in groups if not _are_equal(y[group])]
 
 
 def _names(role: str, data: Dataset) -> Sequence[str]:
@@ -173,10 +178,6 @@ def _tiny(role: str, data: Dataset) -> Iterator[str]:
     for name, (width, height) in zip(_names(role, data), data.sizes, strict=False):
         if min(width, height) < IMAGE_SIZE:
             yield f"{name} ({width} × {height})"
-
-
-def _unreadable(role: str, data: Dataset) -> Iterable[str]:
-    return data.unreadable
 
 
 def _rare(role: str, data: Dataset) -> Iterator[str]:

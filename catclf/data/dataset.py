@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from catclf.common.image_size import check_images
 from catclf.common.memory import budget
 from catclf.common.types import FeatureExtractor, Progress
 from catclf.errors import DataError
+
+if TYPE_CHECKING:
+    from catclf.data.duplicates import Signatures
 
 Split = Literal["train", "test"]
 CLASSES = ("non-cat", "cat")
@@ -105,11 +108,23 @@ class Dataset:
         return digest.hexdigest()
 
     @cached_property
+    def signatures(self) -> Signatures:
+        """What near-identical images have in common; see `catclf.data.duplicates`."""
+        from catclf.data.duplicates import signatures
+
+        return signatures(self.images)
+
+    @property
+    def fingerprints(self) -> NDArray[np.uint64]:
+        """The fingerprint of each image, (m,)."""
+        return self.signatures.fingerprints
+
+    @cached_property
     def clusters(self) -> NDArray[np.int64]:
         """Which picture each image shows: the index of the first near-identical one, (m,)."""
         from catclf.data.duplicates import clusters
 
-        return clusters(self.images)
+        return clusters(self.signatures)
 
     def features_of(self, feature_map: FeatureExtractor) -> Rows | None:
         """Give the features, float32 (m, n_x), if this map has made them already."""
@@ -127,13 +142,6 @@ class Dataset:
             return self
         rows = extract(feature_map, self.images, self.memory, progress)
         return replace(self, features=Features(feature_map.settings(), rows))
-
-    @cached_property
-    def fingerprints(self) -> NDArray[np.uint64]:
-        """What near-identical images have in common, (m,); see `catclf.data.duplicates`."""
-        from catclf.data.duplicates import fingerprints
-
-        return fingerprints(self.images)
 
     def within(self, memory: float | None) -> Dataset:
         """Read images and features into memory if they fit, in bytes; else what fits of them.

@@ -1,10 +1,13 @@
 """Near-identical images: copies, resized or recompressed, mirrored or not.
 
-Everything is told from grey thumbnails of 16 × 16: `clusters` compares them as they are, and
-`fingerprints` keeps 64 bits of each, so that a model can remember what it was trained on.
+Everything is told from grey thumbnails of 16 × 16: `clusters` compares them as they are, and a
+fingerprint, 64 bits of each, lets a model remember what it was trained on.
 """
 
 from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +32,41 @@ MOST_DIFFERENT = 3
 """Bits in which two fingerprints of one picture may differ."""
 
 
-def clusters(*sets: Rows) -> NDArray[np.int64]:
+class Signatures(NamedTuple):
+    """What near-identical images have in common.
+
+    Attributes
+    ----------
+    fingerprints : uint64 (m,)
+        64 bits of each image; 0 for one of (nearly) one colour, which has none.
+    thumbnails : float32 (m, 256)
+        Grey, 16 × 16, with mean 0 and length 1, so that products are correlations; (0, 256) of more
+        than MOST_COMPARED images, which would need much memory.
+    """
+
+    fingerprints: NDArray[np.uint64]
+    thumbnails: NDArray[np.float32]
+
+
+def signatures(images: Rows) -> Signatures:
+    """Boil images uint8 (m, 64, 64, 3) down to their thumbnails and fingerprints, in one pass.
+
+    A fingerprint's bits are the signs of 64 coefficients of the thumbnail's discrete cosine
+    transform, of neither the lowest frequencies, which many pictures share, nor the highest, which
+    do not survive a JPEG.
+    """
+    none = Signatures(np.zeros(0, np.uint64), np.zeros((0, SIDE * SIDE), np.float32))
+    sign = partial(_sign, keep=len(images) <= MOST_COMPARED)
+    fingerprints, thumbnails = zip(none, *each(sign, images), strict=True)
+    return Signatures(np.concatenate(fingerprints), np.concatenate(thumbnails))
+
+
+def _sign(images: NDArray[np.uint8], keep: bool) -> Signatures:
+    thumbnails = _thumbnails(images)
+    return Signatures(_fingerprints(thumbnails), thumbnails if keep else thumbnails[:0])
+
+
+def clusters(*sets: Signatures) -> NDArray[np.int64]:
     """Number the pictures: near-identical images get the same number.
 
     Two images are near-identical if their thumbnails, or one's and the other's mirror image,
@@ -38,21 +75,19 @@ def clusters(*sets: Rows) -> NDArray[np.int64]:
 
     Parameters
     ----------
-    sets : uint8 (m, 64, 64, 3) each
-        Images; several sets count as one after another.
+    sets : Signatures
+        Of several sets of images, which count as one after another.
 
     Returns
     -------
     int64 (sum of all m,)
         The index of the first image of each one's cluster.
     """
-    if sum(map(len, sets)) > MOST_COMPARED:
-        return _alike(np.concatenate([fingerprints(images) for images in sets]))
-    nothing = np.zeros((0, SIDE * SIDE), dtype=np.float32)
-    thumbnails = np.concatenate(
-        [nothing, *(t for images in sets for t in each(_thumbnails, images))]
-    )
-    m = len(thumbnails)
+    fingerprints = np.concatenate([one.fingerprints for one in sets])
+    m = len(fingerprints)
+    if m > MOST_COMPARED:
+        return _number_equal(fingerprints)
+    thumbnails = np.concatenate([one.thumbnails for one in sets])
     mirrored = thumbnails.reshape(m, SIDE, SIDE)[:, :, ::-1].reshape(m, SIDE * SIDE)
     first = np.arange(m)
     for start in range(0, m, BLOCK):
@@ -61,14 +96,14 @@ def clusters(*sets: Rows) -> NDArray[np.int64]:
             for other in (thumbnails, mirrored):
                 alike = block @ other[after : after + BLOCK].T >= ALIKE
                 for i in np.flatnonzero(alike.any(axis=1)):
-                    found = np.append(first[after + np.flatnonzero(alike[i])], first[start + i])
-                    for joined in set(found.tolist()):
-                        first[first == joined] = found.min()
+                    same = np.append(first[after + np.flatnonzero(alike[i])], first[start + i])
+                    for number in set(same.tolist()):
+                        first[first == number] = same.min()
     return first
 
 
-def _alike(prints: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Number the pictures by their fingerprints, where a mirror image has its original's number."""
+def _number_equal(prints: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Number the pictures by their fingerprints; a mirror image has its original's number."""
     mirrored = np.packbits(_signs(prints) * _FLIPPED > 0, axis=1).view("<u8")[:, 0]
     either = np.minimum(prints, np.where(prints == 0, 0, mirrored))
     _, first, which = np.unique(either, return_index=True, return_inverse=True)
@@ -78,27 +113,7 @@ def _alike(prints: NDArray[np.uint64]) -> NDArray[np.int64]:
     return number
 
 
-def fingerprints(images: Rows) -> NDArray[np.uint64]:
-    """Boil each image down to 64 bits, nearly the same for its near-identical copies.
-
-    The bits are the signs of 64 coefficients of the thumbnail's discrete cosine transform, of
-    neither the lowest frequencies, which many pictures share, nor the highest, which do not
-    survive a JPEG.
-
-    Parameters
-    ----------
-    images : uint8 (m, 64, 64, 3)
-
-    Returns
-    -------
-    uint64 (m,)
-        0 for an image of (nearly) one colour, which has none.
-    """
-    return np.concatenate([np.zeros(0, dtype=np.uint64), *each(_fingerprints, images)])
-
-
-def _fingerprints(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    thumbnails = _thumbnails(images)
+def _fingerprints(thumbnails: NDArray[np.float32]) -> NDArray[np.uint64]:
     waves = _COSINES @ thumbnails.reshape(-1, SIDE, SIDE) @ _COSINES.T
     # A coefficient that ought to be 0, as in a symmetric picture, must not give a bit by chance.
     bits = waves.reshape(-1, SIDE * SIDE)[:, _CHOSEN] > 1e-4
@@ -106,23 +121,23 @@ def _fingerprints(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return np.ascontiguousarray(np.packbits(bits, axis=1)).view("<u8")[:, 0]
 
 
-def known(found: NDArray[np.uint64], seen: NDArray[np.uint64]) -> NDArray[np.bool_]:
+def known(fingerprints: NDArray[np.uint64], seen: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Tell which fingerprints, or those of the mirror images, are among those seen.
 
     Two are of one picture if at most 3 of their 64 bits differ.
 
     Parameters
     ----------
-    found : uint64 (m,)
+    fingerprints : uint64 (m,)
     seen : uint64 (k,)
 
     Returns
     -------
     bool (m,)
     """
-    result: NDArray[np.bool_] = np.zeros(len(found), dtype=np.bool_)
-    for start in range(0, len(found), BLOCK):
-        one = _signs(found[start : start + BLOCK])
+    result: NDArray[np.bool_] = np.zeros(len(fingerprints), dtype=np.bool_)
+    for start in range(0, len(fingerprints), BLOCK):
+        one = _signs(fingerprints[start : start + BLOCK])
         for after in range(0, len(seen), BLOCK):
             other = _signs(seen[after : after + BLOCK]).T
             for signs in (one, one * _FLIPPED):  # products count equal bits less different ones

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from catclf.common.version import __version__
 from catclf.data.dataset import Dataset
-from catclf.data.duplicates import clusters
 from catclf.evaluation import Result, comparison, summary
 from catclf.logistic import sigmoid
 from catclf.metrics import curves
@@ -50,7 +49,7 @@ def gather(results: Sequence[Result]) -> dict[str, Any]:
 def _describe_data(dataset: Dataset) -> dict[str, Any]:
     copies = None
     if len(dataset) <= COMPARABLE:
-        copies = len(dataset) - len(np.unique(clusters(dataset.images)))
+        copies = len(dataset) - len(np.unique(dataset.clusters))
     return {
         "name": dataset.name,
         "folder": folder_of(dataset),
