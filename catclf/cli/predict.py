@@ -135,16 +135,19 @@ def _explain(
     model: Model, source: str | tuple[str, bytes], prediction: Prediction, picture: str, most: int
 ) -> Explanation | None:
     """Draw why the model says what it says of an image; None if that cannot be read."""
-    from catclf.pictures.heat_maps import explained
+    from catclf.data.images import load_image, load_photo
+    from catclf.pictures.explanation import explain
+    from catclf.pictures.heat_maps import PHOTO, heat_map
     from catclf.pictures.png import save
 
     if prediction.error:
         return None
     content = source if isinstance(source, str) else source[1]
-    explanation, drawn = explained(
-        model, content, label=prediction.label, file=prediction.path, max_bytes=most
+    explanation = explain(
+        model, load_image(content, size=model.features.image_size, max_bytes=most)
     )
-    save(drawn, picture)
+    photo = load_photo(content, PHOTO, max_bytes=most)
+    save(heat_map(photo, explanation, prediction.label, model.classes[1], prediction.path), picture)
     return explanation
 
 

@@ -44,7 +44,7 @@ class Proportion(NamedTuple):
 
     @property
     def percent(self) -> tuple[str, str]:
-        """The share and its interval for a person, as "70.00%" and "56.2% to 80.9%"."""
+        """Give the share and its interval in words, as "70.00%" and "56.2% to 80.9%"."""
         low, high = self.interval
         return f"{self.value:.2%}", f"{low:.1%} to {high:.1%}"
 

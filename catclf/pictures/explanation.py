@@ -12,7 +12,7 @@ from catclf.logistic import Array
 from catclf.model import Model
 
 REGIONS = 8
-"""Of the coarse grid, each way, at most."""
+"""The coarse grid has so many regions, each way, at most."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 
 import numpy as np
@@ -10,27 +9,28 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from catclf.common.text import fold, shorten
-from catclf.data.image_limits import MAX_FILE_BYTES
-from catclf.data.images import load_image, load_photo
 from catclf.errors import ParameterError
 from catclf.features.conv import Conv
 from catclf.features.patches import SIDE, Patches
 from catclf.features.pixels import Pixels
 from catclf.logistic import Array, sigmoid
 from catclf.model import Model
-from catclf.pictures.explanation import Explanation, explain
+from catclf.pictures.explanation import Explanation
 from catclf.pictures.png import width_of, write
 
 Colours = NDArray[np.uint8]
 
 FOR, AGAINST = (213, 94, 0), (0, 114, 178)
-"""Orange and blue, of Okabe & Ito 2008, which the colour-blind can tell apart."""
+"""What speaks for a cat is orange, what speaks against it blue, as the colour-blind see them, too.
+
+The colours are of Okabe & Ito 2008.
+"""
 PHOTO = 576
-"""The longer side of a photo that is explained, in pixels."""
+"""The longer side of a photo that is explained has so many pixels."""
 WIDTH = 1440
-"""Of every picture, in pixels; it is meant to be shown at half that size."""
+"""Every picture is so many pixels wide; it is meant to be shown at half that size."""
 WORDS = 400
-"""As many of a dictionary's patches are shown, at most."""
+"""So many of a dictionary's patches are shown at most."""
 
 _LEFT = _GAP = 32  # beside the panels, and between them
 _TOP, _LINE, _TITLE, _TEXT = 172, 40, 40, 29
@@ -51,43 +51,18 @@ def tint(values: Array, limit: float, ground: Array | float = 255.0) -> Colours:
     return mixed
 
 
-def explained(
-    model: Model,
-    source: str | os.PathLike[str] | bytes,
-    *,
-    label: str,
-    file: str,
-    max_bytes: int = MAX_FILE_BYTES,
-) -> tuple[Explanation, Image.Image]:
-    """Explain what a model says of an image, and draw it.
-
-    Parameters
-    ----------
-    model : Model
-    source : path or bytes
-        An image file, or the content of one.
-    label, file : str
-        What the model calls it, and what it is called: for the title.
-    max_bytes : int
-        The largest image file that is read.
-
-    Raises
-    ------
-    ImageError
-        If it cannot be read.
-    """
-    image = load_image(source, size=model.features.image_size, max_bytes=max_bytes)
-    explanation = explain(model, image)
-    photo = load_photo(source, PHOTO, max_bytes=max_bytes)
-    return explanation, heat_map(photo, explanation, label, model.classes[1], file)
-
-
 def heat_map(
     photo: Colours, explanation: Explanation, label: str, name: str, file: str
 ) -> Image.Image:
-    """Draw a photo beside the heat map of each region's share of the log-odds of class `name`.
+    """Draw a photo beside the heat map of each region's share of the log-odds.
 
-    The photo is uint8 (height, width, 3), its longer side of `PHOTO` pixels.
+    Parameters
+    ----------
+    photo : uint8 (height, width, 3)
+        Its longer side has `PHOTO` pixels.
+    explanation : Explanation
+    label, name, file : str
+        What the model calls the image, its class 1, and the image's file: for the words.
     """
     height, width = photo.shape[:2]
     shares = explanation.shares

@@ -6,7 +6,7 @@ from html import escape
 
 from catclf.common.text import printable
 
-_VOID = {"br", "img", "meta"}
+_VOID = {"br", "img"}
 
 
 class Markup(str):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from catclf.common.version import __version__
 from catclf.evaluation import Result, against_the_first, rows
 from catclf.metrics.classification import Proportion
 from catclf.pictures import svg
-from catclf.pictures.markup import Markup, joined, tag
+from catclf.pictures.markup import Markup, joined, safe, tag
 from catclf.pictures.report import charts
 from catclf.pictures.report.contents import COMPARABLE, LISTED, disagreements, folder_of
 
@@ -35,34 +36,24 @@ def render(results: Sequence[Result], contents: dict[str, Any]) -> str:
     contents : dict
         What `catclf.pictures.report.contents.gather` makes of them.
     """
-    dataset = results[0].dataset
-    css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="generator", content=f"catclf {__version__}"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", f"{' and '.join(result.name for result in results)} on {dataset.name}"),
-        tag("style", Markup(css + svg.STYLE)),
+    skeleton, css = (
+        Path(__file__).with_name(name).read_text(encoding="utf-8")
+        for name in ("page.html", "page.css")
     )
-    main = tag(
-        "main",
-        tag("header", tag("h1", f"Report on {dataset.name}"), *map(_headline, results)),
-        _figures(results),
-        _comparison(results),
-        _curves(results, [model["curves"] for model in contents["models"]]),
-        _worst(results),
-        _least_sure(results),
-        _disagreements(results),
-        _data(results[0], contents["data"]),
-        *map(_model, results),
-        tag(
-            "footer",
-            tag("p", f"Made by catclf {__version__}. Intervals are Wilson's, at 95%. "),
-            tag("p", tag("a", "report.json", href="report.json"), " holds these figures, too."),
-        ),
+    curves = [model["curves"] for model in contents["models"]]
+    return Template(skeleton).substitute(
+        version=__version__,
+        models=safe(" and ".join(result.name for result in results)),
+        data=safe(results[0].dataset.name),
+        style=css + svg.STYLE,
+        headlines=joined(*map(_headline, results)),
+        figures=_figures(results),
+        confusions=joined(*map(_confusion, results)),
+        comparison=_comparison(results) if len(results) > 1 else "",
+        charts=joined(*_charts(results, curves)),
+        galleries=joined(*_galleries(results)),
+        cards=joined(_data(contents["data"]), *map(_model, results)),
     )
-    return f"<!doctype html>\n{tag('html', head, tag('body', main), lang='en')}\n"
 
 
 def _headline(result: Result) -> Markup:
@@ -97,8 +88,8 @@ def _headline(result: Result) -> Markup:
 
 
 def _figures(results: Sequence[Result]) -> Markup:
-    lines = []
     cat = results[0].dataset.classes[1]
+    lines = []
     for cells in zip(*(rows(result.figures, cat) for result in results), strict=True):
         label = cells[0][0]
         if label.startswith(" "):  # a figure that belongs to the one above
@@ -109,16 +100,14 @@ def _figures(results: Sequence[Result]) -> Markup:
         ]
         lines.append((label, *values))
     columns = ["figure", *(result.name for result in results)]
-    figures = _table("All figures, with 95% intervals below", columns, lines)
-    confusions = tag("div", *map(_confusion, results))
-    return _section("Figures", tag("div", figures, confusions, class_="pair"))
+    return _table("All figures, with 95% intervals below", columns, lines)
 
 
 def _confusion(result: Result) -> Markup:
     """Show how often each class is called which."""
-    other, cat = result.dataset.classes
+    classes = result.dataset.classes
     lines = []
-    for i, (name, counts) in enumerate(zip((other, cat), result.figures.confusion, strict=True)):
+    for i, (name, counts) in enumerate(zip(classes, result.figures.confusion, strict=True)):
         cells = []
         for j, count in enumerate(counts):
             share = f"{count / sum(counts):.1%}" if sum(counts) else ""
@@ -126,12 +115,10 @@ def _confusion(result: Result) -> Markup:
             cells.append(tag("span", cell, class_="right" if i == j else "wrong"))
         lines.append((f"is {name}", *cells))
     caption = f"Confusion matrix of {result.name}, with shares of each class"
-    return _table(caption, ["", f"called {other}", f"called {cat}"], lines)
+    return _table(caption, ["", *(f"called {name}" for name in classes)], lines)
 
 
 def _comparison(results: Sequence[Result]) -> Markup:
-    if len(results) == 1:
-        return Markup("")
     lines = [
         (other.name, f"{test.only_a}", f"{test.only_b}", test.p_shown.removeprefix("= "))
         for other, test in against_the_first(results)
@@ -151,63 +138,39 @@ def _comparison(results: Sequence[Result]) -> Markup:
     )
 
 
-def _curves(results: Sequence[Result], curves: Sequence[charts.Curves]) -> Markup:
-    figures = []
+def _charts(results: Sequence[Result], curves: Sequence[charts.Curves]) -> Iterator[Markup]:
     missing = [name for name, count in results[0].dataset.counts.items() if count == 0]
     if missing:
-        words = (
+        yield tag(
+            "p",
             f"These images hold no {missing[0]}: there is no ROC curve, and none of precision "
-            "and recall."
+            "and recall.",
+            class_="notice",
         )
-        figures.append(tag("p", words, class_="notice"))
     else:
-        figures += [charts.roc(results, curves), charts.precision_recall(results, curves)]
-    figures.append(charts.reliability(results, curves))
-    figures += charts.histograms(results, curves)
-    figures.append(charts.coverage(results, curves))
-    return _section("Curves", tag("div", *figures, class_="charts"))
+        yield charts.roc(results, curves)
+        yield charts.precision_recall(results, curves)
+    yield charts.reliability(results, curves)
+    yield from charts.histograms(results, curves)
+    yield charts.coverage(results, curves)
 
 
-def _worst(results: Sequence[Result]) -> Markup:
-    """Show the first model's worst mistakes."""
+def _galleries(results: Sequence[Result]) -> Iterator[Markup]:
+    """Show the images that tell most about the first model, and those that part the models."""
     first = results[0]
-    rows = first.worst(LISTED).tolist()
+    of = f" of {first.name}" if len(results) > 1 else ""
+    worst, doubtful = first.worst(LISTED).tolist(), first.least_sure(LISTED).tolist()
     wrong = first.figures.n - first.figures.accuracy.correct
-    words = f"The {len(rows)} that it is surest of, out of {wrong}, the surest first."
-    return _section(
-        f"Worst mistakes{_of(results)}",
-        tag("p", words if wrong else "None: every image comes out right."),
-        _images([first], rows),
-    )
-
-
-def _least_sure(results: Sequence[Result]) -> Markup:
-    """Show what the first model is least sure of."""
-    first = results[0]
-    rows = first.least_sure(LISTED).tolist()
-    threshold = f"{first.model.threshold:.3g}"
-    return _section(
-        f"Least sure{_of(results)}",
-        tag("p", f"The {len(rows)} images nearest to the threshold of {threshold}."),
-        _images([first], rows),
-    )
-
-
-def _disagreements(results: Sequence[Result]) -> Markup:
-    """Show the images that part the models, if there are several."""
-    if len(results) == 1:
-        return Markup("")
-    rows = disagreements(results, LISTED)
-    words = f"{len(rows)} images that not all models call the same, the widest apart first."
-    return _section(
-        "Where the models differ",
-        tag("p", words if rows else "Nowhere: they call every image the same."),
-        _images(results, rows),
-    )
-
-
-def _of(results: Sequence[Result]) -> str:
-    return f" of {results[0].name}" if len(results) > 1 else ""
+    words = f"The {len(worst)} that it is surest of, out of {wrong}, the surest first."
+    words = words if wrong else "None: every image comes out right."
+    yield _section(f"Worst mistakes{of}", tag("p", words), _images([first], worst))
+    words = f"The {len(doubtful)} images nearest to the threshold of {first.model.threshold:.3g}."
+    yield _section(f"Least sure{of}", tag("p", words), _images([first], doubtful))
+    if len(results) > 1:
+        apart = disagreements(results, LISTED)
+        words = f"{len(apart)} images that not all models call the same, the widest apart first."
+        words = words if apart else "Nowhere: they call every image the same."
+        yield _section("Where the models differ", tag("p", words), _images(results, apart))
 
 
 def _images(results: Sequence[Result], rows: Sequence[int]) -> Markup:
@@ -241,10 +204,12 @@ def _image(pixels: NDArray[np.uint8], alt: str) -> Markup:
     return tag("img", src=uri, width=128, height=128, alt=alt)
 
 
-def _data(result: Result, data: dict[str, Any]) -> Markup:
-    copies = data["near_copies"]
-    lines = [
+def _data(data: dict[str, Any]) -> Markup:
+    copies, notes = data["near_copies"], data["notes"]
+    return _definitions(
+        "Data",
         ("name", data["name"]),
+        ("folder", os.path.abspath(data["folder"]) if data["folder"] else ""),
         ("images", f"{data['n']}: {_counts(data['counts'])}"),
         ("size", "64 × 64 pixels, RGB, as the models see them"),
         ("sha256", data["sha256"]),
@@ -256,13 +221,9 @@ def _data(result: Result, data: dict[str, Any]) -> Markup:
             if copies
             else "none",
         ),
-    ]
-    if data["folder"]:
-        lines.insert(1, ("folder", os.path.abspath(data["folder"])))
-    lines += [("note", note) for note in data["notes"][:NOTES]]
-    if len(data["notes"]) > NOTES:
-        lines.append(("note", f"and {len(data['notes']) - NOTES} more, in report.json"))
-    return _section("Data", _definitions(lines))
+        *(("note", note) for note in notes[:NOTES]),
+        ("note", f"and {len(notes) - NOTES} more, in report.json" if notes[NOTES:] else ""),
+    )
 
 
 def _model(result: Result) -> Markup:
@@ -271,7 +232,8 @@ def _model(result: Result) -> Markup:
     past = model.provenance
     folds = f" in {past.folds} folds" if past.folds else ""
     features = f"{model.features.name}, {model.features.n_x} numbers an image"
-    lines = [
+    return _definitions(
+        f"Model {result.name}",
         ("file", result.path),
         ("made by", f"catclf {model.version}"),
         ("features", features + _settings(model.features.settings())),
@@ -282,8 +244,7 @@ def _model(result: Result) -> Markup:
         ("its sha256", past.data.sha256),
         ("training accuracy", _accuracy(past.training)),
         ("cross-validation", _accuracy(past.cross_validation, folds)),
-    ]
-    return _section(f"Model {result.name}", _definitions([line for line in lines if line[1]]))
+    )
 
 
 def _counts(counts: dict[str, Any]) -> str:
@@ -317,6 +278,7 @@ def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) 
     return tag("div", table, class_="scroll", tabindex="0", role="group", aria_label=caption)
 
 
-def _definitions(lines: Sequence[tuple[str, str]]) -> Markup:
-    """List terms and what they are."""
-    return tag("dl", *(tag("div", tag("dt", term), tag("dd", what)) for term, what in lines))
+def _definitions(title: str, *lines: tuple[str, str]) -> Markup:
+    """Write a section that lists terms and what they are; one that is nothing is left out."""
+    entries = (tag("div", tag("dt", term), tag("dd", what)) for term, what in lines if what)
+    return _section(title, tag("dl", *entries))
