@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -19,9 +18,8 @@ from catclf.solvers.coordinates import (
     GRAM_SPEEDUP,
     PRIMAL_ELEMENT,
     Coordinates,
-    Gram,
-    Primal,
     cheaper,
+    choose,
 )
 from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.descent import gradient_descent
@@ -31,7 +29,6 @@ PACKAGES: tuple[str, ...] = ()
 N_X = 12288
 ITERATIONS = 2000
 SIZES = (50, 100, 209, 500, 1000, 2000, 5000, 10_000, 20_000)
-FORMS: dict[str, Callable[[Examples], Coordinates]] = {"gram": Gram, "primal": Primal}
 BUDGET = 2.0
 """Seconds of steps to run in each form and round, at least 5 steps and at most 2,000."""
 ROUNDS_UP_TO = 2000
@@ -80,7 +77,7 @@ def _compare(m: int, n_x: int, settings: Settings) -> dict[str, Any]:
     setups, found = [], {"gram": [], "primal": []}
     for _ in range(settings.rounds(3 if m <= ROUNDS_UP_TO else 1)):
         for name, each in found.items():
-            setup, system = frame.timed(partial(FORMS[name], images))
+            setup, system = frame.timed(partial(choose, images, ITERATIONS, name))
             if name == "gram":
                 setups.append(setup)
             each.append((setup, *_steps(system, Y, 0.01 if settings.quick else BUDGET)))

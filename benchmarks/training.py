@@ -21,11 +21,10 @@ from benchmarks.solvers import OTHERS, Found, torch_descent
 from catclf.features.conv import Conv
 from catclf.logistic import Array, cost, forward
 from catclf.solvers.coordinates import choose
-from catclf.solvers.cross_validation import sample_weights
+from catclf.solvers.cross_validation import NEWTON_STEPS, sample_weights
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples, standardise
 from catclf.solvers.newton import newton
-from catclf.solvers.solver import NEWTON_STEPS
 
 PACKAGES = ("scikit-learn", "scipy", "torch", "dask-ml")
 PENALTIES = (1.0, 1e-2, 1e-4)
