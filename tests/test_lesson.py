@@ -60,7 +60,7 @@ def text_of(blocks):
     lines = []
     for block in blocks:
         if isinstance(block, str):
-            lines.append(block)
+            lines.append(" ".join(block.split()))
         elif isinstance(block, Table):
             lines += [" ".join(row) for row in (block.header, *block.rows)]
         else:

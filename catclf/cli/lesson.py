@@ -16,7 +16,8 @@ import typer
 from catclf.cli import output
 
 if TYPE_CHECKING:
-    from catclf.lesson.material import Block, Material
+    from catclf.common.chart import Chart
+    from catclf.lesson.material import Material, Table
 
 NUMBER_OF_SECTIONS = 10
 
@@ -95,19 +96,27 @@ def _section_texts(number: int, material: Material, pictures: str | None) -> Ite
     source = f"section {section.number} of the lesson" if section.number else "beyond the lesson"
     yield f"\n{heading}\n{'=' * len(heading)}\n{source}\n\n"
     for block in section.tell(material):
-        yield f"{_to_text(block, number, pictures)}\n\n"
+        if isinstance(block, str):
+            for paragraph in textwrap.dedent(block).strip("\n").split("\n\n"):
+                yield f"{_lay_out(paragraph)}\n\n"
+        else:
+            yield f"{_draw(block, number, pictures)}\n\n"
 
 
-def _to_text(block: Block, number: int, pictures: str | None) -> str:
-    """Write a block for the terminal, and a chart as a picture too if there is a folder for it."""
+def _lay_out(paragraph: str) -> str:
+    """Wrap a paragraph; one that is indented, a formula, stays as it is."""
+    if paragraph.startswith(" "):
+        return textwrap.indent(textwrap.dedent(paragraph), "  ")
+    width = min(shutil.get_terminal_size().columns, 80)
+    return textwrap.fill(paragraph, width, break_on_hyphens=False)
+
+
+def _draw(block: Table | Chart, number: int, pictures: str | None) -> str:
+    """Draw a table, or a chart, with characters; a chart also as a picture, if asked for."""
     from catclf.cli.terminal_plot import plot
-    from catclf.lesson.material import Formula, Table
+    from catclf.lesson.material import Table
 
     width = shutil.get_terminal_size().columns
-    if isinstance(block, Formula):
-        return textwrap.indent(block, "  ")
-    if isinstance(block, str):
-        return textwrap.fill(output.printable(block), min(width, 80), break_on_hyphens=False)
     if isinstance(block, Table):
         with redirect_stdout(StringIO()) as text:
             output.table(block.header, block.rows)

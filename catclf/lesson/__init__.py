@@ -7,7 +7,7 @@ A section is a function that yields blocks: text, formulas, tables and charts, w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from catclf.lesson.binary_classification import images_as_columns, predictions
 from catclf.lesson.chain_rule import backward_graph, forward_graph, logistic_graph
@@ -18,8 +18,7 @@ from catclf.lesson.material import Block, Material
 from catclf.lesson.vectorization import loop_over_examples, vectorized_step
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """A section: the number that the lesson has for it, its title, and what tells it."""
 
     number: str

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from catclf.lesson.graph import Node, backward, dot, log, sigmoid, total
-from catclf.lesson.material import Block, Formula, Material, Table
+from catclf.lesson.material import Block, Material, Table
 from catclf.logistic import Array
 
 A, B, C = 5.0, 3.0, 2.0
@@ -33,38 +33,34 @@ def lesson_graph() -> dict[str, Node]:
 def forward_graph(material: Material) -> Iterator[Block]:
     """Compute J = 3(a + bc) from left to right."""
     a, b, c, u, v, J = (f"{node.value:g}" for node in lesson_graph().values())
-    yield (
-        "A computation graph takes a formula apart into single steps. The lesson's is "
-        "J = 3(a + bc), with u = bc, v = a + u and J = 3v. All are numbers; no data yet. From left "
-        "to right:"
-    )
-    yield Formula(
-        f"a = {a} ──────────┐\n"
-        f"b = {b} ┐         ├ v = {v} ─ J = {J}\n"
-        f"      ├ u = {u} ──┘\n"
-        f"c = {c} ┘"
-    )
-    yield (
-        f"So J = {J}. In catclf/lesson/graph.py a Node is one of these values; it remembers what "
-        "it was computed from. That is all that the way back needs."
-    )
+    yield f"""
+    A computation graph takes a formula apart into single steps. The lesson's is J = 3(a + bc), with
+    u = bc, v = a + u and J = 3v. All are numbers; no data yet. From left to right:
+
+        a = {a} ──────────┐
+        b = {b} ┐         ├ v = {v} ─ J = {J}
+              ├ u = {u} ──┘
+        c = {c} ┘
+
+    So J = {J}. In catclf/lesson/graph.py a Node is one of these values; it remembers what it was
+    computed from. That is all that the way back needs.
+    """
 
 
 def backward_graph(material: Material) -> Iterator[Block]:
     """Compute the derivatives of J = 3(a + bc) from right to left."""
     nodes = lesson_graph()
     backward(nodes["J"])
-    yield (
-        "From right to left each node asks: if I grow a little, how many times as much does J "
-        "grow? Every step has a simple derivative of its own, and the chain rule multiplies them:"
-    )
-    yield Formula(
-        "dJ/dv = 3          as J = 3v\n"
-        "dJ/du = dJ/dv · 1  as v = a + u\n"
-        "dJ/da = dJ/dv · 1  as v = a + u\n"
-        "dJ/db = dJ/du · c  as u = bc\n"
-        "dJ/dc = dJ/du · b  as u = bc"
-    )
+    yield """
+    From right to left each node asks: if I grow a little, how many times as much does J grow? Every
+    step has a simple derivative of its own, and the chain rule multiplies them:
+
+        dJ/dv = 3          as J = 3v
+        dJ/du = dJ/dv · 1  as v = a + u
+        dJ/da = dJ/dv · 1  as v = a + u
+        dJ/db = dJ/du · c  as u = bc
+        dJ/dc = dJ/du · b  as u = bc
+    """
     J_of: dict[str, Callable[[float], float]] = {
         "v": lambda v: 3 * v,
         "u": lambda u: 3 * (A + u),
@@ -77,12 +73,11 @@ def backward_graph(material: Material) -> Iterator[Block]:
         {"derivative": "", "graph": "g", "nudged": ".6f"},
         [(n, v.grad, central_difference(J, v.value)) for n, v, J in derivatives],
     )
-    yield (
-        '"Nudged" computes each by its definition: J with the value 1e-06 greater, less J with it '
-        "1e-06 smaller, divided by 2e-06. The graph needs one way back for all of them. An "
-        f"example: with c at 2.001 in place of {C:g}, J is {J_of['c'](2.001):.3f}. c grew by 0.001 "
-        f"and J by {J_of['c'](2.001) - J_of['c'](C):.3f}."
-    )
+    yield f"""
+    "Nudged" computes each by its definition: J with the value 1e-06 greater, less J with it 1e-06
+    smaller, divided by 2e-06. The graph needs one way back for all of them. An example: with c at
+    2.001 in place of {C:g}, J is {J_of["c"](2.001):.3f}.
+    """
 
 
 def two_features(material: Material) -> Array:
@@ -94,34 +89,34 @@ def logistic_graph(material: Material) -> Iterator[Block]:
     """Carry the loss of one example back to w1, w2 and b."""
     i = int(np.argmax(material.Y))
     y, (x1, x2) = float(material.Y[0, i]), map(float, two_features(material)[:, i])
-    yield (
-        "Now logistic regression as a graph, with two features. From each image two numbers: x1, "
-        f"the mean of its red, and x2, the mean of its blue, both 0 to 1. Image {i}, labelled "
-        f"{y:g}, has x1 = {x1:.4f} and x2 = {x2:.4f}. The parameters start somewhere: w1 = {W1:g}, "
-        f"w2 = {W2:g}, b = {BIAS:g}."
-    )
-    yield Formula(
-        "x1, w1 ┐\n"
-        "x2, w2 ├ z ── a ── L\n"
-        "     b ┘\n\n"
-        "z = w1·x1 + w2·x2 + b\na = σ(z)\nL = −(y log a + (1−y) log(1−a))"
-    )
     w1, w2, b = Node(W1), Node(W2), Node(BIAS)
     z = w1 * x1 + w2 * x2 + b
     a = sigmoid(z)
     L = (y * log(a) + (1 - y) * log(1 - a)) * -1
     backward(L)
-    yield (
-        f"Left to right: z = {z.value:.4f}, a = {a.value:.4f}, L = {L.value:.4f}. Right to left, "
-        "by the lesson's formulas:"
-    )
-    yield Formula(
-        "dL/da  = −y/a + (1−y)/(1−a)\n"
-        "dL/dz  = dL/da · a(1−a) = a − y\n"
-        "dL/dw1 = x1 · dL/dz\n"
-        "dL/dw2 = x2 · dL/dz\n"
-        "dL/db  = dL/dz"
-    )
+    yield f"""
+    Now logistic regression as a graph, with two features. From each image two numbers: x1, the mean
+    of its red, and x2, the mean of its blue, both 0 to 1. Image {i}, labelled {y:g}, has x1 =
+    {x1:.4f} and x2 = {x2:.4f}. The parameters start somewhere: w1 = {W1:g}, w2 = {W2:g}, b =
+    {BIAS:g}.
+
+        x1, w1 ┐
+        x2, w2 ├ z ── a ── L
+             b ┘
+
+        z = w1·x1 + w2·x2 + b
+        a = σ(z)
+        L = −(y log a + (1−y) log(1−a))
+
+    Left to right: z = {z.value:.4f}, a = {a.value:.4f}, L = {L.value:.4f}. Right to left, by the
+    lesson's formulas:
+
+        dL/da  = −y/a + (1−y)/(1−a)
+        dL/dz  = dL/da · a(1−a) = a − y
+        dL/dw1 = x1 · dL/dz
+        dL/dw2 = x2 · dL/dz
+        dL/db  = dL/dz
+    """
 
     def loss_of_a(a: float) -> float:
         return -(y * math.log(a) + (1 - y) * math.log(1 - a))
@@ -143,16 +138,17 @@ def logistic_graph(material: Material) -> Iterator[Block]:
         {"": "", "formula": "z.4f", "graph": "z.4f", "nudged": "z.4f"},
         [(n, f, v.grad, central_difference(L, v.value)) for n, v, f, L in derivatives],
     )
-    yield (
-        "The graph knows none of these formulas, only what log, σ, times and plus do; "
-        '"nudged" knows no derivative at all. One step of descent with α = 1:'
-    )
-    yield Formula(
-        f"w1 := {W1:g} − 1 · ({dw1:z.4f}) = {W1 - dw1:z.4f}\n"
-        f"w2 := {W2:g} − 1 · ({dw2:z.4f}) = {W2 - dw2:z.4f}\n"
-        f"b  := {BIAS:g} − 1 · ({db:z.4f}) = {BIAS - db:z.4f}\n"
-        f"L: from {L.value:.6g} to {loss_of(W1 - dw1, W2 - dw2, BIAS - db):.6g}"
-    )
+    yield f"""
+    The graph knows none of these formulas, only what log, σ, times and plus do; "nudged" knows no
+    derivative at all. One step of descent with α = 1:
+
+        w1 := {W1:g} − 1 · ({dw1:z.4f}) = {W1 - dw1:z.4f}
+        w2 := {W2:g} − 1 · ({dw2:z.4f}) = {W2 - dw2:z.4f}
+        b  := {BIAS:g} − 1 · ({db:z.4f}) = {BIAS - db:z.4f}
+
+    It takes the loss of this example from {L.value:.6g} to
+    {loss_of(W1 - dw1, W2 - dw2, BIAS - db):.6g}.
+    """
 
 
 def gradient_graph(w: Array, b: float, X: Array, Y: Array) -> tuple[float, Array, float]:

@@ -23,10 +23,6 @@ STEPS = 500
 """The w and b that several sections use are reached in so many steps of descent."""
 
 
-class Formula(str):
-    """Lines that are shown as they are, 38 characters wide at most; other text is wrapped."""
-
-
 class Table:
     """A small table, given by its columns' names and formats; `rows` holds the cells as text."""
 
@@ -35,7 +31,8 @@ class Table:
         self.rows = [[format(v, f) for v, f in zip(row, formats, strict=True)] for row in rows]
 
 
-Block = str | Formula | Table | Chart
+Block = str | Table | Chart
+"""Text is paragraphs, parted by empty lines; one that is indented, a formula, is not wrapped."""
 
 
 class Material:

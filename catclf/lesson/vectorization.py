@@ -10,7 +10,7 @@ import numpy as np
 
 from catclf.lesson.chain_rule import BIAS, W1, W2, gradient_graph, two_features
 from catclf.lesson.gradient_descent import cost_after, scores_of_descent
-from catclf.lesson.material import STEPS, Block, Formula, Material, Table
+from catclf.lesson.material import STEPS, Block, Material, Table
 from catclf.logistic import Array, backward, cost, descend, forward, gradient, sigmoid
 
 
@@ -39,37 +39,34 @@ def gradient_loops(w: Array, b: float, X: Array, Y: Array) -> tuple[float, Array
 def loop_over_examples(material: Material) -> Iterator[Block]:
     """Run the lesson's loop over m examples."""
     X, Y, w, b = two_features(material), material.Y, np.array([[W1], [W2]]), BIAS
-    yield (
-        f"All m = {Y.size} examples, with the same two features: X is now {X.shape}. The "
-        "lesson's program for one step of descent:"
-    )
-    yield Formula(
-        "J = dw1 = dw2 = db = 0\n"
-        "for i in 1 to m:\n"
-        "    z = w1·x1[i] + w2·x2[i] + b\n"
-        "    a = σ(z)\n"
-        "    J += −(y log a + (1−y) log(1−a))\n"
-        "    dz = a − y[i]\n"
-        "    dw1 += x1[i] · dz\n"
-        "    dw2 += x2[i] · dz\n"
-        "    db  += dz\n"
-        "J /= m; dw1 /= m; dw2 /= m; db /= m"
-    )
-    yield (
-        "(Here the lesson has the minus right, before both terms, but loses a bracket: its line "
-        "begins −[ and has no ].) With n_x features a second loop runs inside the first, over the "
-        "features: gradient_loops in catclf/lesson/vectorization.py. What it gives for these two, "
-        "and what the computation graph of the last section gives, made of arrays:"
-    )
+    yield f"""
+    All m = {Y.size} examples, with the same two features: X is now {X.shape}. The lesson's program
+    for one step of descent:
+
+        J = dw1 = dw2 = db = 0
+        for i in 1 to m:
+            z = w1·x1[i] + w2·x2[i] + b
+            a = σ(z)
+            J += −(y log a + (1−y) log(1−a))
+            dz = a − y[i]
+            dw1 += x1[i] · dz
+            dw2 += x2[i] · dz
+            db  += dz
+        J /= m; dw1 /= m; dw2 /= m; db /= m
+
+    (Here the lesson has the minus right, before both terms, but loses a bracket: its line begins −[
+    and has no ].) With n_x features a second loop runs inside the first, over the features:
+    gradient_loops in catclf/lesson/vectorization.py. What it gives for these two, and what the
+    computation graph of the last section gives, made of arrays:
+    """
     loops, graph = (np.vstack(form(w, b, X, Y))[:, 0] for form in (gradient_loops, gradient_graph))
     rows = zip(("J", "dw1", "dw2", "db"), loops, graph, strict=True)
     yield Table({"": "", "loops": "z.8f", "graph": "z.8f"}, rows)
     w, b, _ = descend(X, Y, 1.0, 100, w, b)
-    yield (
-        f"100 such steps at α = 1 take the cost from {loops[0]:.6f} to "
-        f"{cost(forward(w, b, X), Y):.6f}, with w1 = {w[0, 0]:z.4f}, w2 = {w[1, 0]:z.4f}, "
-        f"b = {b:z.4f}."
-    )
+    yield f"""
+    100 such steps at α = 1 take the cost from {loops[0]:.6f} to {cost(forward(w, b, X), Y):.6f},
+    with w1 = {w[0, 0]:z.4f}, w2 = {w[1, 0]:z.4f}, b = {b:z.4f}.
+    """
 
 
 def vectorized_step(material: Material) -> Iterator[Block]:
@@ -83,25 +80,24 @@ def vectorized_step(material: Material) -> Iterator[Block]:
             z += w[k, 0] * x[k, 0]
         return z + b
 
-    yield (
-        "The score of one image by a loop over its 12288 features, and by np.dot: "
-        f"z = {score_by_loop():z.9f} and {forward(w, b, x)[0, 0]:z.9f}. np.dot(w, x), as printed, "
-        "is for flat arrays of shape (12288,). On columns, shape (12288, 1), numpy refuses it; "
-        "write np.dot(w.T, x). A whole step without a loop, on all the images:"
-    )
-    yield Formula(
-        f"Z = wᵀX + b         {Y.shape}\n"
-        f"A = σ(Z)            {Y.shape}\n"
-        f"dZ = A − Y          {Y.shape}\n"
-        f"dw = (1/m) X dZᵀ    {w.shape}\n"
-        "db = (1/m) Σ dZ     a number\n"
-        f"w := w − α dw       {w.shape}\n"
-        "b := b − α db       a number"
-    )
-    yield (
-        "b is one number, added to each of the m scores: numpy stretches it to (1, m). The program "
-        "is descend in catclf/logistic.py. The time of each form, for one image:"
-    )
+    yield f"""
+    The score of one image by a loop over its 12288 features, and by np.dot: z =
+    {score_by_loop():z.9f} and {forward(w, b, x)[0, 0]:z.9f}. np.dot(w, x), as printed, is for flat
+    arrays of shape (12288,). On columns, shape (12288, 1), numpy refuses it; write np.dot(w.T, x).
+
+    A whole step without a loop, on all the images:
+
+        Z = wᵀX + b         {Y.shape}
+        A = σ(Z)            {Y.shape}
+        dZ = A − Y          {Y.shape}
+        dw = (1/m) X dZᵀ    {w.shape}
+        db = (1/m) Σ dZ     a number
+        w := w − α dw       {w.shape}
+        b := b − α db       a number
+
+    b is one number, added to each of the m scores: numpy stretches it to (1, m). The program is
+    descend in catclf/logistic.py. The time of each form, for one image:
+    """
     score = [_microseconds(score_by_loop, 20), _microseconds(lambda: forward(w, b, x), 1000)]
     slow = _microseconds(lambda: gradient_loops(w, b, few, labels), 3) / labels.size
     fast = _microseconds(lambda: gradient(w, b, X, Y), 20) / m
@@ -109,11 +105,11 @@ def vectorized_step(material: Material) -> Iterator[Block]:
         {"µs": "", "loops": ",.0f", "no loop": ",.1f", "ratio": ",.0f"},
         [("score", *score, score[0] / score[1]), ("gradient", slow, fast, slow / fast)],
     )
-    yield (
-        f"The gradient by loops was timed on {labels.size} images, the other on all m = {m}; both "
-        f"are the same (section 10). The 2,000 steps of a training take {2e-3 * m * slow:,.0f} "
-        f"seconds by loops and {2e-3 * m * fast:,.1f} without."
-    )
+    yield f"""
+    The gradient by loops was timed on {labels.size} images, the other on all m = {m}; both are the
+    same (section 10). The 2,000 steps of a training take {2e-3 * m * slow:,.0f} seconds by loops
+    and {2e-3 * m * fast:,.1f} without.
+    """
     yield from _lost_minus(material)
     yield from _sigma_for_alpha(material)
 
@@ -142,34 +138,33 @@ def _lost_minus(material: Material) -> Iterator[Block]:
     right, wrong = (np.vstack(backward(X, dZ)) / Y.size for dZ in (A - Y, lost_minus(A, Y)))
     k = int(np.argmax(np.abs(right - wrong)[:-1]))
     nudged = gradient_nudged(0 * Y, np.vstack([X[k], np.ones_like(Y)]), Y)[:, 0]
-    yield (
-        f"Slip 2 of 3: the lesson prints dZ = AY. The minus was lost: dZ = A − Y, of shape "
-        f"{Y.shape}. Both against the definition, J a little to either side (nudged), at w = 0, "
-        f"b = 0, in the weight where they are furthest apart (k = {k}) and in b:"
-    )
+    yield f"""
+    Slip 2 of 3: the lesson prints dZ = AY. The minus was lost: dZ = A − Y, of shape {Y.shape}. Both
+    against the definition, J a little to either side (nudged), at w = 0, b = 0, in the weight where
+    they are furthest apart (k = {k}) and in b:
+    """
     rows = zip(("dw[k]", "db"), nudged, right[[k, -1], 0], wrong[[k, -1], 0], strict=True)
     yield Table({"": "", "nudged": "z.5f", "A − Y": "z.5f", "AY": "z.5f"}, rows)
-    yield (
-        f"And descent: 10 steps of α = {step:.6g} take the cost from log 2 to "
-        f"{cost_after(material, step, 10):.4f} with A − Y, and with AY to "
-        f"{cost(scores_of_descent(material, lost_minus, step, 10)[-1], Y):.4f}. AY is never "
-        "negative, and 0 where y = 0: it pushes scores down only, and those of the images with "
-        "y = 1."
-    )
+    yield f"""
+    And descent: 10 steps of α = {step:.6g} take the cost from log 2 to
+    {cost_after(material, step, 10):.4f} with A − Y, and with AY to
+    {cost(scores_of_descent(material, lost_minus, 10)[-1], Y):.4f}. AY is never negative, and
+    0 where y = 0: it pushes scores down only, and those of the images with y = 1.
+    """
 
 
 def _sigma_for_alpha(material: Material) -> Iterator[Block]:
     """Show that σ is no step size."""
     (w, b), step = material.learned, material.safe_step
     A = sigmoid(forward(w, b, material.X))
-    yield (
-        "Slip 3 of 3: the last two formulas are printed w := w − σ dw, b := b − σ db. The step "
-        "size is α, a number that one chooses. σ is the sigmoid, no number: after "
-        f"{STEPS} steps its values on this data, one for each image, go from {A.min():.3f} to "
-        f"{A.max():.3f}, and σ(Z)·dw has the shape {np.broadcast_shapes(A.shape, w.shape)}: w less "
-        "that is no w any more. Or take σ(0) = 0.5, its value before training, for the step. "
-        f"Against α = {step:.6g}, with which no step raises the cost (section 4):"
-    )
+    yield f"""
+    Slip 3 of 3: the last two formulas are printed w := w − σ dw, b := b − σ db. The step size is α,
+    a number that one chooses. σ is the sigmoid, no number: after {STEPS} steps its values on this
+    data, one for each image, go from {A.min():.3f} to {A.max():.3f}, and σ(Z)·dw has the shape
+    {np.broadcast_shapes(A.shape, w.shape)}: w less that is no w any more. Or take σ(0) = 0.5, its
+    value before training, for the step. Against α = {step:.6g}, with which no step raises the cost
+    (section 4):
+    """
     yield Table(
         {"step": "", "J at α": ".4f", "J at 0.5": ",.4f"},
         [(i, cost_after(material, step, i), cost_after(material, 0.5, i)) for i in range(6)],
