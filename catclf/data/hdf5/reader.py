@@ -1,13 +1,14 @@
 """HDF5 files of the course's layout → `Dataset`.
 
-The file comes from strangers: its structure is checked by `catclf.common.hdf5`
-before h5py, and so HDF5's library, opens it, and its sizes before memory is taken.
+The file comes from strangers: its structure is checked by `catclf.common.hdf5` before h5py, and so
+HDF5's library, opens it, and its sizes before memory is taken.
 """
 
 from __future__ import annotations
 
 import zlib
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 from weakref import finalize
@@ -27,11 +28,11 @@ from catclf.errors import DataError
 MAX_RATIO = 200
 """How much larger than its file an array may be."""
 LARGE, MAX_RATIO_OF_LARGE = 256 * 2**20, 20
-"""An array of more bytes than this may not be as much larger."""
+"""An array of more bytes than LARGE may not be as much larger."""
 DAMAGED = (KeyError, RuntimeError, TypeError, ValueError)
 """What h5py raises of damaged files, besides OSError."""
 SAMPLE = 50
-"""Images from which the range of numbers of another type is told."""
+"""From so many images the range of numbers of another type is told."""
 
 
 def load_hdf5(path: Path, split: Split, cat_class: str | None, trust: bool = False) -> Dataset:
@@ -40,18 +41,24 @@ def load_hdf5(path: Path, split: Split, cat_class: str | None, trust: bool = Fal
     Parameters are as in `catclf.data.load.load_dataset`.
     """
     try:
-        file = open_regular(path)
-        try:
-            images, labels, names, sources = _read(path, file, split, trust)
-        except BaseException:
-            file.close()
-            raise
+        with ExitStack() as opened:
+            file = open_regular(path)
+            opened.callback(_close, file)
+            if is_lfs_pointer(file.read(64)):
+                raise DataError(
+                    f"{path}: a Git LFS pointer, not the data itself; fetch it with: git lfs pull"
+                )
+            structure = Structure(file)
+            x, y = _choose_keys(path, set(structure.members), split)
+            arrays = _describe_arrays(path, structure, x, y, trust)
+            file.seek(0)
+            images, labels, names, sources = _open_arrays(path, file, x, y, arrays, opened)
     except (OSError, StructureError) as error:
         raise _unreadable(path, error) from error
     Y = _check_labels(path, labels, len(images))
-    classes, flipped = _check_classes(path, names, cat_class)
-    groups = tuple(_text(source) for source in sources) if len(sources) == len(Y[0]) else ()
-    return Dataset(images, 1 - Y if flipped else Y, classes, path.name, groups=groups)
+    classes, swapped = _name_classes(path, names, cat_class)
+    groups = tuple(_text(source) for source in sources) if len(sources) == len(images) else ()
+    return Dataset(images, 1 - Y if swapped else Y, classes, path.name, groups=groups)
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
@@ -59,59 +66,51 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(f"{path}: not an HDF5 file that can be read ({reason})")
 
 
-def _read(path: Path, file: BinaryIO, split: Split, trust: bool) -> tuple[Stored, Any, Any, Any]:
-    if is_lfs_pointer(file.read(64)):
-        raise DataError(
-            f"{path}: a Git LFS pointer, not the data itself; fetch it with: git lfs pull"
-        )
-    structure = Structure(file)
-    held = structure.members
-    other: Split = "test" if split == "train" else "train"
-    prefix = next((p for p in (split, other) if f"{p}_set_x" in held), None)
+def _choose_keys(path: Path, members: set[str], split: Split) -> tuple[str, str]:
+    """Name the arrays of images and labels: those of the split, or of the other if it has none."""
+    other = "test" if split == "train" else "train"
+    prefix = next((p for p in (split, other) if f"{p}_set_x" in members), None)
     if prefix is None:
-        keys = ", ".join(map(repr, sorted(held)[:8])) or "nothing"
+        keys = ", ".join(map(repr, sorted(members)[:8])) or "nothing"
         raise DataError(f"{path}: holds {keys}; expected train_set_x or test_set_x")
     x, y = f"{prefix}_set_x", f"{prefix}_set_y"
-    if y not in held:
+    if y not in members:
         raise DataError(f"{path}: holds no arrays {x} and {y}")
-    extras = [key for key in ("list_classes", "source") if key in held]
-    arrays = {key: describe_array(structure, key) for key in (x, y, *extras)}
+    return x, y
+
+
+def _describe_arrays(
+    path: Path, structure: Structure, x: str, y: str, trust: bool
+) -> dict[str, ArrayInfo]:
+    """Say what the arrays are by name, all checks passed that need no library."""
+    keys = [x, y, *(key for key in ("list_classes", "source") if key in structure.members)]
+    arrays = {key: describe_array(structure, key) for key in keys}
     _check_shapes(path, arrays, x, y)
     if not trust:
         _check_sizes(path, arrays, structure.size)
     for key in arrays:
         check_storage(structure, key)
+    return arrays
 
-    h5py = import_h5py()
-    file.seek(0)
+
+def _open_arrays(
+    path: Path, file: BinaryIO, x: str, y: str, arrays: dict[str, ArrayInfo], opened: ExitStack
+) -> tuple[Stored, NDArray[Any], Sequence[Any], Sequence[Any]]:
+    """Have HDF5 open the file; give images, labels, names of classes and sources.
+
+    What is opened is closed when nothing refers to the images any more.
+    """
     try:
-        opened = h5py.File(file, "r")
-        try:
-            if arrays[x].dtype != "uint8":
-                raise DataError(f"{path}: {x} is {arrays[x]}; {_remedy(opened[x][:SAMPLE])}")
-            names, sources = (
-                opened[key][...] if key in extras else default
-                for key, default in (("list_classes", CLASSES), ("source", ()))
-            )
-            return _stored(path, file, opened, x), opened[y][...], names, sources
-        except BaseException:
-            opened.close()
-            raise
+        held = import_h5py().File(file, "r")
+        opened.callback(_close, held)
+        array = held[x]
+        if array.dtype != "uint8":
+            raise DataError(f"{path}: {x} is {arrays[x]}; {_remedy(array[:SAMPLE])}")
+        names = held["list_classes"][...] if "list_classes" in arrays else CLASSES
+        sources = held["source"][...] if "source" in arrays else ()
+        labels = held[y][...]
     except DAMAGED as error:
         raise StructureError(str(error)) from error
-
-
-def _stored(path: Path, file: BinaryIO, opened: Any, key: str) -> Stored:
-    """Leave an array in its file, which is closed when nothing refers to the array any more."""
-    array = opened[key]
-
-    def read(start: int, stop: int) -> NDArray[Any]:
-        try:
-            rows: NDArray[Any] = inflated(array, start, stop) if simple else array[start:stop]
-        except (OSError, *DAMAGED) as error:
-            raise _unreadable(path, error) from error
-        return rows
-
     # HDF5's library does one thing at a time, inflating included; zlib does not wait for others.
     simple = (
         array.chunks is not None
@@ -119,17 +118,24 @@ def _stored(path: Path, file: BinaryIO, opened: Any, key: str) -> Stored:
         and (array.compression, array.shuffle, array.fletcher32) == ("gzip", False, False)
     )
 
-    def close() -> None:
-        with suppress(OSError):  # nothing was written
-            opened.close()
-            file.close()
+    def read(start: int, stop: int) -> NDArray[Any]:
+        try:
+            rows: NDArray[Any] = _inflate(array, start, stop) if simple else array[start:stop]
+        except (OSError, *DAMAGED) as error:
+            raise _unreadable(path, error) from error
+        return rows
 
-    stored = Stored(read, array.shape, np.uint8, array.chunks[0] if array.chunks else 1)
-    finalize(stored, close)
-    return stored
+    images = Stored(read, array.shape, np.uint8, array.chunks[0] if array.chunks else 1)
+    finalize(images, opened.pop_all().close)
+    return images, labels, names, sources
 
 
-def inflated(array: Any, start: int, stop: int) -> NDArray[np.uint8]:
+def _close(file: Any) -> None:
+    with suppress(OSError, *DAMAGED):  # nothing was written
+        file.close()
+
+
+def _inflate(array: Any, start: int, stop: int) -> NDArray[np.uint8]:
     """Read rows of an array in compressed chunks of whole rows."""
     rows = array.chunks[0]
     size = int(np.prod(array.chunks))
@@ -145,8 +151,8 @@ def inflated(array: Any, start: int, stop: int) -> NDArray[np.uint8]:
         if skipped or len(part) != size or not inflate.eof:
             raise ValueError("a chunk that cannot be inflated")
         data += part
-    found = np.frombuffer(data, np.uint8).reshape(-1, *array.shape[1:])
-    return found[start - first : stop - first]
+    whole = np.frombuffer(data, np.uint8).reshape(-1, *array.shape[1:])
+    return whole[start - first : stop - first]
 
 
 def _check_shapes(path: Path, arrays: dict[str, ArrayInfo], x: str, y: str) -> None:
@@ -160,12 +166,12 @@ def _check_shapes(path: Path, arrays: dict[str, ArrayInfo], x: str, y: str) -> N
     m = shape[0]
     if arrays[y].dtype[0] not in "uifb" or arrays[y].shape not in ((m,), (1, m), (m, 1)):
         raise DataError(f"{path}: {y} is {arrays[y]}; expected {m} numbers, 0 or 1")
-    for key, n in (("list_classes", 2), ("source", m)):
+    for key, n, count in (("list_classes", 2, "two"), ("source", m, str(m))):
         array = arrays.get(key)
         if array is None:
             continue
         if array.shape != (n,) or not (array.dtype[0] == "S" or array.dtype == VARIABLE_TEXT):
-            raise DataError(f"{path}: {key} is {array}; expected {'two' if n == 2 else n} names")
+            raise DataError(f"{path}: {key} is {array}; expected {count} names")
         if array.itemsize > LONGEST_NAME:
             raise DataError(f"{path}: {key} has names of {array.itemsize} bytes")
 
@@ -198,12 +204,12 @@ def _remedy(pixels: NDArray[Any]) -> str:
 
 def _check_labels(path: Path, labels: NDArray[Any], m: int) -> NDArray[np.int64]:
     if not np.isin(labels, (0, 1)).all():
-        found = ", ".join(f"{value:g}" for value in np.unique(labels)[:5])
-        raise DataError(f"{path}: labels are {found}; expected 0 and 1 only")
+        values = ", ".join(f"{value:g}" for value in np.unique(labels)[:5])
+        raise DataError(f"{path}: labels are {values}; expected 0 and 1 only")
     return labels.astype(np.int64).reshape(1, m)
 
 
-def _check_classes(path: Path, names: Any, cat_class: str | None) -> tuple[tuple[str, str], bool]:
+def _name_classes(path: Path, names: Any, cat_class: str | None) -> tuple[tuple[str, str], bool]:
     """Name the two classes, cat second, and tell whether the labels must be swapped for that."""
     text = [_text(name) for name in names]
     if text[0] == text[1] or max(map(len, text)) > LONGEST_NAME:
@@ -214,8 +220,8 @@ def _check_classes(path: Path, names: Any, cat_class: str | None) -> tuple[tuple
         raise DataError(
             f"{path}: no class is called {cat_class!r}; there are {', '.join(map(repr, text))}"
         )
-    flipped = cats == [0]
-    return (text[1], text[0]) if flipped else (text[0], text[1]), flipped
+    swapped = cats == [0]
+    return (text[1], text[0]) if swapped else (text[0], text[1]), swapped
 
 
 def _text(name: Any) -> str:
