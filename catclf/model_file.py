@@ -6,22 +6,20 @@ The file is an uncompressed .npz of the arrays and of `meta`, JSON as text; see 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from catclf import features
-from catclf.common import npz, text
+from catclf.common import npz
 from catclf.common.files import FileKind, open_regular
+from catclf.common.npz import Arrays
 from catclf.common.text import LONGEST_NAME
 from catclf.common.version import __version__
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
 
-Arrays = dict[str, NDArray[Any]]
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 256 * 2**20
 PREFIX = "features_"
@@ -72,12 +70,9 @@ def write_model(
         "features": {"name": feature_map.name, "settings": feature_map.settings()},
         "image_size": _image_size(feature_map),
     }
-    members: dict[str, Any] = dict(arrays)
-    members |= {PREFIX + name: array for name, array in feature_map.arrays().items()}
-    meta["sha256"] = npz.digest(meta, members)
-    members["meta"] = np.array(json.dumps(meta, sort_keys=True, allow_nan=False))
+    of_map = {PREFIX + name: array for name, array in feature_map.arrays().items()}
     with MODEL_FILE.replacing(path) as file:
-        np.savez(file, **members)
+        npz.write_npz(file, meta, {**arrays, **of_map})
 
 
 def _image_size(feature_map: FeatureMap) -> int | list[int]:
@@ -101,16 +96,14 @@ def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Arrays, Fe
     if own != {"w", "b", "costs", "seen", "meta"} or arrays["meta"].dtype.kind != "U":
         raise ModelError(f"{name}: not a catclf model; make one with: catclf train")
     try:
-        meta = json.loads(arrays.pop("meta").item(), parse_float=_finite, parse_constant=_finite)
-        text.check_depth(meta)
+        meta = npz.take_meta(arrays)
         _check_meta(meta, name)
-        if meta.pop("sha256") != npz.digest(meta, arrays):
-            raise ValueError("its content does not match its SHA-256")
+        npz.check_digest(meta, arrays)
         feature_map = _restore(meta, arrays, os.path.dirname(name))
         _check_arrays(arrays, feature_map)
     except ModelError:
         raise
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{name}: a damaged catclf model ({error})") from error
     return meta, arrays, feature_map
 
@@ -131,13 +124,6 @@ def _read_arrays(name: str) -> Arrays:
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{name}: not a catclf model, or a damaged one ({reason})") from error
-
-
-def _finite(number: str) -> float:
-    value = float(number)
-    if not np.isfinite(value):
-        raise ValueError("a number that is not finite")
-    return value
 
 
 def _check_meta(meta: dict[str, Any], name: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fuzz.mutations import lookup3, mutate, repair_png
-from fuzz.readers import READERS, hdf5_files, images, make, models, outcome
+from fuzz.readers import READERS, checkpoints, hdf5_files, images, make, models, outcome
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNT = int(os.environ.get("CATCLF_FUZZ", "1000"))
@@ -33,6 +33,7 @@ def test_the_files_that_are_damaged_were_sound(tmp_path):
         "images": images(),
         "hdf5": [data for data, _, _ in hdf5_files()],
         "model": models(),
+        "checkpoint": checkpoints(),
     }
     for reader, files in sound.items():
         for data in files:

@@ -1,7 +1,8 @@
 """NumPy's .npz, read with care: the arrays of a file from a stranger, none larger than the file.
 
 A .npz is a zip archive of .npy files (numpy.lib.format). Here its members are stored as they are,
-each is there once, and holds one array of numbers or text and nothing after it.
+each is there once, and holds one array of numbers or text and nothing after it. One of them,
+`meta`, is JSON as text, with a SHA-256 of itself and of all the arrays.
 """
 
 from __future__ import annotations
@@ -12,17 +13,35 @@ import json
 import math
 import warnings
 import zipfile
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from catclf.common.text import parse_json
+
 SUFFIX = ".npy"
 MOST_MEMBERS = 100
 
+Arrays = dict[str, NDArray[Any]]
 
-def read_npz(data: bytes) -> dict[str, NDArray[Any]]:
+
+def write_npz(file: BinaryIO, meta: dict[str, Any], arrays: Arrays) -> None:
+    """Write arrays and, as `meta`, JSON values with the digest of all.
+
+    Raises
+    ------
+    ValueError
+        If `meta` holds a number that is not finite.
+    """
+    signed = {**meta, "sha256": digest(meta, arrays)}
+    text = np.array(json.dumps(signed, sort_keys=True, allow_nan=False))
+    members: dict[str, Any] = {**arrays, "meta": text}
+    np.savez(file, **members)
+
+
+def read_npz(data: bytes, most_members: int = MOST_MEMBERS) -> Arrays:
     """Read the arrays of a .npz by name.
 
     Raises
@@ -34,7 +53,7 @@ def read_npz(data: bytes) -> dict[str, NDArray[Any]]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive, warnings.catch_warnings():
             warnings.simplefilter("error")  # of headers that NumPy would have to mend
             members = archive.infolist()
-            if len(members) > MOST_MEMBERS or len({m.filename for m in members}) < len(members):
+            if len(members) > most_members or len({m.filename for m in members}) < len(members):
                 raise ValueError("too many members, or one twice")
             if any(m.compress_type != zipfile.ZIP_STORED for m in members):
                 raise ValueError("its members are compressed")
@@ -66,7 +85,21 @@ def _array(data: bytes) -> NDArray[Any]:
     return array.reshape(shape, order="F" if by_columns else "C").copy()
 
 
-def digest(meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
+def take_meta(arrays: Arrays) -> dict[str, Any]:
+    """Take `meta` out of the arrays; raise KeyError or ValueError if there is no JSON object."""
+    meta = parse_json(str(arrays.pop("meta").item()))
+    if not isinstance(meta, dict):
+        raise ValueError("its JSON is no object")
+    return meta
+
+
+def check_digest(meta: dict[str, Any], arrays: Arrays) -> None:
+    """Take the digest out of `meta`; raise KeyError or ValueError if it is another."""
+    if meta.pop("sha256") != digest(meta, arrays):
+        raise ValueError("its content does not match its SHA-256")
+
+
+def digest(meta: dict[str, Any], arrays: Arrays) -> str:
     """Compute the SHA-256 of what a file says: `meta` as JSON, then every array by name.
 
     Raises

@@ -14,13 +14,35 @@ MOST_LEVELS = 30
 """JSON from outside is nested so deep at most."""
 
 
-def check_depth(value: Any, left: int = MOST_LEVELS) -> None:
-    """Raise ValueError if JSON from outside is nested deeper than what shows it could follow."""
+def parse_json(text: str) -> Any:
+    """Read JSON from outside.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, is nested deeper than what shows it could follow, or holds a number that
+        is not finite.
+    """
+
+    def finite(number: str) -> float:
+        if not math.isfinite(float(number)):
+            raise ValueError("a number that is not finite")
+        return float(number)
+
+    try:
+        value = json.loads(text, parse_float=finite, parse_constant=finite)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    _check_depth(value, MOST_LEVELS)
+    return value
+
+
+def _check_depth(value: Any, left: int) -> None:
     if isinstance(value, dict | list):
         if not left:
             raise ValueError(f"nested more than {MOST_LEVELS} levels deep")
         for part in value.values() if isinstance(value, dict) else value:
-            check_depth(part, left - 1)
+            _check_depth(part, left - 1)
 
 
 def printable(text: str) -> str:

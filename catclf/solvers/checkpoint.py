@@ -1,16 +1,13 @@
 """How far a training run has come, in a file to go on from.
 
-The file is a line that names the format, a line with the SHA-256 of all that follows, a line of
-JSON, and the numbers: for each regression its v (size, K), then its b (K, 1), as little-endian
-float64, row by row.
+The file is an uncompressed .npz: for each regression an array `state_0`, `state_1`, ..., float64
+(size + 1, K), its v above its b; and `meta`, JSON as text. See docs/formats.md.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable
@@ -18,24 +15,27 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from catclf.common import text
-from catclf.common.files import FileKind
+from catclf.common import npz
+from catclf.common.files import FileKind, open_regular
 from catclf.common.version import __version__
 from catclf.errors import CheckpointError, ClusterError, ModelError
 from catclf.solvers.fit import Journal, State
 
-MAGIC = b"catclf checkpoint 1\n"
-CHECKPOINT_FILE = FileKind(
-    "checkpoint",
-    CheckpointError,
-    b"catclf checkpoint ",
-    "what is there is no checkpoint; name another --out",
-)
 FAILURES = (ModelError, ClusterError)
 KEEPING = (KeyboardInterrupt, SystemExit, *FAILURES)
 """What ends a run whose progress is kept."""
 MAX_FILE_BYTES = 256 * 2**20
+MOST_REGRESSIONS = 10_000
+OLD_FORMAT = b"catclf checkpoint "
+"""Checkpoints of earlier versions, which are not read any more, begin so."""
+CHECKPOINT_FILE = FileKind(
+    "checkpoint",
+    CheckpointError,
+    rb"PK.{28}state_0\.npy|" + OLD_FORMAT,  # a zip archive with its first member's name
+    "what is there is no checkpoint; name another --out",
+)
 
 
 class Checkpoint(Journal):
@@ -147,19 +147,18 @@ class Checkpoint(Journal):
 
     def _write(self) -> None:
         states = list(self.states)  # training may go on meanwhile, on another thread
-        entries, numbers = [], []
-        for iteration, v, b, costs in states:
-            numbers += [v, np.broadcast_to(b, (v.shape[1], 1))]
-            known = [cost for cost in costs if cost[0] < iteration]
-            entries.append({"iteration": iteration, "shape": v.shape, "costs": known})
-        if not all(np.isfinite(array).all() for array in numbers):
+        arrays = {
+            f"state_{i}": np.vstack([v, np.broadcast_to(b, (v.shape[1], 1)).T])
+            for i, (_, v, b, _) in enumerate(states)
+        }
+        if not all(np.isfinite(array).all() for array in arrays.values()):
             raise CheckpointError(f"{self.path}: not written, for the weights are not finite")
-        meta = json.dumps({"settings": self.settings, "states": entries}, allow_nan=False)
-        arrays = b"".join(array.astype("<f8").tobytes() for array in numbers)
-        body = meta.encode() + b"\n" + arrays
-        digest = hashlib.sha256(body).hexdigest().encode()
+        entries = [
+            {"iteration": iteration, "costs": [cost for cost in costs if cost[0] < iteration]}
+            for iteration, _, _, costs in states
+        ]
         with CHECKPOINT_FILE.replacing(self.path) as file:
-            file.write(MAGIC + digest + b"\n" + body)
+            npz.write_npz(file, {"settings": self.settings, "states": entries}, arrays)
         self._own = True
 
     def __enter__(self) -> Checkpoint:
@@ -182,53 +181,44 @@ class Checkpoint(Journal):
 def _load(path: str) -> tuple[dict[str, Any], list[State]]:
     """Read a checkpoint: the settings of its run, and where that stands."""
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-            raise CheckpointError(f"{path}: not a checkpoint")
-        with open(path, "rb") as file:
-            data = file.read(MAX_FILE_BYTES)
+        with open_regular(path) as file:
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise CheckpointError(
             f"{path}: the checkpoint cannot be read ({error.strerror})"
         ) from error
+    remedy = "delete it, or begin anew without --resume"
+    if data.startswith(OLD_FORMAT):
+        raise CheckpointError(f"{path}: a checkpoint in the format of an older catclf; {remedy}")
     try:
-        if not data.startswith(MAGIC):
-            raise ValueError("an unknown format")
-        digest, body = data[len(MAGIC) :].split(b"\n", 1)
-        if hashlib.sha256(body).hexdigest().encode() != digest:
-            raise ValueError("its content does not match its SHA-256")
-        line, numbers = body.split(b"\n", 1)
-        meta = json.loads(line)
-        text.check_depth(meta)
+        if len(data) > MAX_FILE_BYTES:
+            raise ValueError("it is too large")
+        arrays = npz.read_npz(data, MOST_REGRESSIONS)
+        meta = npz.take_meta(arrays)
+        npz.check_digest(meta, arrays)
         if set(meta) != {"settings", "states"} or not isinstance(meta["settings"], dict):
             raise ValueError("unexpected members")
-        states, rest = [], np.frombuffer(numbers, "<f8").astype(np.float64)
-        if not np.isfinite(rest).all():
-            raise ValueError("numbers that are not finite")
-        for entry in meta["states"]:
-            state, rest = _state(entry, rest)
-            states.append(state)
-        if len(rest) or not states:
+        states = [_state(entry, arrays.pop(f"state_{i}")) for i, entry in enumerate(meta["states"])]
+        if arrays or not states:
             raise ValueError("numbers that belong to no regression")
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path}: a damaged checkpoint ({error}); delete it, and begin anew without --resume"
-        ) from error
+    except (KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: a damaged checkpoint ({reason}); {remedy}") from error
     return meta["settings"], states
 
 
-def _state(entry: dict[str, Any], numbers: Any) -> tuple[State, Any]:
-    """Take one regression's numbers from the front of the rest."""
-    if set(entry) != {"iteration", "shape", "costs"}:
+def _state(entry: dict[str, Any], numbers: NDArray[Any]) -> State:
+    """Check what a file says of one regression."""
+    if set(entry) != {"iteration", "costs"}:
         raise ValueError("unexpected members")
-    size, K = entry["shape"]
-    counts = (entry["iteration"], size, K, *(iteration for iteration, _ in entry["costs"]))
-    if any(type(count) is not int or count < 0 for count in counts) or not size * K:
-        raise ValueError("numbers that do not count")
-    if not all(type(cost) is float and np.isfinite(cost) for _, cost in entry["costs"]):
-        raise ValueError("costs that are not finite")
-    if len(numbers) < size * K + K:
-        raise ValueError("numbers missing")
-    v, b, rest = np.split(numbers, [size * K, size * K + K])
+    if numbers.dtype != np.float64 or numbers.ndim != 2 or len(numbers) < 2 or not numbers.size:
+        raise ValueError("weights of another type or shape")
+    if not np.isfinite(numbers).all():
+        raise ValueError("weights that are not finite")
     costs = [(iteration, cost) for iteration, cost in entry["costs"]]
-    return State(entry["iteration"], v.reshape(size, K), b.reshape(K, 1), costs), rest
+    counts = (entry["iteration"], *(iteration for iteration, _ in costs))
+    if any(type(count) is not int or count < 0 for count in counts):
+        raise ValueError("iterations that do not count")
+    if any(type(cost) is not float for _, cost in costs):
+        raise ValueError("costs that are no numbers")
+    return State(entry["iteration"], numbers[:-1], numbers[-1:].T, costs)

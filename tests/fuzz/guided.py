@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import atheris
@@ -17,10 +18,9 @@ with atheris.instrument_imports(include=["catclf"]):
 from .mutations import repair_png
 from .readers import (
     make,
-    model_that_says,
+    npz_that_says,
     outcome,
-    signed_checkpoint,
-    what_a_model_says,
+    what_it_says,
 )
 
 
@@ -30,8 +30,8 @@ def _repaired_image(data: bytes) -> bytes:
 
 REPAIRS: dict[str, Callable[[bytes], bytes]] = {
     "images": _repaired_image,
-    "model": model_that_says,
-    "checkpoint": signed_checkpoint,
+    "model": partial(npz_that_says, "model"),
+    "checkpoint": partial(npz_that_says, "checkpoint"),
 }
 
 
@@ -41,8 +41,8 @@ def main(reader: str, folder: Path, words: list[str]) -> None:
     corpus.mkdir()
     for number in range(200):
         (corpus / str(number)).write_bytes(make(reader, number))
-    if reader == "model":
-        (corpus / "said").write_bytes(what_a_model_says())
+    if reader in ("model", "checkpoint"):
+        (corpus / "said").write_bytes(what_it_says(reader))
 
     def try_one(data: bytes) -> None:
         outcome(reader, REPAIRS.get(reader, bytes)(data), folder / "file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import random
@@ -137,9 +136,8 @@ def models() -> list[bytes]:
     return made
 
 
-def damaged_model(chance: random.Random) -> bytes:
+def damaged_npz(chance: random.Random, data: bytes) -> bytes:
     """Damage the archive, or a member of it, or what its JSON says: with the right digest then."""
-    data = chance.choice(models())
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     kind = chance.randrange(3)
@@ -168,7 +166,7 @@ VALUES = (None, True, 0, -1, 2, 0.5, 1e999, -1e999, 10**400, "", "cat", "x" * 20
 def _signed_again(chance: random.Random, members: dict[str, bytes]) -> dict[str, bytes]:
     meta, arrays = _opened(members)
     place = meta
-    while chance.random() < 0.5 and (inner := [v for v in place.values() if isinstance(v, dict)]):
+    while chance.random() < 0.5 and (inner := _dicts_in(place)):
         place = chance.choice(inner)
     key = chance.choice([*place, "new"])
     if chance.random() < 0.2:
@@ -181,8 +179,13 @@ def _signed_again(chance: random.Random, members: dict[str, bytes]) -> dict[str,
     return _signed(meta, arrays)
 
 
+def _dicts_in(place: dict[str, Any]) -> list[dict[str, Any]]:
+    values = [*place.values(), *(x for v in place.values() if isinstance(v, list) for x in v)]
+    return [value for value in values if isinstance(value, dict)]
+
+
 def _opened(members: dict[str, bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Take a model apart: what it says of itself, but for the digest, and its arrays."""
+    """Take a file apart: what it says of itself, but for the digest, and its arrays."""
     arrays = {
         name.removesuffix(".npy"): np.load(io.BytesIO(content)) for name, content in members.items()
     }
@@ -203,23 +206,24 @@ def _signed(meta: dict[str, Any], arrays: dict[str, Any]) -> dict[str, bytes]:
     return {f"{name}.npy": buffer.getvalue() for name, buffer in buffers.items()}
 
 
-def model_that_says(text: bytes) -> bytes:
-    """Make a model, rightly signed, that says this of itself; what is no JSON stays as it is."""
+def npz_that_says(reader: str, text: bytes) -> bytes:
+    """Make a file, rightly signed, that says this of itself; what is no JSON stays as it is."""
     with suppress(ValueError, RecursionError):
         meta = json.loads(text)
         if isinstance(meta, dict):
-            return _packed(_signed(meta, _plain_model()[1]))
+            return _packed(_signed(meta, _plain(reader)[1]))
     return text
 
 
 @cache
-def _plain_model() -> tuple[dict[str, Any], dict[str, Any]]:
-    with zipfile.ZipFile(io.BytesIO(models()[0])) as archive:
+def _plain(reader: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    sound = (models if reader == "model" else checkpoints)()[0]
+    with zipfile.ZipFile(io.BytesIO(sound)) as archive:
         return _opened({name: archive.read(name) for name in archive.namelist()})
 
 
-def what_a_model_says() -> bytes:
-    return json.dumps(_plain_model()[0]).encode()
+def what_it_says(reader: str) -> bytes:
+    return json.dumps(_plain(reader)[0]).encode()
 
 
 def read_model(data: bytes, path: Path) -> None:
@@ -250,21 +254,6 @@ def checkpoints() -> list[bytes]:
         return [path.read_bytes()]
 
 
-def damaged_checkpoint(chance: random.Random) -> bytes:
-    data = chance.choice(checkpoints())
-    if chance.random() < 0.3:
-        return mutate(chance, data)
-    first, digest, body = data.split(b"\n", 2)
-    return signed_checkpoint(b"\n".join((first, digest, mutate(chance, body))))
-
-
-def signed_checkpoint(data: bytes) -> bytes:
-    """Give a checkpoint its right SHA-256."""
-    first, _, rest = data.partition(b"\n")
-    body = rest.partition(b"\n")[2]
-    return b"\n".join((first, hashlib.sha256(body).hexdigest().encode(), body))
-
-
 def read_checkpoint(data: bytes, path: Path) -> None:
     from catclf.solvers.checkpoint import Checkpoint
 
@@ -277,8 +266,8 @@ Read = Callable[[bytes, Path], None]
 READERS: dict[str, tuple[Callable[[random.Random], bytes], Read]] = {
     "images": (damaged_image, read_image),
     "hdf5": (damaged_hdf5, read_hdf5),
-    "model": (damaged_model, read_model),
-    "checkpoint": (damaged_checkpoint, read_checkpoint),
+    "model": (lambda chance: damaged_npz(chance, chance.choice(models())), read_model),
+    "checkpoint": (lambda chance: damaged_npz(chance, checkpoints()[0]), read_checkpoint),
 }
 
 
