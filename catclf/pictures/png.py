@@ -38,7 +38,7 @@ def save(image: Image.Image, path: str | os.PathLike[str]) -> None:
     """
     check_target(path)
     with PNG_FILE.replacing(path) as file:
-        image.save(file, "PNG", optimize=True)
+        image.save(file, "PNG")
 
 
 def write(
