@@ -42,7 +42,6 @@ def flat(*values):
 DRAWN, LABELS = draw(5, seed=11)
 SMALL = {
     "one of each": dataset(DRAWN[:2], LABELS[:2]),
-    "five": dataset(DRAWN, LABELS),
     "black and white": dataset(flat(0, 255), [0, 1]),
     "one white among black": dataset(flat(*[0] * 30, 255), [0] * 30 + [1]),
     "more cats, of the same sum": dataset(flat(90, 90, 180), [1, 1, 0]),
@@ -158,7 +157,7 @@ def test_every_section_is_told_on_any_data(name, untimed):
 
 @pytest.mark.parametrize("name", ALIKE)
 def test_nothing_is_told_on_classes_that_look_alike(name):
-    with pytest.raises(DataError, match="every pixel has the same mean in both classes"):
+    with pytest.raises(DataError, match="no pixel tells the two classes apart"):
         Material(ALIKE[name])
 
 

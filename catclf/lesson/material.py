@@ -51,7 +51,7 @@ class Material:
     Raises
     ------
     DataError
-        If every pixel has the same mean in both classes, as in a data set with one class only.
+        If no pixel goes with the label at all, as where one class has no images.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -61,19 +61,19 @@ class Material:
         self.Y = dataset.Y[:, chosen].astype(np.float64)
         if np.abs(np.dot(self.X, (self.Y - self.Y.mean()).T)).max() < 1e-9:
             raise DataError(
-                f"{dataset.name}: every pixel has the same mean in both classes; the lesson needs "
-                "images of a cat and of a non-cat that differ: try catclf lesson drawn"
+                f"{dataset.name}: no pixel tells the two classes apart; the lesson needs images of "
+                "a cat and of a non-cat that differ: try catclf lesson drawn"
             )
 
     @cached_property
     def few(self) -> tuple[Array, Array]:
-        """X and Y of 20 examples, spread evenly, for what is slow."""
+        """Choose X and Y of 20 examples, spread evenly, for what is slow."""
         chosen = evenly_spread(self.Y.size, 20)
         return self.X[:, chosen], self.Y[:, chosen]
 
     @cached_property
     def safe_step(self) -> float:
-        """A step size with which no step raises the cost: α = 4 / mean(‖x‖² + 1).
+        """Compute a step size with which no step raises the cost: α = 4 / mean(‖x‖² + 1).
 
         The slope of the sigmoid is 1/4 at most, so that the curvature of J in any direction is at
         most the mean of (‖x‖² + 1)/4; a step of up to one over that cannot overshoot.
@@ -82,9 +82,9 @@ class Material:
 
     @cached_property
     def learned(self) -> tuple[Array, float]:
-        """The w (12288, 1) and b that 500 steps of that size reach from zero.
+        """Learn w float64 (12288, 1) and b by 500 steps of that size from zero.
 
-        These are the steps of `catclf.logistic.descend`, taken in the faster way of `train`.
+        They are the steps of `catclf.logistic.descend`, taken in the faster way of `train`.
         """
         fit = gradient_descent(
             choose(Examples(self.X.T), STEPS),
