@@ -142,7 +142,7 @@ def test_external_data_is_found_wherever_a_tensor_can_be():
 @pytest.mark.parametrize("name", ["z", "z" * 127, "z" * 128, "ü" * 20_000])
 def test_an_added_output_is_what_protocol_buffers_read(tmp_path, name):
     data = save(tmp_path / "a.onnx", NODES, PLAIN).read_bytes()
-    with_it = onnx.load_from_string(onnx_file.add_output(data, name))
+    with_it = onnx.load_from_string(data + onnx_file.encode_output(name))
     assert [one.name for one in with_it.graph.output] == ["y", name]
     del with_it.graph.output[1]
     assert with_it == onnx.load_from_string(data)

@@ -6,7 +6,6 @@ Each reader runs in a process of its own, under limits; the file that ends it is
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import resource
 import signal
@@ -14,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,17 +31,11 @@ def main() -> int:
     parser.add_argument("count", type=int, nargs="?", default=20_000)
     parser.add_argument("--start", type=int, default=0, help="the number of the first file")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), help="where to")
-    parser.add_argument("--guided", action="store_true", help="by coverage; needs atheris")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
         return _inside(options.reader, options.start, options.count, options.inside)
     readers = list(READERS) if options.reader == "all" else [options.reader]
-    if options.guided:
-        if not importlib.util.find_spec("atheris"):
-            print("--guided needs atheris: pip install atheris")
-            return 2
-        return max(_guided(reader, options.count, options.keep) for reader in readers)
     return max(_outside(reader, options.start, options.count, options.keep) for reader in readers)
 
 
@@ -109,37 +101,6 @@ def _inside(reader: str, start: int, count: int, folder: Path) -> int:
 def _peak() -> int:
     """Tell the largest size of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 10**6
-
-
-def _guided(reader: str, count: int, keep: Path) -> int:
-    """Let coverage of the readers' own code choose the changes to sound files and damaged ones."""
-    keep.mkdir(exist_ok=True)
-    with TemporaryDirectory() as folder:
-        words = [
-            f"-runs={count}",
-            "-max_len=100000",
-            "-timeout=20",
-            "-rss_limit_mb=2000",
-            f"-artifact_prefix={keep}/{reader}-",
-            "-print_final_stats=1",
-        ]
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.fuzz.guided", reader, folder, *words],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-        )
-    with suppress(OSError):  # unless something is kept there
-        keep.rmdir()
-    lines = done.stderr.splitlines()
-    ran = next((line.split()[-1] for line in lines if "number_of_executed_units" in line), "?")
-    ends = [line for line in lines if "cov: " in line]
-    print(f"{reader}: {ran} files, {' '.join(ends[-1].split()[1:6]) if ends else 'no coverage'}")
-    if done.returncode:
-        print(*lines[-30:], sep="\n")
-    return int(done.returncode != 0)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -58,8 +58,8 @@ def images() -> list[bytes]:
     return [*made, sixteen.getvalue()]
 
 
-def damaged_image(chance: random.Random) -> bytes:
-    data = mutate(chance, chance.choice(images()))
+def damage_image(chance: random.Random, data: bytes) -> bytes:
+    data = mutate(chance, data)
     return repair_png(data) if data[:4] == b"\x89PNG" and chance.random() < 0.9 else data
 
 
@@ -71,8 +71,8 @@ def read_image(data: bytes, path: Path) -> None:
 
 
 @cache
-def hdf5_files() -> list[tuple[bytes, list[int], list[tuple[int, int]]]]:
-    """Write files of every storage; with each, the places of no pixels, and its checksums."""
+def hdf5_files() -> list[bytes]:
+    """Write files of every storage."""
     import h5py
 
     shape = (2, 64, 64, 3)
@@ -97,15 +97,19 @@ def hdf5_files() -> list[tuple[bytes, list[int], list[tuple[int, int]]]]:
                     if not storage:
                         file["source"] = [b"a", b"b"]
                         file.attrs["made"] = "here"
-                data = buffer.getvalue()
-                blocks = [at for at in range(0, len(data), 16) if set(data[at : at + 16]) - {0, 77}]
-                places = [at + i for at in blocks for i in range(16)]
-                made.append((data, places, hdf5_blocks(data)))
+                made.append(buffer.getvalue())
     return made
 
 
-def damaged_hdf5(chance: random.Random) -> bytes:
-    data, places, blocks = chance.choice(hdf5_files())
+@cache
+def places_in_hdf5(data: bytes) -> tuple[list[int], list[tuple[int, int]]]:
+    """Find the places that hold no pixels, and what ends in a checksum."""
+    blocks = [at for at in range(0, len(data), 16) if set(data[at : at + 16]) - {0, 77}]
+    return [at + i for at in blocks for i in range(16)], hdf5_blocks(data)
+
+
+def damage_hdf5(chance: random.Random, data: bytes) -> bytes:
+    places, blocks = places_in_hdf5(data)
     changed = mutate(chance, data, places)
     return repair_hdf5(changed, blocks) if chance.random() < 0.9 else changed
 
@@ -114,8 +118,8 @@ def read_hdf5(data: bytes, path: Path) -> None:
     from catclf.data.load import load_dataset
 
     path.write_bytes(data)
-    found = load_dataset(path)
-    assert found.images.shape == (len(found), 64, 64, 3)
+    dataset = load_dataset(path)
+    assert dataset.images.shape == (len(dataset), 64, 64, 3)
 
 
 @cache
@@ -136,7 +140,7 @@ def models() -> list[bytes]:
     return made
 
 
-def damaged_npz(chance: random.Random, data: bytes) -> bytes:
+def damage_npz(chance: random.Random, data: bytes) -> bytes:
     """Damage the archive, or a member of it, or what its JSON says: with the right digest then."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -148,11 +152,7 @@ def damaged_npz(chance: random.Random, data: bytes) -> bytes:
         name = chance.choice(list(members))
         members[name] = mutate(chance, members[name], list(range(140)))
     else:
-        members = _signed_again(chance, members)
-    return _packed(members)
-
-
-def _packed(members: dict[str, bytes]) -> bytes:
+        members = signed_again(chance, members)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
@@ -163,11 +163,19 @@ def _packed(members: dict[str, bytes]) -> bytes:
 VALUES = (None, True, 0, -1, 2, 0.5, 1e999, -1e999, 10**400, "", "cat", "x" * 2000, [], [1], {})
 
 
-def _signed_again(chance: random.Random, members: dict[str, bytes]) -> dict[str, bytes]:
-    meta, arrays = _opened(members)
+def signed_again(chance: random.Random, members: dict[str, bytes]) -> dict[str, bytes]:
+    """Change what a file says of itself, or the type of an array, and sign it as it is then."""
+    from catclf.common import npz
+
+    arrays = {
+        name.removesuffix(".npy"): np.load(io.BytesIO(content)) for name, content in members.items()
+    }
+    meta = json.loads(arrays.pop("meta").item())
+    del meta["sha256"]
     place = meta
-    while chance.random() < 0.5 and (inner := _dicts_in(place)):
-        place = chance.choice(inner)
+    while chance.random() < 0.5:
+        values = [*place.values(), *(x for v in place.values() if isinstance(v, list) for x in v)]
+        place = chance.choice([v for v in values if isinstance(v, dict)] or [place])
     key = chance.choice([*place, "new"])
     if chance.random() < 0.2:
         place.pop(key, None)
@@ -176,54 +184,13 @@ def _signed_again(chance: random.Random, members: dict[str, bytes]) -> dict[str,
     if chance.random() < 0.3:
         name = chance.choice(list(arrays))
         arrays[name] = arrays[name].astype(chance.choice(("<f4", ">f8", "<i8", "?", "<U3")))
-    return _signed(meta, arrays)
-
-
-def _dicts_in(place: dict[str, Any]) -> list[dict[str, Any]]:
-    values = [*place.values(), *(x for v in place.values() if isinstance(v, list) for x in v)]
-    return [value for value in values if isinstance(value, dict)]
-
-
-def _opened(members: dict[str, bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Take a file apart: what it says of itself, but for the digest, and its arrays."""
-    arrays = {
-        name.removesuffix(".npy"): np.load(io.BytesIO(content)) for name, content in members.items()
-    }
-    meta = json.loads(arrays.pop("meta").item())
-    del meta["sha256"]
-    return meta, arrays
-
-
-def _signed(meta: dict[str, Any], arrays: dict[str, Any]) -> dict[str, bytes]:
-    from catclf.common import npz
-
-    text = json.dumps(meta)
     with suppress(ValueError):  # numbers that are not finite have no digest
-        text = json.dumps({**meta, "sha256": npz.digest(meta, arrays)})
-    buffers = {name: io.BytesIO() for name in (*arrays, "meta")}
-    for name, array in (*arrays.items(), ("meta", np.array(text))):
-        np.save(buffers[name], array)
-    return {f"{name}.npy": buffer.getvalue() for name, buffer in buffers.items()}
-
-
-def npz_that_says(reader: str, text: bytes) -> bytes:
-    """Make a file, rightly signed, that says this of itself; what is no JSON stays as it is."""
-    with suppress(ValueError, RecursionError):
-        meta = json.loads(text)
-        if isinstance(meta, dict):
-            return _packed(_signed(meta, _plain(reader)[1]))
-    return text
-
-
-@cache
-def _plain(reader: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    sound = (models if reader == "model" else checkpoints)()[0]
-    with zipfile.ZipFile(io.BytesIO(sound)) as archive:
-        return _opened({name: archive.read(name) for name in archive.namelist()})
-
-
-def what_it_says(reader: str) -> bytes:
-    return json.dumps(_plain(reader)[0]).encode()
+        meta["sha256"] = npz.digest(meta, arrays)
+    arrays["meta"] = np.array(json.dumps(meta))
+    buffers = {f"{name}.npy": io.BytesIO() for name in arrays}
+    for buffer, array in zip(buffers.values(), arrays.values(), strict=True):
+        np.save(buffer, array)
+    return {name: buffer.getvalue() for name, buffer in buffers.items()}
 
 
 def read_model(data: bytes, path: Path) -> None:
@@ -262,28 +229,90 @@ def read_checkpoint(data: bytes, path: Path) -> None:
     assert all(np.isfinite(state.v).all() for state in found.states)
 
 
-Read = Callable[[bytes, Path], None]
-READERS: dict[str, tuple[Callable[[random.Random], bytes], Read]] = {
-    "images": (damaged_image, read_image),
-    "hdf5": (damaged_hdf5, read_hdf5),
-    "model": (lambda chance: damaged_npz(chance, chance.choice(models())), read_model),
-    "checkpoint": (lambda chance: damaged_npz(chance, checkpoints()[0]), read_checkpoint),
+class Means:
+    """A feature map for the cache: the mean of each colour."""
+
+    image_size, n_x = (64, 64), 3
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def transform(self, images: np.ndarray) -> np.ndarray:
+        return images.mean(axis=(1, 2), dtype=np.float32).T
+
+
+@cache
+def caches() -> list[bytes]:
+    from catclf.features.cache import FeatureCache
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "f.h5")
+        with FeatureCache(Means(), path) as made:
+            made.transform(np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8))
+        return [path.read_bytes()]
+
+
+def read_cache(data: bytes, path: Path) -> None:
+    from catclf.features.cache import FeatureCache
+
+    path.write_bytes(data)
+    FeatureCache(Means(), path)
+
+
+@cache
+def networks() -> list[bytes]:
+    """Make the structure of an ONNX file: tensors in a graph and in a node's attribute."""
+    from catclf.features.onnx.file import encode_field as field
+
+    entry = field(1, b"location") + field(2, b"weights")
+    tensor = field(8, b"w") + field(9, b"\0" * 12) + field(13, entry) + b"\x10\x01"
+    node = field(1, b"x") + field(2, b"y") + field(5, field(1, b"value") + field(5, tensor))
+    graph = field(1, node) + field(5, tensor) + field(12, field(1, b"y"))
+    return [b"\x08\x08" + field(7, graph), b"\x08\x08" + field(7, field(1, node))]
+
+
+def read_network(data: bytes, path: Path) -> None:
+    """Follow an ONNX file; onnxruntime is not asked."""
+    from catclf.features.onnx import file as onnx_file
+
+    path.write_bytes(data)
+    path.with_name("weights").write_bytes(b"weights")
+    assert set(onnx_file.read_network(path).external_data.values()) <= {b"weights", data}
+    onnx_file.with_output("a network", data, "y")
+
+
+class Reader(NamedTuple):
+    """What a reader is tried with: sound files, a way to damage them, and a call."""
+
+    sound: Callable[[], list[bytes]]
+    damage: Callable[[random.Random, bytes], bytes]
+    read: Callable[[bytes, Path], None]
+
+
+READERS = {
+    "images": Reader(images, damage_image, read_image),
+    "hdf5": Reader(hdf5_files, damage_hdf5, read_hdf5),
+    "model": Reader(models, damage_npz, read_model),
+    "checkpoint": Reader(checkpoints, damage_npz, read_checkpoint),
+    "cache": Reader(caches, damage_hdf5, read_cache),
+    "onnx": Reader(networks, mutate, read_network),
 }
 
 
 def make(reader: str, number: int) -> bytes:
     """Make the damaged file of this number; the same number makes the same file."""
-    return READERS[reader][0](random.Random(f"{reader} {number}"))
+    chance = random.Random(f"{reader} {number}")
+    return READERS[reader].damage(chance, chance.choice(READERS[reader].sound()))
 
 
 def outcome(reader: str, data: bytes, path: Path) -> str:
     """Read a file: "read" or "refused"; any other way to end is the caller's to notice."""
     try:
-        READERS[reader][1](data, path)
+        READERS[reader].read(data, path)
     except CatclfError as error:
-        found = error
+        refusal = error
     else:
         return "read"
-    assert found.exit_code in (3, 4), found
-    assert "\n" not in str(found), found
+    assert refusal.exit_code in (3, 4), refusal
+    assert "\n" not in str(refusal), refusal
     return "refused"

@@ -65,11 +65,11 @@ def read_network(path: str | os.PathLike[str]) -> NetworkFile:
     try:
         locations = find_locations(data)
     except ValueError as error:
-        raise ModelError(f"{name}: not an ONNX file, or a damaged one ({error})") from error
+        raise _damaged(name, error) from error
     digest = hashlib.sha256(data)
     contents = {}
     for location in sorted(locations):
-        content = _read_bytes(_inside(name, location), f"{name}: its external data {location}")
+        content = _read_bytes(_inside(name, location), f"{name}: its external data {location!r}")
         digest.update(f"\n{location} {len(content)}\n".encode(errors="surrogatepass"))
         digest.update(content)
         contents[location] = content
@@ -175,6 +175,24 @@ def _inside(name: str, location: str) -> str:
     return path
 
 
+def with_output(name: str, data: bytes, tensor: str) -> bytes:
+    """Make a tensor within a network one of its outputs.
+
+    Raises
+    ------
+    ModelError
+        If the network has no such tensor, or is damaged.
+    """
+    try:
+        outputs, inner = list_tensors(data)
+    except ValueError as error:
+        raise _damaged(name, error) from error
+    if tensor not in outputs + inner:
+        last = ", ".join(map(repr, inner[-5:]))
+        raise ModelError(f"{name}: no tensor is called {tensor!r}; the last ones are {last}")
+    return data if tensor in outputs else data + encode_output(tensor)
+
+
 def list_tensors(data: bytes) -> tuple[list[str], list[str]]:
     """Name a network's outputs, and all tensors that its nodes give, in the file's order."""
 
@@ -191,13 +209,13 @@ def list_tensors(data: bytes) -> tuple[list[str], list[str]]:
     return outputs, inner
 
 
-def add_output(data: bytes, tensor: str) -> bytes:
-    """Make a tensor within a network one of its outputs.
+def encode_output(tensor: str) -> bytes:
+    """Encode what makes a tensor an output when it is added to a network.
 
-    A message that comes twice is merged with the first: what is added is Model.graph with nothing
-    but Graph.output with nothing but ValueInfo.name.
+    A message that comes twice is merged with the first: this is Model.graph with nothing but
+    Graph.output with nothing but ValueInfo.name.
     """
-    return data + encode_field(7, encode_field(12, encode_field(1, tensor.encode())))
+    return encode_field(7, encode_field(12, encode_field(1, tensor.encode())))
 
 
 def encode_field(number: int, content: bytes) -> bytes:
@@ -207,3 +225,7 @@ def encode_field(number: int, content: bytes) -> bytes:
         size += bytes([length & 127 | 128])
         length >>= 7
     return bytes([number << 3 | 2]) + size + bytes([length]) + content
+
+
+def _damaged(name: str, error: ValueError) -> ModelError:
+    return ModelError(f"{name}: not an ONNX file, or a damaged one ({error})")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.errors import ModelError
-from catclf.features.onnx.file import NetworkFile, add_output, list_tensors
+from catclf.features.onnx.file import NetworkFile, with_output
 
 Float32 = NDArray[np.float32]
 
@@ -144,15 +144,7 @@ def _load(name: str, file: NetworkFile, output: str | None) -> Any:
         names, contents = list(file.external_data), list(file.external_data.values())
         sizes = [len(content) for content in contents]
         options.add_external_initializers_from_files_in_memory(names, contents, sizes)
-
-    data = file.data
-    if output is not None:
-        outputs, inner = list_tensors(data)
-        if output not in outputs + inner:
-            last = ", ".join(map(repr, inner[-5:]))
-            raise ModelError(f"{name}: no tensor is called {output!r}; the last ones are {last}")
-        if output not in outputs:
-            data = add_output(data, output)
+    data = file.data if output is None else with_output(name, file.data, output)
     try:
         # A fallback would begin by printing what went wrong.
         return onnxruntime.InferenceSession(
