@@ -80,7 +80,7 @@ def _along_a_line(material: Material) -> Iterator[Block]:
     yield f"""
     Now the means over all m = {Y.size} images, along a straight line through parameter space: w =
     t·w* and b = t·b*, with w* and b* those that {STEPS} steps of descent reach. t goes from
-    {-far:g}, on the far side of zero, to {far:g}, and passes w* at 1. Each curve is divided by its
+    {-far:g}, on the far side of zero, to {far:g}; w* is at t = 1. Each curve is divided by its
     value at t = 0, so that both fit one picture.
     """
     title, top = "Squared error and log loss along a line", 1.3 * float(square.max())
