@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf import features as feature_maps
+from catclf.common import stopping
 from catclf.common.blocks import joined, mirrored
 from catclf.data.dataset import Dataset
 from catclf.features import FeatureMap
@@ -152,6 +153,7 @@ def tune(
         except KeyboardInterrupt:
             if best is None:
                 raise
+            stopping.heed()
             complete = False
             break
         for value, Z in zip(path, scores[:, None, :], strict=True):
@@ -163,6 +165,7 @@ def tune(
     try:
         model = _refit(dataset, *best, trials, folds, maximise)
     except KeyboardInterrupt:  # the choice is made: a moment more keeps it
+        stopping.heed()
         model = _refit(dataset, *best, trials, folds, maximise)
     return Tuning(trials, best[0], model, complete)
 

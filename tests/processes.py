@@ -15,7 +15,8 @@ from typing import Any, AnyStr
 
 import pytest
 
-from catclf.cli import interruption, main
+from catclf.cli import main
+from catclf.common import stopping
 
 
 def unmeasured() -> dict[str, str]:
@@ -118,7 +119,8 @@ def catclf_here(
     streams[0].buffer.write(input.encode() if is_text else input)
     streams[0].seek(0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interruption, "install", lambda: None)
+        patch.setattr(stopping, "listen", lambda: None)
+        patch.setattr(stopping._stop, "noted", None)
         patch.setattr(sys, "argv", ["catclf", *map(str, words)])
         for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
             patch.setattr(sys, name, stream)

@@ -13,8 +13,8 @@ from faults import Faults
 from PIL import Image
 
 from catclf import load_dataset
-from catclf.cli import interruption, main, output
-from catclf.common import files
+from catclf.cli import main, output
+from catclf.common import files, stopping
 from catclf.data.drawn.scenes import draw
 from catclf.data.hdf5 import writer as hdf5_write
 from catclf.model import load_model
@@ -26,7 +26,7 @@ WELL, DATA, MODEL = 0, 3, 4
 @pytest.fixture
 def catclf(monkeypatch, capsys):
     """Run the command in this process; give its exit code, stdout and stderr."""
-    monkeypatch.setattr(interruption, "install", lambda: None)
+    monkeypatch.setattr(stopping, "listen", lambda: None)
     monkeypatch.setattr(output, "abandon_stdout", lambda: None)  # pytest holds it
 
     def run(*words):

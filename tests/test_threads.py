@@ -6,7 +6,7 @@ import time
 import pytest
 
 from catclf.common import threads
-from catclf.common.threads import AHEAD, LARGEST_BATCH, batches, ordered
+from catclf.common.threads import AHEAD, LARGEST_BATCH, batches, on_a_thread, ordered
 
 
 def test_batches_begin_small_and_lose_nothing():
@@ -118,7 +118,7 @@ def test_threads_end_with_the_iteration_and_begin_nothing_more(early):
     assert threading.active_count() == before
 
 
-def test_a_thread_that_hangs_is_not_waited_for_long():
+def test_a_thread_that_hangs_is_not_waited_for():
     never = threading.Event()
     found = ordered(lambda i: i == 0 or never.wait(60), range(9), 3)
     assert next(found) is True
@@ -126,7 +126,15 @@ def test_a_thread_that_hangs_is_not_waited_for_long():
     found.close()
     waited = time.monotonic() - start
     never.set()
-    assert waited < 30  # half a second; half of the minute if it were waited for
+    assert waited < 30
+
+
+def test_work_on_a_thread_gives_its_result_or_its_error():
+    here = threading.current_thread()
+    assert on_a_thread(lambda: threading.current_thread() is not here)
+    assert on_a_thread(lambda: time.sleep(0.6) or "done") == "done"  # longer than a wait
+    with pytest.raises(TimeoutError, match="its own"):
+        on_a_thread(lambda: (_ for _ in ()).throw(TimeoutError("its own")))
 
 
 def test_processors_are_those_that_may_be_used(monkeypatch):

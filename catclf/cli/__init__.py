@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 
 def run() -> NoReturn:
     """Run `main`, and end the process there and then.
 
-    Taking Python apart would take a fifth of a short command's time, and, after an interruption,
-    could wait for a thread.
+    Taking Python apart would take a fifth of a short command's time, and, after a stop, could wait
+    for a thread: a BLAS that is being unloaded waits for the rest of a product.
     """
     code: object = 0
     try:
         main()
     except SystemExit as end:
         code = end.code
-    from catclf.cli import interruption, output
-
     try:
         sys.stdout.flush()
     except OSError as error:
-        code = output.unwritten(error)
-    interruption.leave(code if isinstance(code, int) else int(code is not None))
+        from catclf.cli.output import unwritten
+
+        code = unwritten(error)
+    with suppress(OSError):
+        sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def main() -> None:
@@ -36,25 +39,23 @@ def main() -> None:
     # several would wait for one another. To be said before NumPy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        from catclf.cli import interruption, output
+        from catclf.cli import output
+        from catclf.common import stopping
 
-        interruption.install()
+        stopping.listen()
         output.prepare_streams()
         from catclf.cli.app import app
 
         app(prog_name="catclf")
-    except KeyboardInterrupt:  # before or after the command itself, which has its own handler
-        sys.exit(130)
-    except OSError as error:  # of --help, say; of the files that they use, the commands tell
-        sys.exit(output.unwritten(error))
-    except Exception as error:
-        if os.environ.get("CATCLF_DEBUG"):
-            raise
-        from catclf.cli.output import printable
+    except (Exception, KeyboardInterrupt) as error:  # before or after the command itself
+        from catclf.cli.app import tell
 
-        reason = printable(f"{type(error).__name__}: {' '.join(str(error).split())}")
-        sys.stderr.write(
-            f"error: a fault in catclf itself ({reason}); CATCLF_DEBUG=1 shows where; "
-            "please report it\n"
-        )
-        sys.exit(70)
+        code = tell(error)
+        if code is None:
+            if os.environ.get("CATCLF_DEBUG"):
+                raise
+            output.error(
+                f"a fault in catclf itself ({type(error).__name__}: {' '.join(str(error).split())})"
+                "; CATCLF_DEBUG=1 shows where; please report it"
+            )
+        sys.exit(70 if code is None else code)

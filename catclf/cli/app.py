@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Annotated, Any
@@ -9,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from catclf.cli import interruption, output
+from catclf.cli import output
+from catclf.common import stopping
 from catclf.common.version import __version__
 from catclf.errors import CatclfError
 
@@ -43,6 +45,28 @@ class _Made(Mapping[str, Any]):
         return len(FUNCTIONS)
 
 
+def tell(error: BaseException) -> int | None:
+    """Write the line that an error ends a command with, and give the exit code.
+
+    There are none for a fault of catclf's own, and for what Typer tells itself.
+    """
+    number = stopping.noted(error)
+    if number is not None:  # what a signal interrupts may fail otherwise as it is tidied up
+        words = "interrupted" if number == signal.SIGINT else "terminated"
+        output.error(" ".join([words, *getattr(error, "__notes__", ())]))
+        output.abandon_stdout()  # its reader may be the reason for stopping
+        return 128 + number
+    if isinstance(error, CatclfError):
+        output.error(str(error))
+        return error.exit_code
+    if isinstance(error, MemoryError):
+        output.error("not enough memory for data of this size")
+        return 3
+    if isinstance(error, OSError):  # of the files that are read and written, each command tells
+        return output.unwritten(error)
+    return None
+
+
 class Commands(TyperGroup):
     """The commands, with every way of ending turned into a line and an exit code."""
 
@@ -52,24 +76,15 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            result = super().invoke(ctx)
-            output.flush()
-            return result
-        except CatclfError as error:
-            output.error(str(error))
-            raise typer.Exit(error.exit_code) from None
-        except MemoryError:
-            output.error("not enough memory for data of this size")
-            raise typer.Exit(3) from None
-        except OSError as error:  # of the files that are read and written, each command tells
-            raise typer.Exit(output.unwritten(error)) from None
-        except (Exception, KeyboardInterrupt, SystemExit) as error:
-            # What a signal interrupts may fail as it is tidied up: a ZIP file just begun, say.
-            stop = interruption.behind(error)
-            if stop is None:
+            with output.reader_may_leave():
+                return super().invoke(ctx)
+        except typer.Exit:
+            raise
+        except BaseException as error:
+            code = tell(error)
+            if code is None:
                 raise
-            output.error(interruption.words(stop))
-            raise typer.Exit(interruption.code(stop)) from None
+            raise typer.Exit(code) from None
 
 
 app = typer.Typer(

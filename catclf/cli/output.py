@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from io import TextIOWrapper
+from io import TextIOWrapper, UnsupportedOperation
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -87,12 +87,6 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def flush() -> None:
-    """Write out what stdout still holds."""
-    with reader_may_leave():
-        sys.stdout.flush()
-
-
 def unwritten(error: OSError) -> int:
     """Tell that stdout cannot be written, unless its reader just left, and give the exit code."""
     abandon_stdout()
@@ -104,14 +98,16 @@ def unwritten(error: OSError) -> int:
 
 def abandon_stdout() -> None:
     """Send what is still to come nowhere, so that Python does not complain of it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(UnsupportedOperation):  # no file at all
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def reader_may_leave() -> Iterator[None]:
-    """End the block quietly if stdout's reader, `head` say, has all it wants."""
+    """Write out what the block prints; end it if stdout's reader, `head` say, has all it wants."""
     try:
         yield
+        sys.stdout.flush()
     except BrokenPipeError:
         abandon_stdout()
 

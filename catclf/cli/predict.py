@@ -104,17 +104,17 @@ def predict(
             output.note(f"wrote {explain}", quiet)
         if explanation is not None and not as_json:
             _show(explanation, trained.classes[1])
-        sys.stdout.flush()
     if failed:
         raise typer.Exit(DataError.exit_code)
 
 
 def _stdin(most: int) -> bytes:
+    from catclf.common.threads import on_a_thread
     from catclf.errors import DataError
 
     if sys.stdin is None:
         raise DataError("-: stdin is closed; expected an image")
-    return sys.stdin.buffer.read(most + 1)
+    return on_a_thread(lambda: sys.stdin.buffer.read(most + 1))
 
 
 def _check_explain(images: list[str], picture: str, as_csv: bool) -> None:

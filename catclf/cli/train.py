@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,8 +14,8 @@ import typer
 
 from catclf.cli import output
 from catclf.cli import reading as sources
-from catclf.cli.interruption import on_a_thread, resumable
 from catclf.cli.train_summary import show, show_rates, summary
+from catclf.common.threads import on_a_thread
 
 if TYPE_CHECKING:
     from catclf.cluster.client import Cluster
@@ -173,7 +174,7 @@ def train(
 
     tuning = None
     attempts: list[Attempt] = []
-    with resumable(checkpoint), cluster or nullcontext():
+    with _resumable(checkpoint), cluster or nullcontext():
         if auto:
             tuning = _tune(dataset, choices, quiet)
             model = tuning.model
@@ -214,6 +215,20 @@ def _checkpoint(
         return None
     note = partial(output.note, quiet=quiet)
     return Checkpoint(f"{out}.checkpoint", every=every, resume=resume, note=note)
+
+
+@contextmanager
+def _resumable(checkpoint: Checkpoint | None) -> Iterator[None]:
+    """Keep how far training has come if it is told to stop, and say how to go on."""
+    try:
+        with checkpoint or nullcontext():
+            yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if checkpoint is not None and checkpoint.begun:
+            again = (word for word in sys.argv[2:] if word != "--resume")
+            how = f"go on with: {output.command('catclf', 'train', '--resume', *again)}"
+            stop.add_note(f"at {checkpoint.place}; {checkpoint.failure or how}")
+        raise
 
 
 def _check_others(out: str, plot: str | None, cache: str | None) -> None:

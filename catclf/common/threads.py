@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
-from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from catclf.common import stopping
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,9 +22,9 @@ MOST_FOR_PRODUCTS = 8
 """More would wait for memory, and each needs some for the block that it is at."""
 LARGEST_BATCH = 16
 AHEAD = 2
-"""Batches under way for each thread."""
-LAST_SECONDS = 0.5
-"""How long a thread that is no longer needed is waited for."""
+"""Each thread has so many items under way, or done and waiting."""
+WAIT_SECONDS = 0.5
+"""A wait for a result is broken off so often, to see whether there is a stop."""
 
 
 def count() -> int:
@@ -48,66 +51,52 @@ def batches(items: Iterable[T], largest: int = LARGEST_BATCH) -> Iterator[list[T
         size = min(2 * size, largest)
 
 
+def on_a_thread(work: Callable[[], R]) -> R:
+    """Do the work on a thread of its own, and wait for it, or until there is a stop.
+
+    Python hears a signal between two of its own instructions on its main thread; a product of large
+    matrices is one instruction, and can take seconds. The thread may outlive a stop.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    return _result(ThreadPoolExecutor(1).submit(work))
+
+
 def ordered(work: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
     """Do work on each item, in threads, and yield the results in the order of the items.
 
-    Items are taken as results are asked for: of each thread, two are under way or done and waiting.
-    A single item is worked on by the caller's own thread. An exception of `work` is raised when its
-    turn comes; whatever ends the iteration, no thread begins another item.
+    Items are taken as results are asked for. A single item is worked on by the caller's own thread.
+    An exception of `work` is raised when its turn comes; whatever ends the iteration, no thread
+    begins another item, and none is waited for.
     """
     rest = iter(items)
     first = list(islice(rest, 2))
     threads = count() if threads is None else threads
     if len(first) < 2 or threads < 2:
-        yield from map(work, chain(first, rest))
+        for item in chain(first, rest):
+            stopping.check()
+            yield work(item)
         return
-    todo: SimpleQueue[_Job[T, R] | None] = SimpleQueue()
-    workers = [
-        threading.Thread(target=_run, args=(work, todo), daemon=True) for _ in range(threads)
-    ]
-    for worker in workers:
-        worker.start()
-    waiting: deque[_Job[T, R]] = deque()
+    from concurrent.futures import ThreadPoolExecutor  # a photo by itself need not wait for that
+
+    pool = ThreadPoolExecutor(threads)
+    waiting: deque[Future[R]] = deque()
     try:
         for item in chain(first, rest):
-            job: _Job[T, R] = _Job(item)
-            waiting.append(job)
-            todo.put(job)
+            waiting.append(pool.submit(work, item))
             if len(waiting) == AHEAD * threads:
-                yield waiting.popleft().outcome()
+                yield _result(waiting.popleft())
         while waiting:
-            yield waiting.popleft().outcome()
+            yield _result(waiting.popleft())
     finally:
-        for job in waiting:
-            job.wanted = False
-        for _ in workers:
-            todo.put(None)
-        end = time.monotonic() + LAST_SECONDS
-        for worker in workers:
-            worker.join(max(0.0, end - time.monotonic()))
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
-class _Job(Generic[T, R]):
-    def __init__(self, item: T) -> None:
-        self.item = item
-        self.wanted = True
-        self.result: list[R] = []
-        self.error: BaseException | None = None
-        self.done = threading.Event()
-
-    def outcome(self) -> R:
-        while not self.done.wait(timeout=0.5):  # without an end, Windows would not hear Ctrl-C
-            pass
-        if self.error is not None:
-            raise self.error
-        return self.result[0]
-
-
-def _run(work: Callable[[T], R], todo: SimpleQueue[_Job[T, R] | None]) -> None:
-    for job in iter(todo.get, None):
-        if job.wanted:
-            try:
-                job.result.append(work(job.item))
-            except BaseException as error:
-                job.error = error
-            job.done.set()
+def _result(future: Future[R]) -> R:
+    """Wait for a result, however long; on Windows, no signal is heard without a time-out."""
+    stopping.check()
+    while not future.done():
+        with suppress(TimeoutError):
+            future.exception(WAIT_SECONDS)
+        stopping.check()
+    return future.result()

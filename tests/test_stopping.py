@@ -1,0 +1,314 @@
+"""Being told to stop: exit codes, what is said, what is left; and how one goes on."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from processes import started, told_to_stop
+
+from catclf import load_model
+from catclf.cli.train import _resumable
+from catclf.common import stopping
+from catclf.errors import CheckpointError
+from catclf.solvers.checkpoint import Checkpoint
+from catclf.solvers.fit import State
+
+SIGNALS = [
+    ("SIGINT", 130, "interrupted"),
+    ("SIGTERM", 143, "terminated"),
+    ("SIGHUP", 129, "terminated"),
+]
+LONG = ["train", "photos", "--iterations", "100000000", "--cv", "0", "--out", "m.npz"]
+COMMAND = """
+import sys
+sys.argv = ["catclf", *sys.argv[1:]]
+BEFORE
+from catclf.cli import run
+run()
+"""
+
+
+def stopped(words, cwd, name, begun, before="", **options):
+    """Send a command a signal once it has made a file; give its exit code and stderr.
+
+    `before` is a program that goes before the command, in the same process.
+    """
+    command = ["-c", COMMAND.replace("BEFORE", before), *words]
+    with started(*command, cwd=cwd, **options) as process:
+        ready = (cwd / begun).exists
+        _, stderr = told_to_stop(process, getattr(signal, name), ready)
+    return process.returncode, stderr
+
+
+@pytest.mark.parametrize(("name", "code", "word"), SIGNALS)
+def test_a_run_that_is_stopped_says_how_to_go_on(class_folder, tmp_path, name, code, word):
+    words = [*LONG, "-q", "--checkpoint-every", "0.01"]
+    ended, stderr = stopped(words, tmp_path, name, "m.npz.checkpoint")
+    assert ended == code
+    said = re.fullmatch(
+        rf"error: {word} at iteration (\d+); go on with: catclf (train --resume .*)\n", stderr
+    )
+    assert said, stderr
+    again = shlex.split(said[2])
+    assert again == ["train", "--resume", *words[1:]]
+    assert sorted(os.listdir(tmp_path)) == ["m.npz.checkpoint", "photos"]
+    # What it says works, and says the same again.
+    kept = Checkpoint(tmp_path / "m.npz.checkpoint", resume=True).states[-1].iteration
+    ended, stderr = stopped(again, tmp_path, name, "going", before=MARK.replace("FILE", "going"))
+    assert ended == code
+    assert f"go on with: catclf {said[2]}" in stderr
+    assert int(re.search(r"iteration (\d+)", stderr)[1]) >= kept
+
+
+MARK = """
+from catclf.solvers.checkpoint import Checkpoint
+keep = Checkpoint.keep
+def marked(*arguments):
+    keep(*arguments)
+    open("FILE", "w").close()
+Checkpoint.keep = marked
+"""
+
+
+def test_without_the_option_a_checkpoint_is_written_too(class_folder, tmp_path):
+    ended, stderr = stopped(LONG, tmp_path, "SIGINT", "kept", before=MARK.replace("FILE", "kept"))
+    assert ended == 130
+    assert "go on with: catclf train --resume photos" in stderr
+    assert (tmp_path / "m.npz.checkpoint").is_file()
+
+
+# One call, of many minutes, during which Python's main thread would hear nothing.
+INSTRUCTION = """
+import hashlib
+import catclf.training
+def train_rates(*_, **__):
+    open("begun", "w").close()
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+catclf.training.train_rates = train_rates
+"""
+
+
+def test_a_signal_is_heard_in_the_midst_of_a_long_instruction(class_folder, tmp_path):
+    told = stopped([*LONG, "-q"], tmp_path, "SIGINT", "begun", before=INSTRUCTION)
+    assert told == (130, "error: interrupted\n")
+
+
+READING = """
+import catclf.cli.predict as predict
+stdin = predict._stdin
+def _stdin(most):
+    open("begun", "w").close()
+    return stdin(most)
+predict._stdin = _stdin
+"""
+
+
+def test_a_signal_is_heard_while_stdin_gives_nothing(tmp_path):
+    words = ["predict", "-q", "-"]
+    silent = {"stdin": subprocess.PIPE}
+    told = stopped(words, tmp_path, "SIGTERM", "begun", before=READING, **silent)
+    assert told == (143, "error: terminated\n")
+
+
+def test_a_signal_is_heard_while_nobody_reads_what_is_written(class_folder, tmp_path):
+    images = [
+        os.path.join("photos", sub, name)
+        for sub in os.listdir(class_folder)
+        for name in os.listdir(class_folder / sub)
+    ]
+    command = ["-m", "catclf", "predict", "-q", *images * 400]
+    with started(*command, cwd=tmp_path) as process:
+        assert process.stdout.readline().startswith("photos")
+        time.sleep(2)  # the pipe is full long before
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 143
+        assert process.stderr.read() == "error: terminated\n"
+
+
+def test_signals_that_are_ignored_stay_so(tmp_path):
+    code = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
+        "from catclf.common.stopping import listen; listen();"
+        "print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN,"
+        "callable(signal.getsignal(signal.SIGTERM)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"
+
+
+def test_a_resumed_command_ends_as_the_unbroken_one(catclf, class_folder, tmp_path):
+    words = ["train", "photos", "--iterations", 50_000, "--cv", 2, "--json"]
+    unbroken = json.loads(catclf(*words, "--out", "a.npz").stdout)
+    quick = [*map(str, words), "--out", "b.npz", "--checkpoint-every", "0.01"]
+    ended, _ = stopped(quick, tmp_path, "SIGKILL", "b.npz.checkpoint")
+    assert ended == -signal.SIGKILL
+    done = catclf(*quick, "--resume")
+    assert "going on from b.npz.checkpoint at iteration" in done.stderr
+    found = json.loads(done.stdout)
+    for key in ("cost", "train_accuracy", "cv_accuracy", "m", "n_x"):
+        assert found[key] == unbroken[key]
+    a, b = (load_model(tmp_path / name) for name in ("a.npz", "b.npz"))
+    assert np.abs(a.w - b.w).max() <= 1e-10 * np.abs(a.w).max()
+    assert not (tmp_path / "b.npz.checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--auto", "--resume"], 2, "one learning rate, and without --auto"),
+        (["--auto", "--checkpoint-every", "5"], 2, "one learning rate, and without --auto"),
+        (["--learning-rate", "1", "--learning-rate", "2", "--resume"], 2, "one learning rate"),
+        (["--checkpoint-every", "0"], 2, "some seconds, not 0"),
+        (["--checkpoint-every", "nan"], 2, "some seconds, not nan"),
+        (["--checkpoint-every", "inf"], 2, "some seconds, not inf"),
+    ],
+)
+def test_checkpoints_that_make_no_sense_are_refused(catclf, class_folder, words, code, message):
+    assert message in catclf("train", "photos", *words, code=code).stderr
+
+
+def test_a_checkpoint_that_is_none_is_one_line(catclf, class_folder, tmp_path):
+    (tmp_path / "m.npz.checkpoint").write_bytes(b"a photo")
+    done = catclf("train", "photos", "--out", "m.npz", code=3)
+    assert done.stderr.count("\n") == 1
+    assert "name another --out" in done.stderr
+
+
+def test_several_rates_keep_no_checkpoint(catclf, class_folder, tmp_path):
+    rates = ["--learning-rate", "0.001", "--learning-rate", "0.002"]
+    catclf("train", "photos", *rates, "--iterations", 5, "--out", "m.npz")
+    assert sorted(os.listdir(tmp_path)) == ["m.npz", "photos"]
+
+
+@pytest.mark.parametrize("others", [("SIGINT", "SIGTERM"), ("SIGHUP", "SIGTERM", "SIGINT")])
+def test_signals_that_come_together_are_one(class_folder, tmp_path, others):
+    def send(number, first):
+        for name in others:
+            os.kill(number, getattr(signal, name))
+
+    kept = tmp_path / "m.npz.checkpoint"
+    with started("-m", "catclf", *LONG, "--checkpoint-every", "0.01", cwd=tmp_path) as process:
+        _, stderr = told_to_stop(process, 0, kept.exists, send)
+    assert process.returncode in (129, 130, 143)
+    assert re.search(r"^error: (interrupted|terminated) at iteration \d+; go on with", stderr, re.M)
+    assert kept.exists()
+
+
+SPOILT = """
+import os, signal, time
+import numpy as np
+def savez(*_, **__):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    finally:  # as zipfile does where a signal comes at the wrong moment
+        raise ValueError("Can't close the ZIP file")
+np.savez = savez
+"""
+SHORT = ["train", "photos", "-q", "--iterations", "1", "--cv", "0", "--out", "m.npz"]
+
+
+def test_what_fails_as_a_stop_is_tidied_up_is_no_fault(class_folder, tmp_path):
+    with started("-c", COMMAND.replace("BEFORE", SPOILT), *SHORT, cwd=tmp_path) as process:
+        _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (143, "error: terminated\n")
+    assert os.listdir(tmp_path) == ["photos"]
+
+
+DROPPED = """
+import signal, sys
+from catclf.common import stopping
+stopping.listen()
+class Doomed:
+    def __del__(self):
+        signal.raise_signal(getattr(signal, sys.argv[1]))
+        for _ in range(1000):
+            pass
+doomed = Doomed()
+del doomed
+try:
+    stopping.check()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize(("name", "code", "word"), SIGNALS)
+def test_what_a_signal_raises_in_a_callback_is_not_lost(name, code, word):
+    with started("-c", DROPPED, name) as process:
+        _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (code, "")
+
+
+# In this process
+
+
+@pytest.fixture
+def stop(monkeypatch):
+    """The handler of the signals, which has heard of none."""
+    monkeypatch.setattr(stopping._stop, "noted", None)
+    monkeypatch.setattr(stopping._stop, "last", float("-inf"))
+    return stopping._stop
+
+
+def test_a_stop_is_raised_until_it_is_heeded(stop):
+    stopping.check()
+    with pytest.raises(SystemExit) as end:
+        stop(signal.SIGTERM, None)
+    assert end.value.code == 143
+    stop(signal.SIGINT, None)  # together with the other
+    with pytest.raises(SystemExit):
+        stopping.check()
+    stop.last -= 1
+    with pytest.raises(KeyboardInterrupt):
+        stop(signal.SIGINT, None)
+    stopping.heed()
+    stopping.check()
+
+
+def test_other_errors_in_a_callback_are_shown_as_ever(stop, capsys, monkeypatch):
+    class Doomed:
+        def __del__(self):
+            raise ValueError("mine")
+
+    monkeypatch.setattr(sys, "unraisablehook", stop.drop)
+    Doomed()
+    assert "ValueError: mine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "code", "word"), SIGNALS)
+def test_a_stop_outside_training_is_told(stop, monkeypatch, catclf, name, code, word):
+    monkeypatch.setattr("catclf.model.load_model", lambda path: stop(getattr(signal, name), None))
+    assert catclf("predict", "x.jpg", code=code).stderr == f"error: {word}\n"
+
+
+def test_what_is_stopped_before_it_begins_has_nothing_to_go_on_with(tmp_path):
+    for checkpoint in (None, Checkpoint(tmp_path / "run")):
+        with pytest.raises(KeyboardInterrupt) as end, _resumable(checkpoint):
+            raise KeyboardInterrupt
+        assert not hasattr(end.value, "__notes__")
+
+
+def test_why_nothing_was_kept_is_said_instead(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "run")
+    checkpoint.begin({})
+    checkpoint.keep(0, State(7, np.ones((1, 1)), 0.0, []))
+    (tmp_path / "run").mkdir()
+    with pytest.raises(KeyboardInterrupt) as end, _resumable(checkpoint):
+        raise KeyboardInterrupt
+    (said,) = end.value.__notes__
+    assert said.startswith("at iteration 7; ")
+    assert "cannot be written (it is not a regular file)" in said
+
+
+def test_other_errors_pass(tmp_path):
+    with pytest.raises(CheckpointError), _resumable(Checkpoint(tmp_path / "run")):
+        raise CheckpointError("no")
