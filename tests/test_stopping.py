@@ -180,6 +180,10 @@ def test_a_checkpoint_that_is_none_is_one_line(catclf, class_folder, tmp_path):
     done = catclf("train", "photos", "--out", "m.npz", code=3)
     assert done.stderr.count("\n") == 1
     assert "name another --out" in done.stderr
+    (tmp_path / "m.npz.checkpoint").write_bytes(b"catclf checkpoint 1\nand no more")
+    done = catclf("train", "photos", "--out", "m.npz", "--resume", code=3)
+    assert done.stderr.count("\n") == 1
+    assert "an older catclf; delete it, or begin anew without --resume" in done.stderr
 
 
 def test_several_rates_keep_no_checkpoint(catclf, class_folder, tmp_path):
