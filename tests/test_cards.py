@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from catclf import load_dataset
-from catclf.data import card as cards
-from catclf.data.card import card, mean_pictures, sample
+from catclf.data.card import Card, make_card, mean_pictures, sample
 from catclf.data.dataset import CLASSES, Dataset
 from catclf.data.drawn.scenes import draw
 from catclf.pictures.contact_sheet import (
@@ -37,7 +36,7 @@ def test_the_card_of_a_folder(class_folder):
         image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(class_folder / "dogs" / "turned.png")
     (class_folder / "dogs" / "bad.png").write_bytes(b"\x89PNG")
     data = load_dataset(class_folder)
-    found = card(data, class_folder)
+    found = make_card(data, class_folder)
     assert (found.name, found.images, found.counts) == ("photos", 14, {"non-cat": 8, "cat": 6})
     assert (found.copies, found.near_copies, found.unreadable) == (1, 1, 1)
     assert found.originals == ((10, 20), (64, 64), (300, 200))
@@ -52,7 +51,7 @@ def test_the_card_of_a_file(tmp_path):
     with h5py.File(path, "w") as file:
         file["train_set_x"], file["train_set_y"] = images, labels
         file["source"] = np.array([b"a", b"b", b"a", b"a", b"c", b"c"])
-    found = card(load_dataset(path), path)
+    found = make_card(load_dataset(path), path)
     assert found.file_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (found.size, found.sources, found.originals) == (path.stat().st_size, 3, None)
     for y, name in enumerate(CLASSES):
@@ -61,7 +60,7 @@ def test_the_card_of_a_file(tmp_path):
 
 
 def test_the_card_of_drawings(drawn):
-    found = card(drawn, "drawn")
+    found = make_card(drawn, "drawn")
     assert (found.size, found.file_sha256, found.originals, found.sources) == (None, None, None, 0)
 
 
@@ -160,7 +159,7 @@ def test_info_prints_the_card_of_the_course(catclf, shared):
     found = json.loads(catclf("data", "info", path, "--json").stdout)
     assert found["counts"] == {"non-cat": 137, "cat": 72}
     assert found["size"] == 2_572_022
-    assert set(found) == set(cards.Card.__dataclass_fields__)
+    assert set(found) == set(Card.__dataclass_fields__)
 
 
 def test_info_writes_a_picture_and_replaces_nothing_else(catclf, class_folder, tmp_path):

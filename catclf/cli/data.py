@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from catclf.cli import output
+from catclf.cli import loading, output
 
 if TYPE_CHECKING:
     from catclf.data.card import Card
@@ -47,7 +48,7 @@ def info(
         typer.Option("--picture", "-p", metavar="PNG", help="Write mean pictures and a sample."),
     ] = None,
     split: Part = "train",
-    cat_class: output.CatClass = None,
+    cat_class: loading.CatClass = None,
     as_json: Json = False,
     quiet: output.Quiet = False,
 ) -> None:
@@ -59,14 +60,14 @@ def info(
     """
     from dataclasses import asdict
 
-    from catclf.data import card as cards
+    from catclf.data.card import make_card
 
     if picture is not None:
         from catclf.pictures.png import check_target, save
 
         check_target(picture)
-    dataset = output.read(data, split, cat_class, quiet)
-    card = cards.card(dataset, data)
+    dataset = loading.load(data, split, quiet=quiet, cat_class=cat_class)
+    card = make_card(dataset, data)
     if picture is not None:
         from catclf.pictures.contact_sheet import contact_sheet
 
@@ -110,7 +111,7 @@ def check(
     test: Annotated[
         str | None, typer.Argument(metavar="[TEST]", help="Likewise; must share no image with it.")
     ] = None,
-    cat_class: output.CatClass = None,
+    cat_class: loading.CatClass = None,
     as_json: Json = False,
     quiet: output.Quiet = False,
 ) -> None:
@@ -128,8 +129,10 @@ def check(
 
     from catclf.data import check as checks
 
-    first = output.read(train, "train", cat_class, quiet)
-    second = None if test is None else output.read(test, "test", cat_class, quiet)
+    first = loading.load(train, "train", quiet=quiet, cat_class=cat_class)
+    second = None
+    if test is not None:
+        second = loading.load(test, "test", quiet=quiet, cat_class=cat_class)
     report = checks.check(first, second)
     with output.reader_may_leave():
         if as_json:
@@ -176,7 +179,7 @@ def convert(
         str, typer.Argument(metavar="TO", help="The HDF5 file, or the folder, to write.")
     ],
     split: Part = "train",
-    cat_class: output.CatClass = None,
+    cat_class: loading.CatClass = None,
     quiet: output.Quiet = False,
 ) -> None:
     """Turn a folder into an HDF5 file, or one into a folder.
@@ -189,29 +192,26 @@ def convert(
     catclf data convert photos/train train.h5
     catclf data convert train.h5 photos/again
     """
-
-    from catclf.data import convert as converter
+    from catclf.data.convert import check_folder, dataset_to_folder, folder_to_hdf5
     from catclf.data.folders import is_folder
 
     if is_folder(source):
-        with output.progress_bar("converting", None, quiet) as advance:
-            moved = None if advance is None else lambda done, n: advance(done, "photos", n)
-            count, notes = converter.folder_to_hdf5(
-                source, out, split=split, cat_class=cat_class, progress=moved
+        with output.counting_bar("converting", "photos", quiet) as progress:
+            count, notes = folder_to_hdf5(
+                source, out, split=split, cat_class=cat_class, progress=progress
             )
         for line in notes:
             output.note(line, quiet)
     else:
         if out.lower().endswith((".h5", ".hdf5")):
             raise typer.BadParameter(f"{source} is no folder; so TO is a folder to write")
-        converter.check_folder(out)
-        dataset = output.read(source, split, cat_class, quiet)
+        check_folder(out)
+        dataset = loading.load(source, split, quiet=quiet, cat_class=cat_class)
         if dataset.groups:
             output.note("what the images belong with (source) is not kept in a folder", quiet)
         count = len(dataset)
-        with output.progress_bar("writing", count, quiet) as advance:
-            moved = None if advance is None else lambda done, n: advance(done, "photos", n)
-            converter.dataset_to_folder(dataset, out, moved)
+        with output.counting_bar("writing", "photos", quiet) as progress:
+            dataset_to_folder(dataset, out, progress)
     print(f"wrote {count} images to {output.printable(out)}")
 
 
@@ -229,11 +229,10 @@ def draw(
     \b
     catclf data draw 2000 drawings.h5 --seed 2
     """
-    from catclf.data import convert as converter
+    from catclf.data.convert import draw_to_hdf5
 
-    with output.progress_bar("drawing", n, quiet) as advance:
-        moved = None if advance is None else lambda done, n: advance(done, "drawings", n)
-        converter.draw_to_hdf5(n, out, seed, moved)
+    with output.counting_bar("drawing", "drawings", quiet) as progress:
+        draw_to_hdf5(n, out, seed, progress)
     print(f"wrote {n} drawings to {output.printable(out)}")
 
 
@@ -255,17 +254,17 @@ def fetch(
     """
     import os
 
-    from catclf.data import fetch as fetcher
+    from catclf.data.fetch import COURSE
+    from catclf.data.fetch import fetch as fetch_file
 
-    for known in fetcher.COURSE:
-        with output.progress_bar(known.name, known.size, quiet, counted=False) as advance:
+    note = partial(output.note, quiet=quiet)
+    for file in COURSE:
+        with output.progress_bar(file.name, file.size, quiet, counted=False) as advance:
 
-            def moved(done: int, size: int) -> None:
+            def progress(done: int, size: int) -> None:
                 if advance is not None:
                     advance(done, f"{done / 1e6:.1f} of {size / 1e6:.1f} MB")
 
-            fetched = fetcher.fetch(
-                known, folder, progress=moved, note=lambda line: output.note(line, quiet)
-            )
-        done = "fetched and verified" if fetched else "already there"
-        print(f"{output.printable(os.path.join(folder, known.name))}: {done}")
+            fetched = fetch_file(file, folder, progress=progress, note=note)
+        how = "fetched and verified" if fetched else "already there"
+        print(f"{output.printable(os.path.join(folder, file.name))}: {how}")

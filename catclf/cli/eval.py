@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from catclf.cli import eval_tables as figures
-from catclf.cli import output
-from catclf.cli import reading as sources
+from catclf.cli import loading, output
 
 if TYPE_CHECKING:
     from catclf.cluster.client import Cluster
@@ -40,11 +39,11 @@ def evaluate(
             f"else {output.PHOTOS}, the one that is shipped]",
         ),
     ] = None,
-    cat_class: output.CatClass = None,
-    max_file_size: output.MaxFileSize = 64,
-    trust: output.Trust = False,
-    memory: output.Memory = None,
-    scheduler: sources.Scheduler = None,
+    cat_class: loading.CatClass = None,
+    max_file_size: loading.MaxFileSize = 64,
+    trust: loading.Trust = False,
+    memory: loading.Memory = None,
+    scheduler: loading.Scheduler = None,
     fail_under: Annotated[
         float | None,
         typer.Option(callback=output.share, help="Exit with 1 if an accuracy is below this."),
@@ -88,8 +87,8 @@ def evaluate(
     for path in paths:
         output.note(f"model: {path}", quiet)
     of_networks = any(model.features.name == ONNX for model in trained)
-    cluster = sources.start(
-        context, scheduler, {"--cache": cache is not None, sources.NETWORK: of_networks}
+    cluster = loading.connect(
+        context, scheduler, {"--cache": cache is not None, loading.NETWORK: of_networks}
     )
     sets = _read(
         trained,
@@ -103,7 +102,7 @@ def evaluate(
         memory=parse_size(memory),
     )
     names = short_names([name or path for name, path in zip(given, paths, strict=True)])
-    with sources.workers_bar("scoring", cluster, quiet):
+    with loading.workers_bar("scoring", cluster, quiet):
         results = [
             measure(one, dataset, name=name, path=path, unsure=unsure)
             for one, dataset, name, path in zip(trained, sets, names, paths, strict=True)
@@ -151,11 +150,11 @@ def _read(
             sets.append(sets[maps.index(None)])
             continue
         told = quiet or bool(sets)
-        with output.cached(
+        with loading.cached(
             feature_map, cache if feature_map or not any(maps) else None
         ) as extractor:
             how["feature_map"] = extractor
-            sets.append(sources.read_all([data], "test", cluster, quiet=told, **how)[1])
+            sets.append(loading.load_all([data], "test", cluster, quiet=told, **how)[1])
     return sets
 
 

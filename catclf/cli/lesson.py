@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from catclf.cli import output
+from catclf.cli import loading, output
 
 if TYPE_CHECKING:
     from catclf.common.chart import Chart
@@ -40,7 +40,7 @@ def lesson(
     pictures: Annotated[
         str | None, typer.Option(metavar="DIR", help="Also write the charts there, as SVG.")
     ] = None,
-    cat_class: output.CatClass = None,
+    cat_class: loading.CatClass = None,
     quiet: output.Quiet = False,
 ) -> None:
     """Walk through the lesson, every figure computed on your images.
@@ -69,7 +69,7 @@ def lesson(
         from catclf.pictures import svg
 
         svg.check_target(os.path.join(pictures, "chart.svg"))
-    material = Material(output.read(data, "train", cat_class, quiet))
+    material = Material(loading.load(data, "train", quiet=quiet, cat_class=cat_class))
     waits = sys.stdin.isatty() and sys.stdout.isatty() and not (everything or section)
     room = shutil.get_terminal_size().lines - 2
     with output.reader_may_leave():

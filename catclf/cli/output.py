@@ -22,9 +22,7 @@ from catclf.common.text import fold, width_in_cells
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from catclf.common.types import FeatureExtractor
-    from catclf.data.dataset import Dataset, Split
-    from catclf.features import FeatureMap
+    from catclf.common.types import Progress
 
 DEFAULT_MODEL = "models/catclf.npz"
 MODEL_VARIABLE = "CATCLF_MODEL"
@@ -47,20 +45,6 @@ ModelPath = Annotated[
         "the one that is shipped]",
     ),
 ]
-CatClass = Annotated[
-    str | None,
-    typer.Option("--cat-class", metavar="NAME", help="The class that is the cat, by name."),
-]
-
-MaxFileSize = Annotated[
-    float,
-    typer.Option("--max-file-size", metavar="MIB", help="Of an image. [64]", show_default=False),
-]
-Memory = Annotated[
-    str | None,
-    typer.Option("--memory", metavar="SIZE", help="For data, as 2GB. [half of what is free]"),
-]
-Trust = Annotated[bool, typer.Option("--trust", help="Read HDF5 data however large.")]
 
 
 def share(value: float | None) -> float | None:
@@ -110,13 +94,6 @@ def reader_may_leave() -> Iterator[None]:
         sys.stdout.flush()
     except BrokenPipeError:
         abandon_stdout()
-
-
-def to_bytes(mebibytes: float) -> int:
-    """Turn what --max-file-size says into bytes."""
-    if not 0 < mebibytes <= 2**20:
-        raise typer.BadParameter(f"--max-file-size is a number of MiB above 0, not {mebibytes:g}")
-    return int(mebibytes * 2**20)
 
 
 def find_model(path: str | None) -> str | os.PathLike[str]:
@@ -202,56 +179,11 @@ def panel(title: str, rows: Iterable[tuple[str, str]]) -> None:
     _print(Panel(grid, title=Text(printable(title)), expand=False))
 
 
-def read(
-    source: str | None,
-    split: Split,
-    cat_class: str | None,
-    quiet: bool,
-    *,
-    max_file_size: float = 64,
-    trust: bool = False,
-    memory: float | None = None,
-    feature_map: FeatureExtractor | None = None,
-) -> Dataset:
-    """Load a data set, with a bar for a folder, and tell how it was read.
-
-    Up to `memory` bytes of it are kept in memory; half of what is available without.
-    """
-    from catclf.data.load import load_dataset
-
-    with progress_bar("reading", None, quiet) as advance:
-        progress = None if advance is None else lambda done, n: advance(done, "photos", n)
-        dataset = load_dataset(
-            source,
-            split=split,
-            cat_class=cat_class,
-            max_bytes=to_bytes(max_file_size),
-            trust=trust,
-            memory=memory,
-            feature_map=feature_map,
-            progress=progress,
-        )
-        if feature_map is not None:
-            from catclf.features.extraction import extract
-
-            dataset = dataset.with_features(feature_map, extract, progress)
-    for line in dataset.notes:
-        note(line, quiet)
-    return dataset
-
-
 @contextmanager
-def cached(feature_map: FeatureMap | None, cache: str | None) -> Iterator[FeatureExtractor | None]:
-    """Give what takes a network's features: the map itself, or one that keeps them in a file."""
-    if cache is None:
-        yield feature_map
-        return
-    if feature_map is None:
-        raise typer.BadParameter("--cache is for features of an ONNX network")
-    from catclf.features.cache import FeatureCache
-
-    with FeatureCache(feature_map, cache) as caching:
-        yield caching
+def counting_bar(label: str, unit: str, quiet: bool) -> Iterator[Progress | None]:
+    """Show a bar of what is counted in this unit; give the function to call with done and total."""
+    with progress_bar(label, None, quiet) as advance:
+        yield None if advance is None else lambda done, total: advance(done, unit, total)
 
 
 @contextmanager

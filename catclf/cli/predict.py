@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from catclf.cli import output
-from catclf.cli import reading as sources
+from catclf.cli import loading, output
 
 if TYPE_CHECKING:
     from catclf.model import Model
@@ -44,8 +43,8 @@ def predict(
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV; a cell like =1 gets a ' in front.")
     ] = False,
-    max_file_size: output.MaxFileSize = 64,
-    scheduler: sources.Scheduler = None,
+    max_file_size: loading.MaxFileSize = 64,
+    scheduler: loading.Scheduler = None,
     quiet: output.Quiet = False,
 ) -> None:
     """Say which images show a cat, and how sure the model is.
@@ -63,7 +62,7 @@ def predict(
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    most = output.to_bytes(max_file_size)
+    most = loading.to_bytes(max_file_size)
     if explain is not None:
         _check_explain(images, explain, as_csv)
     path = output.find_model(model)
@@ -73,7 +72,7 @@ def predict(
     held = list(given) if explain is not None else []  # one image, to be looked at again
     alone = {
         "--explain": explain is not None,
-        sources.NETWORK: trained.features.name == ONNX,
+        loading.NETWORK: trained.features.name == ONNX,
     }
     failed: list[str] = []
     found: Iterable[Prediction]
@@ -83,7 +82,7 @@ def predict(
         threshold=threshold,
         unsure=unsure,
         max_bytes=most,
-        cluster=sources.start(context, scheduler, alone),
+        cluster=loading.connect(context, scheduler, alone),
     )
     explanation = None
     if explain is not None:

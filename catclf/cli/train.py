@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from catclf.cli import output
-from catclf.cli import reading as sources
+from catclf.cli import loading, output
 from catclf.cli.train_summary import show, show_rates, summary
 from catclf.common.threads import on_a_thread
 
@@ -84,11 +83,11 @@ def train(
             metavar="WHAT", help="accuracy or balanced-accuracy. [accuracy]", show_default=False
         ),
     ] = "accuracy",
-    cat_class: output.CatClass = None,
-    max_file_size: output.MaxFileSize = 64,
-    trust: output.Trust = False,
-    memory: output.Memory = None,
-    scheduler: sources.Scheduler = None,
+    cat_class: loading.CatClass = None,
+    max_file_size: loading.MaxFileSize = 64,
+    trust: loading.Trust = False,
+    memory: loading.Memory = None,
+    scheduler: loading.Scheduler = None,
     out: Annotated[
         str,
         typer.Option(
@@ -151,15 +150,15 @@ def train(
     _check_others(out, plot, cache)
     single = not auto and len(rates) == 1
     checkpoint = _checkpoint(out, checkpoint_every, resume, single, quiet)
-    cluster = sources.start(
+    cluster = loading.connect(
         context,
         scheduler,
         {
             "--auto": auto,
-            sources.NETWORK: network is not None,
+            loading.NETWORK: network is not None,
         },
     )
-    with output.cached(network, cache) as extractor:
+    with loading.cached(network, cache) as extractor:
         dataset = _read(
             data or [None],
             cluster,
@@ -268,8 +267,8 @@ def _draw(costs: dict[str, list[tuple[int, float]]], model: Model, path: str) ->
 def _read(data: Sequence[str | None], cluster: Cluster | None, quiet: bool, **how: Any) -> Dataset:
     from catclf.data.check import warnings
 
-    parts, dataset = sources.read_all(data, "train", cluster, quiet=quiet, **how)
-    with sources.workers_bar("looking", cluster, quiet):
+    parts, dataset = loading.load_all(data, "train", cluster, quiet=quiet, **how)
+    with loading.workers_bar("looking", cluster, quiet):
         found = list(warnings(parts, dataset))
     for line in found:
         output.note(line, quiet)

@@ -62,7 +62,7 @@ class Card:
     colours: dict[str, tuple[float, ...]]
 
 
-def card(dataset: Dataset, data: str | os.PathLike[str] | None = None) -> Card:
+def make_card(dataset: Dataset, data: str | os.PathLike[str] | None = None) -> Card:
     """Draw up the card of a data set; `data` is where it was read from, if that was a file."""
     exact, near = number_pictures(dataset)
     row = np.arange(len(dataset))
