@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ FLAGS = (
     "--enable-logging=stderr",
 )
 SCHEMES = {"dark": 0, "light": 1}  # as Chromium numbers them
+GROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 24, 28)"}
 WIDTHS = (390, 1280)
 
 MEASURE = """
@@ -115,12 +117,14 @@ def browse(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(browse, tmp_path_factory):
-    """Measure a page in frames of both widths."""
+    """Measure pages, each in frames of both widths, once for each scheme."""
 
-    def run(text, scheme):
-        source = html.escape(text)
+    @cache
+    def run(*texts, scheme="light"):
         frames = (
-            f'<iframe style="width:{width}px;height:900px;border:0" srcdoc="{source}"></iframe>'
+            f'<iframe style="width:{width}px;height:900px;border:0" srcdoc="{html.escape(text)}">'
+            "</iframe>"
+            for text in texts
             for width in WIDTHS
         )
         host = tmp_path_factory.mktemp("host") / "host.html"
@@ -130,7 +134,8 @@ def measured(browse, tmp_path_factory):
         )
         printed, messages = browse(host, "--dump-dom", scheme=scheme)
         found = re.search(r"<body><pre>(.*)</pre>", printed, re.DOTALL)
-        return json.loads(html.unescape(found[1])), messages
+        frames = json.loads(html.unescape(found[1]))
+        return [frames[i : i + len(WIDTHS)] for i in range(0, len(frames), len(WIDTHS))], messages
 
     return run
 
@@ -147,83 +152,79 @@ def pages(drawn, tmp_path_factory):
     others = [
         measure(worse, drawn, name=f"{k}{'another' * 12}", path="/far/away" * 30) for k in "bcd"
     ]
-    return {
-        n: report.write(found, folder / str(n)) for n, found in ((1, [one]), (4, [one, *others]))
-    }
+    return [
+        report.write(results, folder / f"{len(results)}").read_text(encoding="utf-8")
+        for results in ([one], [one, *others])
+    ]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("n", [1, 4])
-def test_the_page_fits_loads_and_can_be_read(measured, pages, n, scheme):
-    text = pages[n].read_text(encoding="utf-8")
-    found, messages = measured(text, scheme)
+def test_the_pages_fit_load_and_can_be_read(measured, pages, scheme):
+    found, messages = measured(*pages, scheme=scheme)
     assert messages == []
-    assert [frame["width"] for frame in found] == list(WIDTHS)
-    for frame in found:
-        assert frame["scroll"] <= frame["width"]
-        assert frame["broken"] == 0
-        assert frame["texts"] > 150
-        assert frame["faint"] == []
-        assert len(frame["charts"]) == 4 + n
-        for width, height in frame["charts"]:
-            assert width / height == pytest.approx(1.5, abs=0.02)
-            assert width > 0.4 * frame["width"]
-        assert frame["outside"] == []
-        assert len(frame["images"]) == text.count("<img ") >= 24
-        assert all(size == [128, 128] for size in frame["images"])
-    grounds = {frame["ground"] for frame in found}
-    assert grounds == {"rgb(22, 24, 28)" if scheme == "dark" else "rgb(255, 255, 255)"}
+    for n, text, frames in zip((1, 4), pages, found, strict=True):
+        assert [frame["width"] for frame in frames] == list(WIDTHS)
+        for frame in frames:
+            assert frame["scroll"] <= frame["width"]
+            assert frame["broken"] == 0
+            assert frame["texts"] > 150
+            assert frame["faint"] == []
+            assert len(frame["charts"]) == 4 + n
+            for width, height in frame["charts"]:
+                assert width / height == pytest.approx(1.5, abs=0.02)
+                assert width > 0.4 * frame["width"]
+            assert frame["outside"] == []
+            assert len(frame["images"]) == text.count("<img ") >= 24
+            assert all(size == [128, 128] for size in frame["images"])
+            assert frame["ground"] == GROUNDS[scheme]
 
 
 def test_a_dark_page_gets_dark_charts(measured, pages):
-    text = pages[1].read_text(encoding="utf-8")
-    light, dark = (measured(text, scheme)[0][0]["colours"] for scheme in ("light", "dark"))
+    light, dark = (measured(*pages, scheme=scheme)[0][0][0]["colours"] for scheme in GROUNDS)
     assert len(light) == len(dark) == 5
     for day, night in zip(light, dark, strict=True):
         assert len(day) == len(night) > 20
         assert all(a != b for a, b in zip(day, night, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("spoiled", "sign"),
-    [
-        (lambda t: t.replace("<main>", '<main><p style="width:1300px">wide'), "scroll"),
-        (lambda t: t.replace(">recall<", f">{'recall' * 20}<"), "outside"),
-        (lambda t: t.replace("data:image/png;base64,iV", "data:image/png;base64,xx", 4), "broken"),
-        (lambda t: t.replace("--dim: #595959", "--dim: #787878"), "faint"),
-        (lambda t: t.replace("<main>", "<main><script>console.error('x')</script>"), "messages"),
-        (lambda t: t.replace("<main>", "<main><script>nothing()</script>"), "messages"),
-        (lambda t: t, "nothing"),
-    ],
-)
-def test_each_fault_would_be_seen(measured, pages, spoiled, sign):
-    found, messages = measured(spoiled(pages[1].read_text(encoding="utf-8")), "light")
-    signs = {
-        "scroll": any(frame["scroll"] > frame["width"] for frame in found),
-        "outside": any(frame["outside"] for frame in found),
-        "broken": any(frame["broken"] for frame in found),
-        "faint": any(frame["faint"] for frame in found),
-        "messages": messages != [],
+def test_each_fault_would_be_seen(measured, pages):
+    faults = {
+        "nothing": ("", ""),
+        "scroll": ("<main>", '<main><p style="width:1300px">wide'),
+        "outside": (">recall<", f">{'recall' * 20}<"),
+        "broken": ("data:image/png;base64,iV", "data:image/png;base64,xx"),
+        "faint": ("--dim: #595959", "--dim: #787878"),
     }
-    assert {name for name, seen in signs.items() if seen} == {sign} - {"nothing"}
+    found, messages = measured(*(pages[0].replace(*fault) for fault in faults.values()))
+    assert messages == []
+    for fault, frames in zip(faults, found, strict=True):
+        signs = {
+            "scroll": any(frame["scroll"] > frame["width"] for frame in frames),
+            "outside": any(frame["outside"] for frame in frames),
+            "broken": any(frame["broken"] for frame in frames),
+            "faint": any(frame["faint"] for frame in frames),
+        }
+        assert {name for name, seen in signs.items() if seen} == {fault} - {"nothing"}
+    scripts = ("console.error('x')", "nothing()")
+    spoiled = (pages[0].replace("<main>", f"<main><script>{script}</script>") for script in scripts)
+    assert len(measured(*spoiled)[1]) == 2 * len(WIDTHS)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_screenshot_shows_the_page(browse, pages, tmp_path, scheme):
-    shot = tmp_path / "shot.png"
-    browse(pages[1], "--window-size=1280,2400", f"--screenshot={shot}", scheme=scheme)
+def test_a_screenshot_shows_the_page(browse, pages, tmp_path):
+    page, shot = tmp_path / "page.html", tmp_path / "shot.png"
+    page.write_text(pages[0], encoding="utf-8")
+    browse(page, "--window-size=1280,2400", f"--screenshot={shot}", scheme="dark")
     with Image.open(shot) as image:
         assert image.size == (1280, 2400)
         pixels = np.asarray(image.convert("RGB")).astype(int)
-    ground = np.array([22, 24, 28] if scheme == "dark" else [255, 255, 255])
-    share = np.mean(np.abs(pixels - ground).max(axis=2) > 40)
+    share = np.mean(np.abs(pixels - (22, 24, 28)).max(axis=2) > 40)
     assert 0.01 < share < 0.5  # words and pictures, on a ground of the right colour
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_it_prints_on_a_few_pages(browse, pages, tmp_path, scheme):
-    printed = tmp_path / "printed.pdf"
-    browse(pages[1], f"--print-to-pdf={printed}", "--no-pdf-header-footer", scheme=scheme)
+def test_it_prints_on_a_few_pages(browse, pages, tmp_path):
+    page, printed = tmp_path / "page.html", tmp_path / "printed.pdf"
+    page.write_text(pages[0], encoding="utf-8")
+    browse(page, f"--print-to-pdf={printed}", "--no-pdf-header-footer", scheme="dark")
     content = printed.read_bytes()
     assert content.startswith(b"%PDF")
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", content)) <= 8
