@@ -81,7 +81,8 @@ def draw(chart: Chart, description: str = "", style: str = "") -> Markup:
     for curve, colour, mark in _styled(chart):
         pieces = _pieces(curve, x_axis, y_axis)
         lines.append(_line(pieces, colour))
-        marks.append(_marks(_marked(curve, pieces, mark), colour, mark or _CIRCLE, top))
+        if mark:
+            marks.append(_marks(pieces, colour, mark, curve.dots, top))
     left, width, height = _LEFT - 2, _RIGHT - _LEFT + 4, _BOTTOM - top + 4
     inside = tag(  # an <svg> of its own cuts off what lies beyond the axes
         "svg",
@@ -93,7 +94,7 @@ def draw(chart: Chart, description: str = "", style: str = "") -> Markup:
         height=height,
         viewBox=f"{left} {top - 2} {width} {height}",
     )
-    y_label = _text(_fit(chart.y_label, 40), 0, 0, "middle")
+    y_label = _text(chart.y_label, 40, 0, 0, "middle")
     return tag(
         "svg",
         *([tag("style", Markup(style))] if style else []),
@@ -102,8 +103,8 @@ def draw(chart: Chart, description: str = "", style: str = "") -> Markup:
         inside,
         tag("path", class_="line", d=f"M{_LEFT} {top}V{_BOTTOM}H{_RIGHT}"),
         *marks,
-        _text(_fit(chart.title, 64), WIDTH / 2, 30, "title middle"),
-        _text(_fit(chart.x_label, 66), (_LEFT + _RIGHT) / 2, HEIGHT - 12, "middle"),
+        _text(chart.title, 64, WIDTH / 2, 30, "title middle"),
+        _text(chart.x_label, 66, (_LEFT + _RIGHT) / 2, HEIGHT - 12, "middle"),
         tag("g", y_label, transform=f"translate(22 {(top + _BOTTOM) / 2:g}) rotate(-90)"),
         *legend,
         xmlns="http://www.w3.org/2000/svg",
@@ -181,10 +182,10 @@ def _styled(chart: Chart) -> Iterator[tuple[Curve, str, str]]:
     place = len(chart.bars)
     for curve in chart.curves:
         if curve.dashed:
-            yield curve, "reference dashed", _CIRCLE if curve.dots else ""
+            yield curve, "reference dashed", ""
             continue
-        mark = _MARKS[place % len(_MARKS)] if several else _CIRCLE if curve.dots else ""
-        yield curve, f"c{place % COLOURS}", mark
+        alone = _CIRCLE if curve.dots or curve.x.size == 1 else ""  # one point makes no line
+        yield curve, f"c{place % COLOURS}", _MARKS[place % len(_MARKS)] if several else alone
         place += 1
 
 
@@ -201,24 +202,14 @@ def _line(pieces: Sequence[Array], colour: str) -> Markup:
     return tag("path", class_=f"line {colour}", d="".join(f"M{path}" for path in paths))
 
 
-def _marked(curve: Curve, pieces: Sequence[Array], mark: str) -> Array:
-    """Choose the points to mark: all if the curve wants that, some of one with a mark.
-
-    A point alone is marked in any case, for it is no line.
-    """
-    if not (curve.dots or mark):
-        pieces = [piece for piece in pieces if len(piece) == 1]
-    points: Array = np.concatenate([np.zeros((0, 2)), *pieces])
-    if mark and not curve.dots and len(points) > _MARKED:
+def _marks(pieces: Sequence[Array], colour: str, mark: str, every: bool, top: int) -> Markup:
+    """Mark every point, or some, of those that lie between the axes."""
+    points = np.concatenate([np.zeros((0, 2)), *pieces])
+    if not every and len(points) > _MARKED:
         points = points[np.linspace(0, len(points) - 1, _MARKED).astype(int)]
-    return points
-
-
-def _marks(points: Array, colour: str, mark: str, top: int) -> Markup:
-    """Mark those points that lie between the axes."""
     inside = ((points >= (_LEFT - 1, top - 1)) & (points <= (_RIGHT + 1, _BOTTOM + 1))).all(axis=1)
     d = "".join(f"M{x:.1f} {y:.1f}{mark}" for x, y in points[inside])
-    return tag("path", class_=f"area {colour.removesuffix(' dashed')}", d=d)
+    return tag("path", class_=f"area {colour}", d=d)
 
 
 def _bars(histograms: Sequence[Bars], x_axis: _Axis, y_axis: _Axis) -> Iterator[Markup]:
@@ -240,12 +231,12 @@ def _ticks(x_axis: _Axis, y_axis: _Axis) -> Iterator[Markup]:
     for value in x_axis.ticks():
         x = x_axis.at(value)
         yield tag("path", class_="line thin", d=f"M{x:.1f} {_BOTTOM}v5")
-        yield _text(f"{value:g}", x, _BOTTOM + 20, "tick middle")
+        yield _text(f"{value:g}", 12, x, _BOTTOM + 20, "tick middle")
     for value in y_axis.ticks():
         y = y_axis.at(value)
         yield tag("path", class_="line thin grid", d=f"M{_LEFT} {y:.1f}H{_RIGHT}")
         yield tag("path", class_="line thin", d=f"M{_LEFT} {y:.1f}h-5")
-        yield _text(f"{value:g}", _LEFT - 9, y + 5, "tick end")
+        yield _text(f"{value:g}", 12, _LEFT - 9, y + 5, "tick end")
 
 
 def _legend(chart: Chart) -> tuple[list[Markup], int]:
@@ -260,19 +251,21 @@ def _legend(chart: Chart) -> tuple[list[Markup], int]:
         samples.append((curve.name, joined(line, point) if mark else line))
     legend: list[Markup] = []
     x, y = _LEFT, _TOP + _LINE // 2 - 3
-    for full_name, sample in samples:
-        if name := _fit(full_name, 58):
-            width = _SAMPLE + round(_LETTER * width_in_cells(name)) + 20
-            if legend and x + width > _RIGHT:
-                x, y = _LEFT, y + _LINE
-            at = f"translate({x} {y})"
-            legend.append(tag("g", sample, _text(name, _SAMPLE, 5, ""), transform=at))
-            x += width
+    for name, sample in samples:
+        if not name:
+            continue
+        width = _SAMPLE + round(_LETTER * width_in_cells(_fit(name, 58))) + 20
+        if legend and x + width > _RIGHT:
+            x, y = _LEFT, y + _LINE
+        words = _text(name, 58, _SAMPLE, 5, "")
+        legend.append(tag("g", sample, words, transform=f"translate({x} {y})"))
+        x += width
     return legend, y + _LINE // 2 + 3 if legend else _TOP
 
 
-def _text(words: str, x: float, y: float, style: str) -> Markup:
-    return tag("text", words, class_=style, x=x, y=y)
+def _text(words: str, letters: int, x: float, y: float, style: str) -> Markup:
+    """Write a line of so many letters at most."""
+    return tag("text", _fit(words, letters), class_=style, x=x, y=y)
 
 
 def _fit(words: str, letters: int) -> str:
