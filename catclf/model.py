@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,6 +23,8 @@ from catclf.model_file import read_model, write_model
 
 MOST_COUNTED = 2**53
 """A count of images in a model file that is larger is not believed."""
+MOST_SAID = 400
+"""So many characters are shown of anything that a model file says."""
 
 
 class TrainingData(NamedTuple):
@@ -213,6 +217,47 @@ class Model:
             described[f"{name}_interval"] = list(figure.interval) if figure else None
         return {**described, "provenance": self.provenance.as_json}
 
+    def in_words(self) -> Iterator[tuple[str, str]]:
+        """Describe the model for a person: names of what there is to say of it, and words.
+
+        What belongs to the name above it is set in by two blanks.
+        """
+        norm = self.describe()["weight_norm"]
+        length = "not finite" if norm is None else f"{norm:.4g}"
+        yield "classes", f"0 {self.classes[0]}, 1 {self.classes[1]}"
+        yield "features", f"{self.features.name}, {self.features.n_x:,} numbers an image"
+        for name, value in self.features.settings().items():
+            yield f"  {name}", _words(value)
+        yield "weights", f"length {length}, bias {self.b:.4g}"
+        yield "threshold", f"{self.threshold:.4g}"
+        yield "temperature", f"{self.temperature:.4g}"
+        if self.costs:
+            (first, before), (last, after) = self.costs[0], self.costs[-1]
+            course = f"{before:.4g} nats at step {first:,}, {after:.4g} at {last:,}"
+            yield "cost", f"{course}; recorded {len(self.costs):,} times"
+        past = self.provenance
+        said = dict(past.as_json)
+        for key, label, figure in (
+            ("training", "training", past.training),
+            ("cross_validation", f"{past.folds}-fold CV", past.cross_validation),
+        ):
+            if figure is not None:
+                del said[key]
+                yield label, "{} ({})".format(*figure.percent)
+        if past.majority is not None:
+            yield "majority", "{} ({})".format(*past.majority.percent)
+        if past.tried:
+            del said["tried"]
+            yield "--auto", f"tried {len(past.tried)} pairs of features and l2"
+        if said.get("cross_validation", 0) is None:
+            del said["cross_validation"]
+        for key, value in said.items():
+            if isinstance(value, dict):
+                yield key, ""
+                yield from ((f"  {name}", _words(part)) for name, part in value.items())
+            else:
+                yield key, _words(value)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path`, whole or not at all; the name is taken as given.
 
@@ -262,3 +307,15 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         version=version,
         seen=arrays["seen"],
     )
+
+
+def _words(value: Any) -> str:
+    """Write a JSON value for a person: names and what they are, or else as JSON."""
+    if isinstance(value, dict):
+        value = ", ".join(f"{key} {_json(part)}" for key, part in value.items())
+    text = _json(value)
+    return text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]}..."
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

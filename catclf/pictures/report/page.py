@@ -16,7 +16,6 @@ from PIL import Image
 
 from catclf.common.version import __version__
 from catclf.evaluation import Result, against_the_first, rows
-from catclf.metrics.classification import Proportion
 from catclf.pictures import svg
 from catclf.pictures.markup import Markup, joined, safe, tag
 from catclf.pictures.report import charts
@@ -91,14 +90,11 @@ def _figures(results: Sequence[Result]) -> Markup:
     cat = results[0].dataset.classes[1]
     lines = []
     for cells in zip(*(rows(result.figures, cat) for result in results), strict=True):
-        label = cells[0][0]
-        if label.startswith(" "):  # a figure that belongs to the one above
-            label = tag("span", label.strip(), class_="under")
         values = [
             joined(value, tag("br"), tag("small", interval)) if interval else value
             for _, value, interval in cells
         ]
-        lines.append((label, *values))
+        lines.append((_indented(cells[0][0]), *values))
     columns = ["figure", *(result.name for result in results)]
     return _table("All figures, with 95% intervals below", columns, lines)
 
@@ -205,12 +201,13 @@ def _image(pixels: NDArray[np.uint8], alt: str) -> Markup:
 
 
 def _data(data: dict[str, Any]) -> Markup:
-    copies, notes = data["near_copies"], data["notes"]
+    folder, copies, notes = data["folder"], data["near_copies"], data["notes"]
+    counts = ", ".join(f"{count} {name}" for name, count in data["counts"].items())
     return _definitions(
         "Data",
         ("name", data["name"]),
-        ("folder", os.path.abspath(data["folder"]) if data["folder"] else ""),
-        ("images", f"{data['n']}: {_counts(data['counts'])}"),
+        *([("folder", os.path.abspath(folder))] if folder else []),
+        ("images", f"{data['n']}: {counts}"),
         ("size", "64 × 64 pixels, RGB, as the models see them"),
         ("sha256", data["sha256"]),
         (
@@ -222,45 +219,15 @@ def _data(data: dict[str, Any]) -> Markup:
             else "none",
         ),
         *(("note", note) for note in notes[:NOTES]),
-        ("note", f"and {len(notes) - NOTES} more, in report.json" if notes[NOTES:] else ""),
+        *([("note", f"and {len(notes) - NOTES} more, in report.json")] if notes[NOTES:] else []),
     )
 
 
 def _model(result: Result) -> Markup:
-    """Tell where a model comes from; its file may say anything of its past, or nothing."""
-    model = result.model
-    past = model.provenance
-    folds = f" in {past.folds} folds" if past.folds else ""
-    features = f"{model.features.name}, {model.features.n_x} numbers an image"
-    return _definitions(
-        f"Model {result.name}",
-        ("file", result.path),
-        ("made by", f"catclf {model.version}"),
-        ("features", features + _settings(model.features.settings())),
-        ("solver", f"{past.solver.get('name', '')}{_settings(past.solver)}"),
-        ("threshold", f"{model.threshold:.4g}"),
-        ("temperature", f"{model.temperature:.4g}"),
-        ("trained on", f"{past.data.name}: {_counts(past.data.counts)}"),
-        ("its sha256", past.data.sha256),
-        ("training accuracy", _accuracy(past.training)),
-        ("cross-validation", _accuracy(past.cross_validation, folds)),
-    )
-
-
-def _counts(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
-
-
-def _settings(settings: dict[str, Any]) -> str:
-    return "".join(f"; {key} {value}" for key, value in settings.items() if key != "name")
-
-
-def _accuracy(accuracy: Proportion | None, how: str = "") -> str:
-    """Write the accuracy that a model file notes, if it does."""
-    if accuracy is None:
-        return ""
-    value, interval = accuracy.percent
-    return f"{value} of {accuracy.n} images{how} ({interval})"
+    """Say what is in a model, and where it comes from; its file may say anything of its past."""
+    made_by = f"catclf {result.model.version}"
+    facts = [("file", result.path), ("made by", made_by), *result.model.in_words()]
+    return _definitions(f"Model {result.name}", *facts)
 
 
 def _section(title: str, *pieces: str) -> Markup:
@@ -279,6 +246,11 @@ def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) 
 
 
 def _definitions(title: str, *lines: tuple[str, str]) -> Markup:
-    """Write a section that lists terms and what they are; one that is nothing is left out."""
-    entries = (tag("div", tag("dt", term), tag("dd", what)) for term, what in lines if what)
+    """Write a section that lists terms and what they are."""
+    entries = (tag("div", tag("dt", _indented(term)), tag("dd", what)) for term, what in lines)
     return _section(title, tag("dl", *entries))
+
+
+def _indented(term: str) -> Markup:
+    """Set in what belongs to the line above it, which begins with blanks."""
+    return tag("span", term.strip(), class_="under") if term.startswith(" ") else safe(term)
