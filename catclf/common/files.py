@@ -23,16 +23,14 @@ except ImportError:  # Windows
 
 STALE_SECONDS = 3600
 """Where files cannot be locked, a temporary file of this age is taken for a dead process's."""
-NONE = -1
-"""In place of a descriptor."""
+HEAD_BYTES = 256
+"""A file's kind is told by so many bytes."""
+_TEMPORARY = re.compile(r"\.catclf-[0-9a-f]{16}\.tmp")
 _TO_READ = os.O_RDONLY | sum(
     # What was a file may be a pipe by now, and opening one waits for a writer.
     getattr(os, name, 0)
     for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT")
 )
-_TEMPORARY = re.compile(r"\.catclf-[0-9a-f]{16}\.tmp")
-HEAD_BYTES = 256
-"""A file's kind is told by so many bytes."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +104,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     OSError
         If the folder or the file cannot be written, or `path` is no regular file, or read-only.
     """
-    target = _target(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target.parent)
+    target = _find_target(path)
     with _temporary(target.parent, _new_file, os.unlink) as temporary:
         with open(temporary, "r+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
-    _sync_names(target.parent)
 
 
 @contextmanager
@@ -130,25 +125,11 @@ def making_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         If it cannot be made, or what is there is not an empty folder.
     """
     target = resolve(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target.parent)
     with _temporary(target.parent, _new_folder, shutil.rmtree) as temporary:
         yield temporary
         if hasattr(os, "sync"):
             os.sync()  # the files reach the disk before their folder gets its name
         os.rename(temporary, target)
-    _sync_names(target.parent)
-
-
-def _sync_names(folder: Path) -> None:
-    """Let a rename itself reach the disk."""
-    if hasattr(os, "O_DIRECTORY"):  # not on Windows
-        with suppress(OSError):  # some file systems cannot; what is new is in place all the same
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
@@ -156,7 +137,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
     Nothing is made or changed.
     """
-    folder = _target(path).parent
+    folder = _find_target(path).parent
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir():
@@ -173,7 +154,7 @@ def resolve(path: str | os.PathLike[str]) -> Path:
         raise OSError(str(error)) from error
 
 
-def _target(path: str | os.PathLike[str]) -> Path:
+def _find_target(path: str | os.PathLike[str]) -> Path:
     """Follow links to the file that is to be written; raise OSError if it can be none."""
     if os.fspath(path).endswith(("/", os.sep)):
         raise OSError("it names a folder, not a file")
@@ -189,43 +170,56 @@ def _target(path: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def _temporary(
-    parent: Path, make: Callable[[Path], int], remove: Callable[[Path], None]
+    folder: Path, make: Callable[[Path], int | None], remove: Callable[[Path], None]
 ) -> Iterator[Path]:
-    """Make something new, locked until the block ends, and remove it then if it is still there.
+    """Make something new in a folder, for the block to rename; what is not renamed is removed.
 
-    The lock ends with this process, however that ends. It has a descriptor of its own, so that a
-    file that is whole, but not renamed yet, is locked still.
+    It is locked meanwhile. The lock ends with this process, however that ends. It has a descriptor
+    of its own, so that a file that is whole, but not renamed yet, is locked still.
     """
-    while True:
-        path = parent / f".catclf-{os.urandom(8).hex()}.tmp"
-        descriptor = NONE
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
+    swept = True
+    while swept:
+        path = folder / f".catclf-{os.urandom(8).hex()}.tmp"
+        descriptor = None
         try:
             descriptor = make(path)
-            if fcntl is not None:
-                with suppress(OSError):  # where nothing can be locked, nothing is swept either
-                    fcntl.flock(descriptor, fcntl.LOCK_EX)
-                if os.fstat(descriptor).st_nlink == 0:
-                    continue  # swept by another process before it was locked
-            yield path
-            return
+            swept = descriptor is not None and _lock(descriptor)
+            if not swept:
+                yield path
         finally:
             with suppress(OSError):
                 remove(path)
-            if descriptor != NONE:
+            if descriptor is not None:
+                os.close(descriptor)
+    if hasattr(os, "O_DIRECTORY"):  # not on Windows
+        with suppress(OSError):  # some file systems cannot; what is new is in place all the same
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)  # of the new name
+            finally:
                 os.close(descriptor)
 
 
-def _new_file(path: Path) -> int:
+def _new_file(path: Path) -> int | None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     if fcntl is not None:
         return descriptor
     os.close(descriptor)  # what is open cannot be renamed there
-    return NONE
+    return None
 
 
-def _new_folder(path: Path) -> int:
+def _new_folder(path: Path) -> int | None:
     path.mkdir()
-    return NONE if fcntl is None else os.open(path, os.O_RDONLY)
+    return None if fcntl is None else os.open(path, os.O_RDONLY)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock what was just made; tell whether another process had swept it away before."""
+    with suppress(OSError):  # where nothing can be locked, nothing is swept either
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return os.fstat(descriptor).st_nlink == 0
 
 
 def _sweep(folder: Path) -> None:
