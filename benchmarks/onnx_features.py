@@ -31,7 +31,7 @@ import onnxruntime
 
 from catclf import features, load_dataset, predict
 from catclf.common import threads
-from catclf.common.blocks import joined, mirrored
+from catclf.common.blocks import concatenate, mirror
 from catclf.data.dataset import Dataset
 from catclf.data.images import load_image
 from catclf.features import FeatureMap
@@ -49,7 +49,7 @@ def taken(dataset: Dataset, feature_map: FeatureMap) -> Examples:
     """Give the features of all photos, with their mirrored copies where those differ."""
     images, rows = dataset.images, dataset.features_of(feature_map)
     if not feature_map.symmetric:
-        images, rows = joined([images, mirrored(images)]), None
+        images, rows = concatenate([images, mirror(images)]), None
     return examples(feature_map, images, taken=rows)
 
 

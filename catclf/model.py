@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf import features, logistic
-from catclf.common.blocks import Rows, each, pieces
+from catclf.common.blocks import Rows, block_slices, map_blocks
 from catclf.common.image_size import check_images
 from catclf.common.version import __version__
 from catclf.errors import ModelError
@@ -159,7 +159,7 @@ class Model:
             If a score is not finite.
         """
         check_images(images, self.features.image_size)
-        return self._finite(np.concatenate([np.zeros((1, 0)), *each(self._scores, images)], axis=1))
+        return self._gather(map_blocks(self._scores, images))
 
     def weigh(self, rows: Rows) -> Array:
         """Score features, a row (n_x,) for each image: Z float64 (1, m), log-odds of class 1.
@@ -169,16 +169,17 @@ class Model:
         ModelError
             If a score is not finite.
         """
-        return self._finite(np.concatenate([np.zeros((1, 0)), *each(self._weigh, rows)], axis=1))
+        return self._gather(map_blocks(self._weigh, rows))
 
-    def _finite(self, Z: Array) -> Array:
+    def _gather(self, blocks: Iterable[Array]) -> Array:
+        Z = np.concatenate([np.zeros((1, 0)), *blocks], axis=1)
         if not np.isfinite(Z).all():
             raise ModelError("the model gives scores that are not finite; train it again")
         return Z
 
     def _scores(self, images: NDArray[np.uint8]) -> Array:
         Z = np.empty((1, len(images)))
-        for part in pieces(images, features.BATCH):
+        for part in block_slices(images, features.BATCH):
             Z[:, part] = self._weigh(self.features.transform(images[part]).T)
         return Z
 

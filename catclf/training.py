@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf import features as feature_maps
-from catclf.common.blocks import Rows, Stored
+from catclf.common.blocks import LazyArray, Rows
 from catclf.common.types import Progress
 from catclf.data.dataset import Dataset
 from catclf.data.load import load_dataset
@@ -304,7 +304,7 @@ def examples(
     if feature_map.divisor is not None:
         return Examples(images, scale=feature_map.divisor, memory=memory - bytes_in_memory(images))
     rows = extract(feature_map, images, memory, progress) if taken is None else taken
-    if isinstance(rows, Stored):
+    if isinstance(rows, LazyArray):
         return Examples(rows, memory=0)
     return Examples(rows, memory=memory - bytes_in_memory(images) - rows.nbytes)
 

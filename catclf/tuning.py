@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from catclf import features as feature_maps
 from catclf.common import stopping
-from catclf.common.blocks import joined, mirrored
+from catclf.common.blocks import concatenate, mirror
 from catclf.data.dataset import Dataset
 from catclf.features import FeatureMap
 from catclf.features.patches import DICTIONARY
@@ -139,7 +139,7 @@ def tune(
                 feature_map = one
             images, taken = dataset.images, dataset.features_of(feature_map)
             if not feature_map.symmetric:
-                images, taken = joined([images, mirrored(images)]), None
+                images, taken = concatenate([images, mirror(images)]), None
             seen = examples(feature_map, images, dataset.memory, taken)
             scores, _ = cross_validate_path(
                 seen,

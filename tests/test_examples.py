@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from catclf import logistic
-from catclf.common.blocks import Stored, in_blocks
+from catclf.common.blocks import LazyArray, in_blocks
 from catclf.data.dataset import Dataset
 from catclf.data.drawn.scenes import draw
 from catclf.errors import DataError
@@ -26,8 +26,8 @@ def in_pieces(monkeypatch):
     """Give images as they would be in memory, and as they are read a few at a time."""
     monkeypatch.setattr(module, "SLICE_BYTES", 8 * 12288 * 3)
     images, labels = draw(31, seed=5)
-    stored = Stored(lambda start, stop: images[start:stop].copy(), images.shape, np.uint8)
-    stored.rows = 7
+    stored = LazyArray(lambda start, stop: images[start:stop].copy(), images.shape, np.uint8)
+    stored.block_rows = 7
     return images, stored, labels.reshape(1, -1)
 
 
@@ -121,7 +121,7 @@ def test_features_that_do_not_fit_are_kept_in_a_file(in_pieces):
     conv = fit_map("conv", images)
     ample, tight = examples(conv, images, memory=1e9), examples(conv, stored, memory=1e4)
     assert isinstance(ample.rows, np.ndarray)
-    assert isinstance(tight.rows, Stored)
+    assert isinstance(tight.rows, LazyArray)
     np.testing.assert_allclose(tight.rows[:], ample.rows, rtol=1e-5, atol=1e-6)
     assert tight.memory == 0
     assert ample.memory == 1e9 - images.nbytes - ample.rows.nbytes
@@ -195,7 +195,7 @@ def test_a_dataset_stays_on_disk_if_it_does_not_fit(in_pieces):
     data = Dataset(stored, Y, ("non-cat", "cat"), "some")
     small, large = data.within(images.nbytes - 1), data.within(images.nbytes)
     assert small.images is stored
-    assert stored.keep == images.nbytes - 1
+    assert stored.cache_bytes == images.nbytes - 1
     assert isinstance(large.images, np.ndarray)
     memory = Dataset(images, Y, ("non-cat", "cat"), "some")
     for one in (small, large):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from catclf import features, load_dataset, load_model, predict, train, tune
-from catclf.common.blocks import Stored
+from catclf.common.blocks import LazyArray
 from catclf.common.threads import ordered
 from catclf.data.dataset import Dataset, join
 from catclf.data.drawn.scenes import draw
@@ -218,8 +218,8 @@ def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch):
     told = []
     disk = load_dataset(tmp_path / "a.h5", memory=1e3, feature_map=network)
     disk = disk.with_features(network, extract, lambda *n: told.append(n))
-    assert isinstance(disk.images, Stored)
-    assert isinstance(disk.features.rows, Stored)
+    assert isinstance(disk.images, LazyArray)
+    assert isinstance(disk.features.rows, LazyArray)
     assert (max(most), sum(most)) == (16, 70)
     assert told == [(n, 70) for n in (16, 32, 48, 64, 70)]
     ample = load_dataset(tmp_path / "a.h5", feature_map=network).with_features(network, extract)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.cluster.client import Cluster
-from catclf.common.blocks import FAN_IN, Stored, pieces, rows_of_block
+from catclf.common.blocks import FAN_IN, LazyArray, block_slices, rows_of_block
 from catclf.common.memory import budget
 from catclf.data import load as datasets
 from catclf.data.dataset import Dataset, Split, join
@@ -93,7 +93,7 @@ def load(
         files.append(File(os.path.abspath(path), split, cat_class, trust, _digest(part.Y)))
         parts.append(part)
     whole = join(parts)
-    assert isinstance(whole.images, Stored)
+    assert isinstance(whole.images, LazyArray)
     images = Placed(cluster, whole.images, files, [len(part) for part in parts])
     return parts, replace(whole, images=images, memory=budget(memory, whole.nbytes))
 
@@ -114,32 +114,32 @@ class Blocks:
         self._futures = []
 
 
-class Placed(Stored):
+class Placed(LazyArray):
     """Images uint8 (m, 64, 64, 3) on the workers. Indexed, they are read here, from the files."""
 
     def __init__(
-        self, cluster: Cluster, here: Stored, files: Sequence[File], lengths: Sequence[int]
+        self, cluster: Cluster, here: LazyArray, files: Sequence[File], lengths: Sequence[int]
     ) -> None:
         super().__init__(lambda start, stop: here[start:stop], here.shape, here.dtype)
         self.cluster = cluster
-        self.rows = here.rows
+        self.block_rows = here.block_rows
         # So many of a single machine's blocks that the tree of their sums is a part of its tree.
-        size = here.rows * FAN_IN
+        size = here.block_rows * FAN_IN
         while size * MOST_BLOCKS < len(here):
             size *= FAN_IN
-        self.parts = list(pieces(here, size))
+        self.parts = list(block_slices(here, size))
         places = [_places(files, lengths, part) for part in self.parts]
         self.images = Blocks(cluster, lambda: cluster.map(_images, places))
 
-    def forget(self) -> None:
-        super().forget()
+    def stop_caching(self) -> None:
+        super().stop_caching()
         self.images.forget()
 
-    def each(self, work: Callable[[NDArray[Any]], R]) -> Iterator[R]:
+    def map_blocks(self, work: Callable[[NDArray[Any]], R]) -> Iterator[R]:
         def ask() -> list[Any]:
             return self.cluster.map(_apply, self.images.futures(), given=self.cluster.put(work))
 
-        found: list[R] = self.cluster.results(ask, self.forget)
+        found: list[R] = self.cluster.results(ask, self.stop_caching)
         self.cluster.tell_pass()
         return iter(found)
 
@@ -148,12 +148,12 @@ class Placed(Stored):
         n_x, divisor = feature_map.n_x, feature_map.divisor
         if divisor is not None:
             left = memory - self.nbytes
-            return PlacedExamples(self.images, self.parts, n_x, self.rows, left, divisor)
+            return PlacedExamples(self.images, self.parts, n_x, self.block_rows, left, divisor)
 
         def make() -> list[Any]:
             given = self.cluster.put(feature_map)
             futures = self.cluster.map(_features, self.images.futures(), given=given)
-            self.forget()  # each is dropped when its features are made
+            self.stop_caching()  # each is dropped when its features are made
             return futures
 
         features = Blocks(self.cluster, make)
@@ -275,7 +275,7 @@ def _opened(file: File, changed: int) -> Dataset:
 
 def _features(images: NDArray[np.uint8], feature_map: FeatureMap) -> NDArray[np.float32]:
     rows = np.empty((len(images), feature_map.n_x), np.float32)
-    for part in pieces(images, BATCH):
+    for part in block_slices(images, BATCH):
         rows[part] = feature_map.transform(images[part]).T
     return rows
 
@@ -294,7 +294,7 @@ def _add_up(rows: NDArray[Any], labels: tuple[Array, Array], given: tuple[Any, .
         examples.add_up_block(
             work, rows[part], mean, scale, Y[:, part], weight[:, part], *parameters
         )
-        for part in pieces(rows, size)
+        for part in block_slices(rows, size)
     )
 
 
@@ -305,7 +305,7 @@ def _total(several: list[Sums], _: None) -> Sums:
 
 def _scores(rows: NDArray[Any], given: tuple[Any, ...]) -> Array:
     size, *settings = given
-    found = [examples.forward_block(rows[part], *settings) for part in pieces(rows, size)]
+    found = [examples.forward_block(rows[part], *settings) for part in block_slices(rows, size)]
     return np.concatenate(found, axis=1)
 
 

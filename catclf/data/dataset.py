@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.blocks import Rows, Stored, in_blocks, joined
+from catclf.common.blocks import LazyArray, Rows, concatenate, in_blocks
 from catclf.common.image_size import check_images
 from catclf.common.memory import budget
 from catclf.common.types import FeatureExtractor, Progress
@@ -150,12 +150,12 @@ class Dataset:
         """
         images, features = self.images, self.features
         memory = budget(memory, self.nbytes)
-        if isinstance(images, Stored):
+        if isinstance(images, LazyArray):
             if images.nbytes <= memory:
                 images = images[:]
             else:
-                images.keep = int(memory)
-        if features and isinstance(features.rows, Stored) and self.nbytes <= memory:
+                images.cache_bytes = int(memory)
+        if features and isinstance(features.rows, LazyArray) and self.nbytes <= memory:
             features = Features(features.settings, features.rows[:])
         return replace(self, images=images, features=features, memory=memory)
 
@@ -188,7 +188,7 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
                 f"those of {first.name} {' and '.join(first.classes)}"
             )
     return Dataset(
-        images=joined([d.images for d in datasets]),
+        images=concatenate([d.images for d in datasets]),
         Y=np.concatenate([d.Y for d in datasets], axis=1),
         classes=first.classes,
         name=" + ".join(d.name for d in datasets),
@@ -208,4 +208,4 @@ def _join_features(parts: Sequence[Features | None]) -> Features | None:
     first = parts[0]
     if first is None or any(part is None or part.settings != first.settings for part in parts):
         return None
-    return Features(first.settings, joined([part.rows for part in parts if part is not None]))
+    return Features(first.settings, concatenate([part.rows for part in parts if part is not None]))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.blocks import Rows, each
+from catclf.common.blocks import Rows, map_blocks
 
 SIDE = 16
 ALIKE = 0.995
@@ -57,7 +57,7 @@ def signatures(images: Rows) -> Signatures:
     """
     none = Signatures(np.zeros(0, np.uint64), np.zeros((0, SIDE * SIDE), np.float32))
     sign = partial(_sign, keep=len(images) <= MOST_COMPARED)
-    fingerprints, thumbnails = zip(none, *each(sign, images), strict=True)
+    fingerprints, thumbnails = zip(none, *map_blocks(sign, images), strict=True)
     return Signatures(np.concatenate(fingerprints), np.concatenate(thumbnails))
 
 

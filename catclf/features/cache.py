@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.blocks import pieces
+from catclf.common.blocks import block_slices
 from catclf.common.files import FileKind, open_regular
 from catclf.common.hdf5 import import_h5py
 from catclf.common.hdf5.storage import ArrayInfo, check_storage, describe_array
@@ -173,7 +173,7 @@ def _hdf5(network: str, rows: dict[bytes, Float32]) -> memoryview:
             file["network"] = np.array([network.encode()])
             file["images"] = images
             features = file.create_dataset("features", shape, np.float32)
-            for part in pieces(images, ROWS):
+            for part in block_slices(images, ROWS):
                 features[part] = some = np.array([rows[key] for key in keys[part]])
                 digest.update(some.data)
             file["sha256"] = np.array([digest.hexdigest().encode()])

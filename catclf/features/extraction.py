@@ -8,7 +8,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.blocks import Rows, Stored, in_blocks, pieces, store
+from catclf.common.blocks import LazyArray, Rows, block_slices, in_blocks, spill_to_disk
 from catclf.common.image_size import check_images
 from catclf.common.threads import for_products, ordered
 from catclf.common.types import FeatureExtractor, Progress
@@ -34,12 +34,12 @@ def extract(
         If there is no room for that file.
     """
     check_images(images, extractor.image_size)
-    if isinstance(images, Stored):
-        images.forget()  # they are read once more, and what comes of them is what is wanted
+    if isinstance(images, LazyArray):
+        images.stop_caching()  # they are read once more, and what comes of them is what is wanted
     shape = len(images), extractor.n_x
     blocks = _extract_batches(extractor, images, progress)
     if bytes_in_memory(images) + 4 * shape[0] * shape[1] > memory:
-        return store(blocks, shape, np.float32)
+        return spill_to_disk(blocks, shape, np.float32)
     rows = np.empty(shape, dtype=np.float32)
     done = 0
     for block in blocks:
@@ -50,13 +50,13 @@ def extract(
 
 def bytes_in_memory(images: Rows) -> int:
     """Count the bytes of the images that are, or may come to be, in memory."""
-    return images.keep if isinstance(images, Stored) else images.nbytes
+    return images.cache_bytes if isinstance(images, LazyArray) else images.nbytes
 
 
 def _extract_batches(
     extractor: FeatureExtractor, images: Rows, progress: Progress | None
 ) -> Iterator[NDArray[np.float32]]:
-    batches = (block[part] for _, block in in_blocks(images) for part in pieces(block, BATCH))
+    batches = (block[part] for _, block in in_blocks(images) for part in block_slices(block, BATCH))
     done = 0
     for rows in ordered(lambda batch: extractor.transform(batch).T, batches, for_products()):
         yield rows

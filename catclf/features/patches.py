@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.blocks import Rows, pieces
+from catclf.common.blocks import Rows, block_slices
 from catclf.common.types import Array
 from catclf.features.feature_map import FeatureMap
 from catclf.features.regions import cells, spread
@@ -86,7 +86,7 @@ class Patches(FeatureMap):
         for _ in range(ROUNDS):
             # Each patch pulls the word it resembles most, as strongly as it resembles it.
             pull = np.zeros_like(words)
-            for part in pieces(white, PATCHES_AT_ONCE):
+            for part in block_slices(white, PATCHES_AT_ONCE):
                 similarity = white[part] @ words.T
                 best = np.argmax(np.abs(similarity), axis=1)
                 strength = similarity[np.arange(len(best)), best]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.blocks import FAN_IN, Rows, in_blocks, pieces
+from catclf.common.blocks import FAN_IN, Rows, block_slices, in_blocks
 from catclf.common.threads import for_products, ordered
 from catclf.logistic import Array, backward, forward, loss, sigmoid
 
@@ -67,7 +67,7 @@ class Examples:
             labels = Y[:, block], weight[:, block]
             return add_up_block(work, self.rows[block], self.mean, self.scale, *labels, *parameters)
 
-        return total(ordered(of_block, pieces(self.rows), for_products()))
+        return total(ordered(of_block, block_slices(self.rows), for_products()))
 
     def forward(self, w: Array, b: Array | float) -> Array:
         """Score all examples: Z = wᵀX + b float64 (K, m)."""
@@ -75,7 +75,7 @@ class Examples:
         def of_block(block: slice) -> Array:
             return forward_block(self.rows[block], self.mean, self.scale, w, b)
 
-        scores = ordered(of_block, pieces(self.rows), for_products())
+        scores = ordered(of_block, block_slices(self.rows), for_products())
         return np.concatenate(list(scores), axis=1)
 
     def matrix(self) -> Array:

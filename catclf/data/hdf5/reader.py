@@ -16,7 +16,7 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.blocks import Stored
+from catclf.common.blocks import LazyArray
 from catclf.common.files import is_lfs_pointer, open_regular
 from catclf.common.hdf5 import import_h5py
 from catclf.common.hdf5.storage import VARIABLE_TEXT, ArrayInfo, check_storage, describe_array
@@ -95,7 +95,7 @@ def _describe_arrays(
 
 def _open_arrays(
     path: Path, file: BinaryIO, x: str, y: str, arrays: dict[str, ArrayInfo], opened: ExitStack
-) -> tuple[Stored, NDArray[Any], Sequence[Any], Sequence[Any]]:
+) -> tuple[LazyArray, NDArray[Any], Sequence[Any], Sequence[Any]]:
     """Have HDF5 open the file; give images, labels, names of classes and sources.
 
     What is opened is closed when nothing refers to the images any more.
@@ -125,7 +125,7 @@ def _open_arrays(
             raise _unreadable(path, error) from error
         return rows
 
-    images = Stored(read, array.shape, np.uint8, array.chunks[0] if array.chunks else 1)
+    images = LazyArray(read, array.shape, np.uint8, array.chunks[0] if array.chunks else 1)
     finalize(images, opened.pop_all().close)
     return images, labels, names, sources
 

@@ -5,12 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catclf.common.blocks import Stored, in_blocks, joined, mirrored, rows_of_block, store
+from catclf.common.blocks import (
+    LazyArray,
+    concatenate,
+    in_blocks,
+    mirror,
+    rows_of_block,
+    spill_to_disk,
+)
 
 
 def kept_on_disk(array, rows, keep=0):
-    stored = Stored(lambda start, stop: array[start:stop].copy(), array.shape, array.dtype)
-    stored.rows, stored.keep = rows, keep
+    stored = LazyArray(lambda start, stop: array[start:stop].copy(), array.shape, array.dtype)
+    stored.block_rows, stored.cache_bytes = rows, keep
     return stored
 
 
@@ -53,7 +60,7 @@ def test_blocks_that_fit_are_read_once_and_the_others_at_each_pass(keep):
         np.testing.assert_array_equal(np.concatenate([block for _, block in blocks]), array)
     fits = {0: 0, 60: 60, 100: 100, 1000: 100}[keep]
     assert stored.bytes_read == 100 + 2 * (100 - fits)
-    stored.forget()
+    stored.stop_caching()
     stored[:]
     assert stored.bytes_read == 200 + 2 * (100 - fits)
 
@@ -72,8 +79,8 @@ def test_what_cannot_be_read_is_told_where_it_is_wanted():
             raise OSError("gone")
         return np.arange(start, stop)
 
-    stored = Stored(read, (10,), int)
-    stored.rows = 2
+    stored = LazyArray(read, (10,), int)
+    stored.block_rows = 2
     seen = []
     with pytest.raises(OSError, match="gone"):
         seen.extend(part.start for part, _ in in_blocks(stored))
@@ -82,10 +89,10 @@ def test_what_cannot_be_read_is_told_where_it_is_wanted():
 
 def test_a_block_is_of_whole_chunks():
     for multiple in (1, 16, 100, 625):
-        stored = Stored(lambda start, stop: None, (10**6, 64, 64, 3), np.uint8, multiple)
-        assert stored.rows % multiple == 0
-        assert 7 * 2**20 < stored.rows * stored.row_bytes <= 12 * 2**20
-    assert Stored(lambda start, stop: None, (10, 64, 64, 3), np.uint8, 5000).rows == 5000
+        stored = LazyArray(lambda start, stop: None, (10**6, 64, 64, 3), np.uint8, multiple)
+        assert stored.block_rows % multiple == 0
+        assert 7 * 2**20 < stored.block_rows * stored.row_bytes <= 12 * 2**20
+    assert LazyArray(lambda start, stop: None, (10, 64, 64, 3), np.uint8, 5000).block_rows == 5000
 
 
 def test_a_block_has_a_power_of_the_trees_width():
@@ -100,8 +107,8 @@ def test_a_block_has_a_power_of_the_trees_width():
 def test_arrays_are_put_together_whichever_of_them_are_on_disk(on_disk):
     arrays = np.arange(12).reshape(6, 2), np.arange(100, 110).reshape(5, 2)
     parts = [kept_on_disk(a, 4) if stays else a for a, stays in zip(arrays, on_disk, strict=True)]
-    whole = joined(parts)
-    assert isinstance(whole, Stored) == any(on_disk)
+    whole = concatenate(parts)
+    assert isinstance(whole, LazyArray) == any(on_disk)
     np.testing.assert_array_equal(whole[:], np.concatenate(arrays))
     np.testing.assert_array_equal(whole[4:8], np.concatenate(arrays)[4:8])
     np.testing.assert_array_equal(whole[7:9], arrays[1][1:3])
@@ -111,11 +118,11 @@ def test_images_are_mirrored_left_to_right():
     images = np.arange(2 * 2 * 3).reshape(2, 2, 3, 1)
     expected = np.array([[2, 1, 0], [5, 4, 3]])
     for given_images in (images, kept_on_disk(images, 1)):
-        np.testing.assert_array_equal(mirrored(given_images)[:][0, :, :, 0], expected)
+        np.testing.assert_array_equal(mirror(given_images)[:][0, :, :, 0], expected)
 
 
 def test_what_is_stored_comes_back_and_a_full_disk_is_told(monkeypatch):
     rows = np.random.default_rng(0).normal(size=(11, 5)).astype(np.float32)
-    stored = store(iter([rows[:4], rows[4:]]), rows.shape, np.float32)
+    stored = spill_to_disk(iter([rows[:4], rows[4:]]), rows.shape, np.float32)
     np.testing.assert_array_equal(stored[:], rows)
     np.testing.assert_array_equal(stored[3:6], rows[3:6])
