@@ -33,8 +33,10 @@ def head(status="200 OK", length=None, **fields):
 
 
 def forever(send, first, block, pause=0.0):
+    """Send for longer than anybody waits; the thread that still does may end with the tests."""
     send(first)
-    while True:
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
         send(block)
         time.sleep(pause)
 

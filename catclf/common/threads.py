@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from catclf.common import stopping
@@ -51,15 +53,20 @@ def batches(items: Iterable[T], largest: int = LARGEST_BATCH) -> Iterator[list[T
         size = min(2 * size, largest)
 
 
-def on_a_thread(work: Callable[[], R]) -> R:
+def on_a_thread(work: Callable[[], R], seconds: float = inf) -> R:
     """Do the work on a thread of its own, and wait for it, or until there is a stop.
 
     Python hears a signal between two of its own instructions on its main thread; a product of large
     matrices is one instruction, and can take seconds. The thread may outlive a stop.
+
+    Raises
+    ------
+    TimeoutError
+        If it is not done after so many seconds.
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    return _result(ThreadPoolExecutor(1).submit(work))
+    return _result(ThreadPoolExecutor(1).submit(work), seconds)
 
 
 def ordered(work: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
@@ -92,10 +99,13 @@ def ordered(work: Callable[[T], R], items: Iterable[T], threads: int | None = No
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _result(future: Future[R]) -> R:
+def _result(future: Future[R], seconds: float = inf) -> R:
     """Wait for a result, however long; on Windows, no signal is heard without a time-out."""
     stopping.check()
+    end = time.monotonic() + seconds
     while not future.done():
+        if time.monotonic() > end:
+            raise TimeoutError(f"it was not done after {seconds:g} s")
         with suppress(TimeoutError):
             future.exception(WAIT_SECONDS)
         stopping.check()

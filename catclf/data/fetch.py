@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from ssl import SSLContext, create_default_context
-from threading import Thread
 from urllib import request
 from urllib.parse import urljoin
 
 from catclf.common.files import FileKind, is_lfs_pointer
+from catclf.common.threads import on_a_thread
 from catclf.common.types import Progress
 from catclf.common.version import __version__
 from catclf.errors import DataError, OutputError
@@ -111,7 +108,7 @@ def fetch(
             note(f"{reasons[-1]}; trying the next address")
         get = partial(_get, mirror + known.name, known, opener or https_opener(), silence, progress)
         try:
-            data = _run_within(longest, get)
+            data = on_a_thread(get, longest)  # a server may send a byte now and then for ever
         except (OSError, HTTPException, ValueError) as error:  # of network, protocol, address
             reason = getattr(error, "reason", error)
             words = " ".join(str(getattr(reason, "strerror", None) or reason).split())
@@ -177,30 +174,3 @@ def _get(
             raise OSError("it sent other bytes than expected (their sha256 is wrong)")
         return data
     raise OSError("it redirects again and again")
-
-
-def _run_within(seconds: float, work: Callable[[], bytes]) -> bytes:
-    """Do the work on a thread, and wait no longer; a server may send a byte now and then for ever.
-
-    Raises
-    ------
-    TimeoutError
-        If it is not done in time. What the work raises is raised here.
-    """
-    results: SimpleQueue[bytes | Exception] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            results.put(work())
-        except Exception as error:
-            results.put(error)
-
-    Thread(target=run, daemon=True).start()
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with suppress(Empty):
-            result = results.get(timeout=0.5)  # without an end, Windows would not hear Ctrl-C
-            if isinstance(result, Exception):
-                raise result
-            return result
-    raise TimeoutError(f"it was not done after {seconds:g} s")
