@@ -1,6 +1,5 @@
 """Charts: what lies where in the drawing, read back from the SVG."""
 
-import os
 import re
 from xml.etree import ElementTree
 
@@ -9,7 +8,6 @@ import pytest
 
 from catclf.common.chart import Bars, Chart, Curve
 from catclf.common.text import printable
-from catclf.errors import OutputError
 from catclf.pictures import svg
 from catclf.pictures.svg import _Axis, _extent
 
@@ -173,22 +171,3 @@ def test_any_name_stays_a_short_text(name):
     assert {e.tag.split("}")[1] for e in root.iter()} == {"svg", "rect", "path", "text", "g"}
     assert all(len(text) <= 64 for text in words(root))
     assert root.get("aria-label") == printable(name)
-
-
-def test_a_chart_replaces_svg_files_alone(tmp_path):
-    chart = Chart("t", "x", "y", [Curve(np.arange(2.0), np.arange(2.0))])
-    target = tmp_path / "a.svg"
-    for _ in range(2):
-        svg.save(chart, target)
-    assert ElementTree.parse(target).getroot().get("width") == "720"
-    other = tmp_path / "thesis.svg"
-    other.write_text("years of work")
-    with pytest.raises(OutputError, match="no SVG file; name another"):
-        svg.save(chart, other)
-    assert other.read_text() == "years of work"
-    with pytest.raises(OutputError, match="not a folder"):
-        svg.save(chart, other / "a.svg")
-    for name in ("curve.png", "curve.pdf", "curve"):
-        with pytest.raises(OutputError, match=r"charts are SVG files; name it curve\.svg\)"):
-            svg.check_target(tmp_path / name)
-    assert sorted(os.listdir(tmp_path)) == ["a.svg", "thesis.svg"]

@@ -18,11 +18,9 @@ from catclf.metrics import curves
 from catclf.metrics.classification import (
     McNemar,
     Proportion,
-    accuracy,
     calibration_error,
     evaluate_scores,
     is_unsure,
-    majority,
     mcnemar,
     roc_auc,
 )
@@ -100,15 +98,6 @@ def test_interval_contains_the_value_and_is_mirrored_by_the_wrong_ones(case):
 
 def test_a_proportion_is_written_in_percent():
     assert Proportion(35, 50).percent == ("70.00%", "56.2% to 80.9%")
-
-
-def test_accuracy_and_majority_are_counts():
-    Y = labels(1, 0, 0, 1, 0)
-    predicted = np.array([[True, True, False, False, False]])
-    assert accuracy(Y, predicted) == Proportion(3, 5)
-    assert accuracy(Y, ~predicted) == Proportion(2, 5)
-    assert majority(Y) == majority(1 - Y) == Proportion(3, 5)
-    assert majority(labels(1, 1)) == majority(labels(0, 0)) == Proportion(2, 2)
 
 
 # Ranking: ROC, its area, precision and recall
@@ -364,16 +353,3 @@ def test_figures_agree_with_each_other(case, threshold):
     assert 0 <= figures.brier <= 1
     assert 0 <= figures.log_loss
     assert isfinite(figures.log_loss)
-
-
-@given(examples(st.integers(-12, 11).map(lambda k: k / 2 + 0.25)))
-def test_swapping_the_classes_mirrors_everything(case):
-    Y, Z = case
-    figures, mirror = evaluate_scores(Y, Z), evaluate_scores(1 - Y, -Z)
-    (tn, fp), (fn, tp) = figures.confusion
-    assert mirror.confusion == ((tp, fn), (fp, tn))
-    assert mirror.recall == (tn / (tn + fp) if tn + fp else None)
-    assert mirror.precision == (tn / (tn + fn) if tn + fn else None)
-    assert mirror.roc_auc == pytest.approx(figures.roc_auc)
-    for name in ("log_loss", "brier", "ece"):
-        assert getattr(mirror, name) == pytest.approx(getattr(figures, name), abs=1e-12)

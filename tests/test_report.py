@@ -170,14 +170,16 @@ def test_names_from_outside_stay_text(results, tmp_path):
 
 def test_with_one_class_the_page_says_what_is_undefined(results, tmp_path):
     data = results[0].dataset
-    cats = np.flatnonzero(data.Y[0] == 1)
-    only = Dataset(data.images[cats], data.Y[:, cats], data.classes, "cats")
+    cats = data.images[data.Y[0] == 1]
+    images = np.concatenate([cats, cats[:5, :, ::-1]])
+    only = Dataset(images, np.ones((1, len(images)), int), data.classes, "cats")
     one = measure(results[0].model, only, name="m", path="m.npz")
     text, found = written([one, replace(one, name="n")], tmp_path / "report")
     assert "hold no non-cat: there is no ROC curve" in text
     assert not any(words.startswith("ROC") for words in Page(text).values("aria-label"))
     assert found["models"][0]["curves"]["ranking"] is None
     assert found["models"][0]["roc_auc"] is None
+    assert found["data"]["near_copies"] == 5
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,8 @@ def test_a_model_file_may_say_anything_of_its_past(results, tmp_path, past):
 
 
 def test_the_json_holds_the_figures_and_the_curves(results, tmp_path):
-    _, found = written(results, tmp_path / "report")
+    page, found = written(results, tmp_path / "report")
+    assert written(results, tmp_path / "again") == (page, found)
     assert [m["model"] for m in found["models"]] == ["first", "second"]
     for one, result in zip(found["models"], results, strict=True):
         figures = json.loads(json.dumps(summary(result.figures)))
@@ -223,6 +226,7 @@ def test_the_json_holds_the_figures_and_the_curves(results, tmp_path):
     assert test["only_against_right"] == np.sum(right[0] & ~right[1])
     assert (test["model"], test["against"]) == ("second", "first")
     assert found["data"]["n"] == len(results[0].dataset)
+    assert found["data"]["near_copies"] == 0
 
 
 def test_the_lists_are_in_order(results):
@@ -240,19 +244,6 @@ def test_the_lists_are_in_order(results):
     called = [r.A[0] > 0.5 for r in results]
     assert sorted(apart) == np.flatnonzero(called[0] != called[1]).tolist()
     assert len(apart) > 3
-
-
-def test_near_copies_are_counted(results):
-    data = results[0].dataset
-    twice = Dataset(
-        np.concatenate([data.images, data.images[:5, :, ::-1]]),
-        np.concatenate([data.Y, data.Y[:, :5]], axis=1),
-        data.classes,
-        "twice",
-    )
-    before = gather(results)["data"]["near_copies"]
-    found = gather([measure(results[0].model, twice, name="m", path="m")])
-    assert found["data"]["near_copies"] == before + 5
 
 
 def test_many_images_make_no_larger_report(tmp_path):
@@ -274,11 +265,6 @@ def test_many_images_make_no_larger_report(tmp_path):
 
 
 # Where it is written
-
-
-def test_the_same_results_give_the_same_bytes(results, tmp_path):
-    a, b = (written(results, tmp_path / name) for name in ("a", "b"))
-    assert a == b
 
 
 def test_a_report_is_replaced_and_nothing_else(results, tmp_path):
@@ -319,11 +305,9 @@ def test_where_no_report_can_be_is_told_in_one_line(results, tmp_path, name):
     ("paths", "names"),
     [
         (["models/catclf.npz"], ["catclf"]),
-        (["photos", "models/mine.npz"], ["photos", "mine"]),
         (["a/m.npz", "b/m.npz", "b/n"], ["a/m", "b/m", "b/n"]),
         (["/x/a/m.npz", "/y/a/m.npz"], ["x/a/m", "y/a/m"]),
         (["photos", "photos.npz"], ["photos", "photos.npz"]),
-        (["m", "a/m"], ["m", "a/m"]),
         ([".npz", "x"], [".npz", "x"]),
     ],
 )
