@@ -114,8 +114,8 @@ def coverage(Y: Labels, A: Array, threshold: float = 0.5) -> Coverage:
     last = np.append(np.flatnonzero(np.diff(d) > ROUNDING), Y.size - 1)
     right = np.cumsum((A[0, order] > threshold) == (Y[0, order] == 1))[last]
     unsure = np.append(1 - d[last[:-1] + 1], 0.5)
-    kept = d[last] < 0.5 - ROUNDING
-    return Coverage(*(v[kept] for v in (unsure, (last + 1) / Y.size, right / (last + 1))))
+    sure = d[last] < 0.5 - ROUNDING
+    return Coverage(*(v[sure] for v in (unsure, (last + 1) / Y.size, right / (last + 1))))
 
 
 def thinned(k: int, most: int = MOST_POINTS) -> NDArray[np.int64]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from catclf.common.text import shorten
 from catclf.data.card import SHOWN, mean_pictures, sample
 from catclf.data.dataset import Dataset
-from catclf.pictures.png import width_of, write
+from catclf.pictures.png import cut, width_of, write
 
 COLUMNS = 8
 SIDE = 128
@@ -49,8 +47,7 @@ def contact_sheet(dataset: Dataset) -> Image.Image:
 
 
 def _heading(picture: Image.Image, y: int, words: str, size: int) -> None:
-    words = shorten(words, WIDTH - 2 * MARGIN, partial(width_of, size=size))
-    write(picture, (MARGIN, y), words, size)
+    write(picture, (MARGIN, y), cut(words, size, WIDTH - 2 * MARGIN), size)
 
 
 def _rows(
@@ -69,9 +66,8 @@ def _rows(
 
 def _lines(caption: str) -> tuple[str, str]:
     """Break a caption into two lines, after a mark within a name, for it may have no blanks."""
-    measure = partial(width_of, size=CAPTION)
     most = min(len(caption), SIDE)  # no letter is narrower than a pixel
-    n = max(k for k in range(most + 1) if measure(caption[:k]) <= SIDE)
+    n = max(k for k in range(most + 1) if width_of(caption[:k], CAPTION) <= SIDE)
     if n < len(caption):
         n = max((k + 1 for k in range(n // 2, n) if caption[k] in " _-."), default=n)
-    return caption[:n], shorten(caption[n:].lstrip(), SIDE, measure)
+    return caption[:n], cut(caption[n:].lstrip(), CAPTION, SIDE)

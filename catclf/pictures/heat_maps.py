@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from catclf.common.text import fold, shorten
+from catclf.common.text import fold
 from catclf.errors import ParameterError
 from catclf.features.conv import Conv
 from catclf.features.patches import SIDE, Patches
@@ -16,7 +16,7 @@ from catclf.features.pixels import Pixels
 from catclf.logistic import Array, sigmoid
 from catclf.model import Model
 from catclf.pictures.explanation import Explanation
-from catclf.pictures.png import width_of, write
+from catclf.pictures.png import cut, width_of, write
 
 Colours = NDArray[np.uint8]
 
@@ -68,7 +68,7 @@ def heat_map(
     shares = explanation.shares
     limit = float(np.abs(shares).max())
     p = float(sigmoid(np.array(explanation.log_odds)))
-    label, name = (_cut(words, _TITLE, _NAME) for words in (label, name))
+    label, name = (cut(words, _TITLE, _NAME) for words in (label, name))
     picture = _board(
         f"{label}: P({name}) = {p:.4f}, log-odds {explanation.log_odds:+.3f} nats",
         file,
@@ -117,7 +117,7 @@ def _pixels(model: Model, name: str) -> Image.Image:
     w = model.w.reshape(64, 64, 3)
     added = w.sum(axis=2)
     most, limit = float(np.abs(w).max()), float(np.abs(added).max())
-    cat = _cut(model.classes[1], _TEXT, _NAME)
+    cat = cut(model.classes[1], _TEXT, _NAME)
     picture = _board(
         "The weights of 64 x 64 pixels",
         name,
@@ -144,7 +144,7 @@ def _dictionary(model: Model, features: Patches, name: str) -> Image.Image:
     each = enlarge * SIDE + 2 * frame + gap
     height = max(-(-len(order) // columns) * each, _LOWEST)
     limit = float(np.abs(w).max())
-    cat = _cut(model.classes[1], _TEXT, _NAME)
+    cat = cut(model.classes[1], _TEXT, _NAME)
     cells = "" if len(of_cells) == 1 else f", added up over {len(of_cells)} cells"
     shown = "" if len(order) == len(w) else f" The first and the last {WORDS // 2} are shown."
     picture = _board(
@@ -203,14 +203,10 @@ def _board(title: str, below: str, height: int, caption: str) -> Image.Image:
     lines = fold(caption, WIDTH - 2 * _LEFT, partial(width_of, size=_TEXT))
     picture = Image.new("RGB", (WIDTH, _TOP + height + _LINE * (len(lines) + 1)), "white")
     write(picture, (_LEFT, 32), title, _TITLE)
-    write(picture, (_LEFT, 92), _cut(below, _TEXT, WIDTH - 2 * _LEFT), _TEXT, _GREY)
+    write(picture, (_LEFT, 92), cut(below, _TEXT, WIDTH - 2 * _LEFT), _TEXT, _GREY)
     for i, line in enumerate(lines):
         write(picture, (_LEFT, _TOP + height + 20 + _LINE * i), line, _TEXT)
     return picture
-
-
-def _cut(words: str, size: int, width: int) -> str:
-    return shorten(words, width, partial(width_of, size=size))
 
 
 def _scale(picture: Image.Image, x: int, height: int, limit: float, unit: str) -> None:

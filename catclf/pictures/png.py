@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from functools import cache
+from functools import cache, partial
 
 from PIL import Image, ImageDraw, ImageFont
 
 from catclf.common.files import FileKind
+from catclf.common.text import shorten
 from catclf.errors import OutputError
 
 PNG_FILE = FileKind(
@@ -66,6 +67,11 @@ def write(
 def width_of(words: str, size: int) -> float:
     """Measure a line of text, in pixels."""
     return _font(2 * size).getlength(_drawable(words)) / 2
+
+
+def cut(words: str, size: int, width: int) -> str:
+    """Leave out the middle of a line that is wider, in pixels."""
+    return shorten(words, width, partial(width_of, size=size))
 
 
 @cache

@@ -110,8 +110,8 @@ def _curves(result: Result) -> dict[str, Any]:
 
 def _points(**columns: NDArray[Any]) -> dict[str, list[float]]:
     """Thin the columns, which are of one length."""
-    kept = curves.thinned(len(next(iter(columns.values()))))
-    return {name: column[kept].tolist() for name, column in columns.items()}
+    rows = curves.thinned(len(next(iter(columns.values()))))
+    return {name: column[rows].tolist() for name, column in columns.items()}
 
 
 def disagreements(results: Sequence[Result], n: int) -> list[int]:
