@@ -45,9 +45,9 @@ NODES = [node("Conv", "x w b", "y")]
 PLAIN = {"w": FILTERS, "b": B}
 
 
-def mixing(path, shape=(1, 3, 12, 10), **more):
+def mixing(path, shape=(1, 3, 12, 10)):
     """Write a network that mixes the colours of each pixel: y = W x + B."""
-    return save(path, [node("Conv", "x w b", "y")], {"w": FILTERS, "b": B}, shape, **more)
+    return save(path, NODES, PLAIN, shape)
 
 
 def images(m=3, height=12, width=10):

@@ -5,22 +5,17 @@ import pytest
 
 from catclf.errors import ModelError, ParameterError
 from catclf.features.onnx import Onnx, parse_normalisation
-from tests.onnx_graphs import (
-    FILTERS,
-    FLOAT,
-    MEAN,
-    SCALE,
-    B,
-    W,
-    helper,
-    images,
-    mixed,
-    mixing,
-    node,
-    onnx,
-    rng,
-    save,
-)
+from tests import onnx_graphs
+from tests.onnx_graphs import FLOAT, MEAN, PLAIN, SCALE, helper, images, mixed, mixing, node, save
+
+
+def assert_features(network, maps, m=3, **tolerance):
+    """Compare features of `images(m)` with the means of maps (m, height, width, n_x)."""
+    X = network.transform(images(m, *network.image_size))
+    assert (X.dtype, X.shape) == (np.float32, (maps.shape[-1], m))
+    tolerance = {"rtol": 1e-5, "atol": 1e-5, **tolerance}
+    np.testing.assert_allclose(X.T, maps.mean(axis=(1, 2)), **tolerance)
+
 
 # What a network makes of images
 
@@ -29,58 +24,43 @@ from tests.onnx_graphs import (
 def test_maps_are_averaged_over_space(tmp_path, batch):
     network = Onnx.open(mixing(tmp_path / "a.onnx", (batch, 3, 12, 10)), "imagenet")
     assert (network.image_size, network.n_x) == ((12, 10), 4)
-    X = network.transform(images())
-    assert (X.dtype, X.shape) == (np.float32, (4, 3))
-    np.testing.assert_allclose(X.T, mixed(images()).mean(axis=(1, 2)), rtol=1e-5, atol=1e-5)
+    assert_features(network, mixed(images()))
     assert network.transform(images(0)).shape == (4, 0)
 
 
 def test_a_network_of_the_other_layout(tmp_path):
     nodes = [node("MatMul", "x w", "z"), node("Add", "z b", "y")]
-    path = save(tmp_path / "a.onnx", nodes, {"w": W.T, "b": B}, (1, 12, 10, 3))
-    network = Onnx.open(path, "imagenet")
-    assert network.image_size == (12, 10)
-    np.testing.assert_allclose(
-        network.transform(images()).T, mixed(images()).mean(axis=(1, 2)), rtol=1e-5, atol=1e-5
-    )
+    weights = {"w": onnx_graphs.W.T, "b": onnx_graphs.B}
+    network = Onnx.open(save(tmp_path / "a.onnx", nodes, weights, (1, 12, 10, 3)), "imagenet")
+    assert_features(network, mixed(images()))
 
 
 def test_space_is_found_where_an_inner_layout_is_another(tmp_path):
     """Converters leave transposes about: the two sides that are alike are space."""
     nodes = [node("Conv", "x w b", "z"), node("Transpose", "z", "y", perm=[0, 2, 3, 1])]
-    path = save(tmp_path / "a.onnx", nodes, {"w": FILTERS, "b": B}, (1, 3, 12, 12))
-    pixels = images(2, 12, 12)
-    X = Onnx.open(path, "imagenet").transform(pixels)
-    np.testing.assert_allclose(X.T, mixed(pixels).mean(axis=(1, 2)), rtol=1e-5, atol=1e-5)
+    path = save(tmp_path / "a.onnx", nodes, PLAIN, (1, 3, 12, 12))
+    assert_features(Onnx.open(path, "imagenet"), mixed(images(3, 12, 12)))
 
 
 def test_what_has_no_places_is_flattened(tmp_path):
     nodes = [node("Conv", "x w b", "z"), node("GlobalAveragePool", "z", "y")]
-    path = save(tmp_path / "a.onnx", [*nodes, node("Flatten", "y", "f")], {"w": FILTERS, "b": B})
-    expected = mixed(images()).mean(axis=(1, 2))
+    path = save(tmp_path / "a.onnx", [*nodes, node("Flatten", "y", "f")], PLAIN)
     for output in ("y", "f"):
-        X = Onnx.open(path, "imagenet", output).transform(images())
-        np.testing.assert_allclose(X.T, expected, rtol=1e-5, atol=1e-5)
+        assert_features(Onnx.open(path, "imagenet", output), mixed(images()))
     three = [*nodes, node("Reshape", "z s", "t")]  # (1, 4, 120)
-    weights = {"w": FILTERS, "b": B, "s": np.array([1, 4, 120])}
-    path = save(tmp_path / "b.onnx", three, weights, outputs=("t",))
+    path = save(tmp_path / "b.onnx", three, {**PLAIN, "s": np.array([1, 4, 120])}, outputs=("t",))
     x = Onnx.open(path, "imagenet").transform(images(1))[:, 0]
-    np.testing.assert_allclose(
-        x, mixed(images(1))[0].transpose(2, 0, 1).ravel(), rtol=1e-5, atol=1e-5
-    )
+    expected = mixed(images(1))[0].transpose(2, 0, 1).ravel()
+    np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("output", ["z", "y", None])
 def test_an_inner_output(tmp_path, output):
     nodes = [node("Conv", "x w b", "z"), node("Relu", "z", "y")]
-    path = save(tmp_path / "a.onnx", nodes, {"w": FILTERS, "b": B})
-    network = Onnx.open(path, "imagenet", output)
+    network = Onnx.open(save(tmp_path / "a.onnx", nodes, PLAIN), "imagenet", output)
     assert network.settings()["output"] == (output or "y")
     z = mixed(images())
-    expected = z if output == "z" else np.maximum(z, 0)
-    np.testing.assert_allclose(
-        network.transform(images()).T, expected.mean(axis=(1, 2)), rtol=1e-5, atol=1e-5
-    )
+    assert_features(network, z if output == "z" else np.maximum(z, 0))
 
 
 @pytest.mark.parametrize(
@@ -96,9 +76,8 @@ def test_an_inner_output(tmp_path, output):
 )
 def test_normalisations(tmp_path, text, mean, scale):
     assert np.allclose(parse_normalisation(text), (mean, scale))
-    X = Onnx.open(mixing(tmp_path / "a.onnx"), text).transform(images())
-    expected = mixed(images(), mean, scale).mean(axis=(1, 2))
-    np.testing.assert_allclose(X.T, expected, rtol=1e-4, atol=1e-3)
+    network = Onnx.open(mixing(tmp_path / "a.onnx"), text)
+    assert_features(network, mixed(images(), mean, scale), rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -111,12 +90,10 @@ def test_a_normalisation_that_is_none(text):
 
 @pytest.mark.parametrize("kind", ["FLOAT16", "DOUBLE", "UINT8"])
 def test_inputs_of_other_types(tmp_path, kind):
-    to = getattr(onnx.TensorProto, kind)
+    to = getattr(onnx_graphs.onnx.TensorProto, kind)
     nodes = [node("Cast", "x", "c", to=FLOAT), node("Conv", "c w b", "y")]
-    path = save(tmp_path / "a.onnx", nodes, {"w": FILTERS, "b": B}, kind=to)
-    X = Onnx.open(path, "none").transform(images())
-    expected = mixed(images(), (0, 0, 0), (1, 1, 1)).mean(axis=(1, 2))
-    np.testing.assert_allclose(X.T, expected, rtol=1e-5)
+    path = save(tmp_path / "a.onnx", nodes, PLAIN, kind=to)
+    assert_features(Onnx.open(path, "none"), mixed(images(), (0, 0, 0), (1, 1, 1)), atol=0)
     if kind == "UINT8":
         with pytest.raises(ModelError, match="takes pixels as they are: --onnx-normalise none"):
             Onnx.open(path, "unit")
@@ -124,17 +101,13 @@ def test_inputs_of_other_types(tmp_path, kind):
 
 def test_shares_are_where_the_output_has_them(tmp_path):
     network = Onnx.open(mixing(tmp_path / "a.onnx"), "imagenet")
-    w = rng.normal(size=(4, 1))
+    w = np.random.default_rng(3).normal(size=(4, 1))
     shares = network.shares(images()[0], w)
     np.testing.assert_allclose(shares, (mixed(images()) @ w)[0, :, :, 0] / 120, atol=1e-6)
     np.testing.assert_allclose(shares.sum(), (w.T @ network.transform(images(1)))[0, 0], rtol=1e-5)
 
 
 # What is refused
-
-
-def random(path):
-    return save(path, [node("RandomUniformLike", "x", "y")])
 
 
 REFUSED = {
@@ -166,7 +139,7 @@ REFUSED = {
         path, [node("Constant", "", "y", value_float=1.0)], inputs=[]
     ),
     "tensor\\(int64\\)": lambda path: save(
-        path, [node("Abs", "x", "y")], kind=onnx.TensorProto.INT64
+        path, [node("Abs", "x", "y")], kind=onnx_graphs.onnx.TensorProto.INT64
     ),
     "is \\(\\) for one image": lambda path: save(path, [node("ReduceMean", "x", "y", keepdims=0)]),
     "is \\(3, 12, 10, 1\\) for one image": lambda path: save(
@@ -187,7 +160,7 @@ REFUSED = {
     "cannot be run": lambda path: save(
         path, [node("Reshape", "x s", "y")], {"s": np.array([7, 7])}
     ),
-    "other numbers each time": random,
+    "other numbers each time": lambda path: save(path, [node("RandomUniformLike", "x", "y")]),
 }
 
 

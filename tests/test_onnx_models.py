@@ -9,42 +9,37 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
-from catclf import features, load_dataset, load_model, predict, train, tune
+from catclf import load_dataset, load_model, predict, train, tune
 from catclf.common.blocks import LazyArray
 from catclf.common.threads import ordered
-from catclf.data.dataset import Dataset, join
+from catclf.data.dataset import join
 from catclf.data.drawn.scenes import draw
+from catclf.data.images import load_image
 from catclf.errors import DataError, ModelError, OutputError
 from catclf.evaluation import scores
 from catclf.features.cache import FeatureCache
 from catclf.features.extraction import extract
 from catclf.features.onnx import PATH_VARIABLE, Onnx
 from catclf.features.onnx import file as onnx_file
+from catclf.model import Model
 from catclf.pictures.explanation import explain
-from catclf.training import examples
-from tests.onnx_graphs import (
-    images,
-    mixing,
-    node,
-    save,
-    textured,
-)
+from tests.onnx_graphs import images, mixing, node, save, textured
 
 WORDS = ("--features", "onnx:net.onnx", "--onnx-normalise", "imagenet", "--solver", "newton")
 
 
-@pytest.fixture
-def photos(tmp_path):
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
     """Two classes that colours tell apart, as PNG files of other sizes than the network's."""
-    from PIL import Image
-
+    folder = tmp_path_factory.mktemp("photos")
     drawn, labels = draw(40, seed=3)
     for i, (image, label) in enumerate(zip(drawn, labels, strict=True)):
-        folder = tmp_path / "photos" / ("cat" if label else "other")
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).resize((90, 70 + i)).save(folder / f"{i:02}.png")
-    return tmp_path / "photos"
+        path = folder / ("cat" if label else "other") / f"{i:02}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(image).resize((90, 70 + i)).save(path)
+    return folder
 
 
 def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
@@ -73,8 +68,6 @@ def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
     for error in told["errors"]:
         assert error["probability"] == probabilities[error["path"]]
     # The explanation adds up, and has as many regions as there are places.
-    from catclf.data.images import load_image
-
     photo = next(photos.glob("*/*.png"))
     explanation = explain(model, load_image(photo, size=network.image_size))
     assert explanation.shares.shape == (22, 18)
@@ -89,9 +82,7 @@ def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
     assert "16 numbers an image" in (tmp_path / "report" / "index.html").read_text()
 
 
-def test_regions_are_no_more_than_places(tmp_path, photos):
-    from catclf.model import Model
-
+def test_regions_are_no_more_than_places(tmp_path):
     path = save(
         tmp_path / "net.onnx",
         [node("AveragePool", "x", "y", kernel_shape=[4, 2], strides=[4, 2])],
@@ -151,12 +142,13 @@ def test_where_a_models_network_is_looked_for(catclf, photos, tmp_path):
         {"network": "n" * 5000},
     ],
 )
-def test_settings_that_cannot_be(tmp_path, photos, change):
+def test_settings_that_cannot_be(tmp_path, change):
     network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
-    train(photos, features=network, solver="newton", l2=1, cv=0).save(tmp_path / "m.npz")
+    model = Model(np.ones((16, 1)), 0.0, ("non-cat", "cat"), network)
+    model.save(tmp_path / "m.npz")
     load_model(tmp_path / "m.npz")
     network._settings.update(change)
-    train(photos, features=network, solver="newton", l2=1, cv=0).save(tmp_path / "m.npz")
+    model.save(tmp_path / "m.npz")
     with pytest.raises(ModelError, match="damaged"):
         load_model(tmp_path / "m.npz")
 
@@ -174,8 +166,6 @@ def test_a_model_cannot_send_for_another_machines_file(tmp_path, monkeypatch):
 
 def test_a_photo_of_which_a_network_makes_nothing(catclf, tmp_path, photos):
     """It is fine with grey, and divides by zero where there is no red."""
-    from PIL import Image
-
     nodes = [
         node("Slice", "x i j k", "r"),
         node("ReduceSum", "r", "s"),
@@ -201,7 +191,7 @@ def test_images_that_have_their_size_already(tmp_path, drawn):
     model = train(drawn, features=network, solver="newton", l2=1)
     Z = model.weigh(network.transform(drawn.images).T)
     np.testing.assert_array_equal(model.scores(drawn.images), Z)
-    dataset = load_dataset("drawn", feature_map=network).with_features(network, extract)
+    dataset = drawn.with_features(network, extract)
     np.testing.assert_array_equal(dataset.features.rows.T, network.transform(dataset.images))
 
 
@@ -238,8 +228,7 @@ def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch):
     assert not most
     np.testing.assert_array_equal(one.scores(disk.images), scores(one, disk))
     # And the command, which keeps all on disk at first.
-    words = ("--features", "onnx:net.onnx", "--onnx-normalise", "imagenet", "--solver", "newton")
-    catclf("train", "a.h5", *words, "--l2", 0.1, "--cache", "f.h5", "--out", "m.npz")
+    catclf("train", "a.h5", *WORDS, "--l2", 0.1, "--cache", "f.h5", "--out", "m.npz")
     np.testing.assert_allclose(load_model(tmp_path / "m.npz").w, one.w, rtol=1e-6, atol=1e-9)
     with FeatureCache(network, tmp_path / "f.h5") as cache:
         load_dataset(tmp_path / "a.h5", memory=0, feature_map=cache)
@@ -254,10 +243,8 @@ def test_a_folder_with_features_that_would_not_fit_is_refused(tmp_path, photos):
         network = Onnx.open(textured(tmp_path / "net.onnx", shape), "unit")
         with pytest.raises(DataError, match=f"40 images take 0.4941 MB of memory.*{remedy}"):
             load_dataset(photos, memory=size - 1, feature_map=network)
-        assert load_dataset(photos, memory=size, feature_map=network).features.rows.shape == (
-            40,
-            16,
-        )
+        dataset = load_dataset(photos, memory=size, feature_map=network)
+        assert dataset.features.rows.shape == (40, 16)
 
 
 def test_images_of_another_size_are_refused(tmp_path, drawn, catclf):
@@ -285,7 +272,7 @@ def test_several_models_each_see_their_own_size(catclf, tmp_path, photos):
     catclf("eval", photos, "-m", "b.npz", "-m", "a.npz", "--report", "report")
 
 
-def test_parts_join_with_their_features(tmp_path, photos):
+def test_data_sets_join_with_their_features(tmp_path, photos):
     network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
     one = load_dataset(photos, feature_map=network)
     both = join([one, one])
@@ -309,20 +296,22 @@ def test_the_cache_lets_each_image_be_seen_once(tmp_path, photos, monkeypatch):
             dataset = load_dataset(photos, feature_map=cache)
         assert sum(seen) == 40 * times
         np.testing.assert_array_equal(dataset.features.rows, plain.features.rows)
-        bytes_then = path.read_bytes()
-    shutil.copy(photos / "cat" / sorted(os.listdir(photos / "cat"))[0], photos / "other" / "z.png")
-    os.unlink(sorted((photos / "other").iterdir())[0])
+    content = path.read_bytes()
+    changed = shutil.copytree(photos, tmp_path / "changed")
+    first, *_ = sorted(changed.glob("*/*.png"))
+    first.rename(changed / "other" / "z.png")
+    os.unlink(sorted((changed / "other").iterdir())[0])
     seen.clear()
     with FeatureCache(network, path) as cache:
-        load_dataset(photos, feature_map=cache)
-    assert not sum(seen)  # a copy is known, what is gone stays
-    assert path.read_bytes() == bytes_then
+        load_dataset(changed, feature_map=cache)
+    assert not sum(seen)  # what is elsewhere is known, what is gone stays
+    assert path.read_bytes() == content
 
 
 def test_a_cache_is_saved_on_the_way(tmp_path, drawn, monkeypatch):
     network = Onnx.open(textured(tmp_path / "net.onnx", (1, 3, 64, 64)), "unit")
     monkeypatch.setattr("catclf.features.cache.SAVE_SECONDS", 0)
-    monkeypatch.setattr("catclf.features.cache.SHARE", 0)
+    monkeypatch.setattr("catclf.features.cache.SAVING_SHARE", 1e9)
     cache, path = FeatureCache(network, tmp_path / "f.h5"), tmp_path / "f.h5"
     for some in (drawn.images[:5], drawn.images[:12], drawn.images[3:9]):
         cache.transform(some)
@@ -360,22 +349,20 @@ def test_auto_with_a_cache(catclf, tmp_path, photos):
 
 
 def test_what_is_no_cache_is_left_alone(tmp_path, photos):
-    from catclf.data.convert import folder_to_hdf5
-
     network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
     path = tmp_path / "f.h5"
     with FeatureCache(network, path) as cache:
         load_dataset(photos, feature_map=cache)
     whole = path.read_bytes()
     middle = whole.index(next(iter(cache._rows.values())).tobytes())
-    other = tmp_path / "data.h5"
-    folder_to_hdf5(photos, other)
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["train_set_x"], file["train_set_y"] = draw(6, seed=5)
     for damaged in (
         b"",
         b"hello",
         whole[:-1],
         whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
-        other.read_bytes(),
+        (tmp_path / "data.h5").read_bytes(),
     ):
         path.write_bytes(damaged)
         with pytest.raises(DataError, match=r"not a whole cache .*; name another file, or delete"):
@@ -443,37 +430,23 @@ def test_options_that_make_no_sense(catclf, tmp_path, photos, words, told):
     assert not (tmp_path / "models").exists()
 
 
-def test_without_the_extra_one_line_says_how_to_get_it(tmp_path, photos):
+def test_without_the_extra_one_line_says_how_to_get_it(catclf, tmp_path, photos, monkeypatch):
     textured(tmp_path / "net.onnx")
-    code = "import sys; sys.modules['onnxruntime'] = None; from catclf.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "train", str(photos), *WORDS],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr == (
-        "error: features of an ONNX network need onnxruntime: pip install 'catclf[onnx]'\n"
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    done = catclf("train", photos, *WORDS, code=4)
+    assert (done.stdout, done.stderr) == (
+        "",
+        "error: features of an ONNX network need onnxruntime: pip install 'catclf[onnx]'\n",
     )
 
 
 def test_onnxruntime_is_loaded_for_a_network_alone(tmp_path):
     code = (
-        "import sys; from catclf import features, train; import catclf.cli.train;"
-        "import catclf.features.onnx, catclf.features.onnx.session;"
-        "train('drawn', iterations=1, cv=0); train('drawn', features='conv', iterations=1, cv=0);"
+        "import sys, catclf.cli.train, catclf.features.onnx.session;"
+        "from catclf import train; from catclf.data.dataset import Dataset;"
+        "from catclf.data.drawn.scenes import draw; x, y = draw(4);"
+        "data = Dataset(x, y.reshape(1, -1), ('non-cat', 'cat'), 'four');"
+        "[train(data, features=name, iterations=1, cv=0) for name in ('pixels', 'conv')];"
         "sys.exit('onnxruntime' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-
-
-def test_the_function_behind_the_option(tmp_path):
-    assert features.open_network("conv") is None
-    assert features.open_network(None) is None
-    made = features.open_network(f"onnx:{mixing(tmp_path / 'a.onnx')}", "unit", "y")
-    assert isinstance(made, Onnx)
-    empty = Dataset(np.zeros((0, 64, 64, 3), np.uint8), np.zeros((1, 0), np.int64), ("a", "b"), "d")
-    with pytest.raises(DataError):
-        examples(made, empty.images)
