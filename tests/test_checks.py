@@ -113,13 +113,17 @@ def test_small_originals_and_unreadable_files_are_told(class_folder):
     assert report["unreadable"][0][0][0].startswith(f"{bad}: ")
 
 
-def test_rare_classes_are_told(drawings):
-    images, _ = drawings
-    none = check(dataset(images[:20], [0] * 20))
-    assert found(none) == {"rare": [(("train: cat, 0 of 20 images",), True)]}
-    few = check(dataset(images[:20], [0] + [1] * 19))
-    assert found(few) == {"rare": [(("train: non-cat, 1 of 20 images",), True)]}
-    assert check(dataset(images[:20], [0] * 2 + [1] * 18)).findings == []
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([0] * 20, ["train: cat, 0 of 20 images"]),
+        ([0] + [1] * 19, ["train: non-cat, 1 of 20 images"]),
+        ([0] * 2 + [1] * 18, []),
+    ],
+)
+def test_rare_classes_are_told(drawings, labels, told):
+    cases = found(check(dataset(drawings[0][:20], labels))).get("rare", [])
+    assert cases == [((line,), True) for line in told]
 
 
 def test_exact_copies_are_numbered_as_by_comparing_all(drawings):
@@ -149,9 +153,9 @@ def test_a_model_knows_its_images_again(drawings, copy):
 
 
 def test_other_drawings_are_not_known():
-    seen = fingerprints(draw(600, 0)[0])
-    others = fingerprints(draw(600, 1)[0])
-    assert len(set(seen)) == 600
+    seen = fingerprints(draw(200, 0)[0])
+    others = fingerprints(draw(200, 1)[0])
+    assert len(set(seen)) == 200
     assert not known(others, seen).any()
 
 
@@ -176,10 +180,9 @@ def test_a_symmetric_picture_gives_no_bit_by_chance(drawings):
 
 
 def test_blocks_make_no_difference(drawings, monkeypatch):
-    images = drawings[0]
-    whole = fingerprints(images)
+    whole = fingerprints(drawings[0])
     monkeypatch.setattr(duplicates, "BLOCK", 7)
-    np.testing.assert_array_equal(fingerprints(images), whole)
+    np.testing.assert_array_equal(fingerprints(drawings[0]), whole)
     assert known(whole, whole[::-1]).all()
     assert known(whole[:20], whole[15:]).tolist() == [False] * 15 + [True] * 5
 
@@ -246,11 +249,9 @@ def test_the_photo_that_both_course_files_hold_comes_up(catclf, course):
 
 def test_eval_says_how_many_it_was_trained_on(catclf, course):
     catclf("train", course[0], "--iterations", 5, "--cv", 0)
-    done = catclf("eval", course[1])
     told = "the model was trained on {} of these {} images, or on near-identical ones\n"
-    assert told.format(1, 50) in done.stderr
+    assert told.format(1, 50) in catclf("eval", course[1]).stderr
     assert told.format(209, 209) in catclf("eval", course[0]).stderr
-    assert "trained on" not in catclf("eval", "drawn").stderr
     assert catclf("eval", course[1], "--quiet").stderr == ""
 
 

@@ -37,16 +37,11 @@ def test_either_set_of_keys_is_read_for_either_use(tmp_path, prefix, split):
     data = load_dataset(path, split=split)
     np.testing.assert_array_equal(data.images, images)
     np.testing.assert_array_equal(data.Y, labels.reshape(1, -1))
-    assert (data.Y.dtype, data.Y.shape) == (np.int64, (1, 6))
-    assert data.classes == ("non-cat", "cat")
-    assert data.label(3) == "a.h5[3]"
-
-
-def test_of_a_file_with_both_the_one_wanted_is_read(tmp_path):
-    others, _ = draw(4, seed=9)
-    path, images, _ = write_h5(tmp_path / "a.h5", test_set_x=others, test_set_y=[0, 1, 1, 0])
-    np.testing.assert_array_equal(load_dataset(path).images, images)
-    np.testing.assert_array_equal(load_dataset(path, split="test").images, others)
+    assert (data.Y.dtype, data.classes, data.label(3)) == (np.int64, ("non-cat", "cat"), "a.h5[3]")
+    other = "test" if prefix == "train" else "train"
+    others = {f"{other}_set_x": draw(4, seed=9)[0], f"{other}_set_y": [0, 1, 1, 0]}
+    path, *_ = write_h5(tmp_path / "both.h5", prefix, **others)
+    assert len(load_dataset(path, split=split)) == (6 if split == prefix else 4)
 
 
 def test_class_names_default_and_cat_is_positive_by_name(tmp_path):
@@ -96,7 +91,7 @@ def test_what_is_not_the_layout_is_named(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_hdf5_file_is_named(tmp_path):
+def test_what_is_no_data_set_is_named(tmp_path):
     (tmp_path / "text.h5").write_text("cats")
     (tmp_path / "pointer.h5").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0")
     good, *_ = write_h5(tmp_path / "good.h5")
@@ -108,9 +103,12 @@ def test_what_is_no_hdf5_file_is_named(tmp_path):
         ("pointer.h5", "git lfs pull"),
         ("none.h5", "no such file"),
         ("fifo", "not a regular file"),
+        ("a" * 300, "it cannot be read"),
     ]:
         with pytest.raises(DataError, match=message):
             load_dataset(tmp_path / name)
+    with pytest.raises(DataError, match="DATA is empty"):
+        load_dataset("")
 
 
 def test_a_folder_of_classes_is_read(class_folder):
@@ -140,10 +138,15 @@ def test_the_cat_class_can_be_named(class_folder):
 
 
 @pytest.mark.parametrize("split", ["train", "Val", "TEST", "validation"])
-def test_splits_are_refused_with_the_one_to_name(class_folder, split):
-    (class_folder / split).mkdir()
+def test_folders_without_classes_or_images_are_refused(tmp_path, split):
+    with pytest.raises(DataError, match="holds no folders"):
+        load_dataset(tmp_path)
+    (tmp_path / "cat").mkdir()
+    with pytest.raises(DataError, match="no image"):
+        load_dataset(tmp_path)
+    (tmp_path / split).mkdir()
     with pytest.raises(DataError, match=f"splits {split}.*{split}$"):
-        load_dataset(class_folder)
+        load_dataset(tmp_path)
 
 
 def test_what_is_skipped_is_counted(class_folder):
@@ -166,16 +169,9 @@ def test_what_is_skipped_is_counted(class_folder):
     assert data.notes[3].startswith(f"skipped {bad}: ")
 
 
-def test_folders_without_images_are_refused(tmp_path):
-    with pytest.raises(DataError, match="holds no folders"):
-        load_dataset(tmp_path)
-    (tmp_path / "cat").mkdir()
-    with pytest.raises(DataError, match="no image"):
-        load_dataset(tmp_path)
-
-
 def test_the_drawn_set_is_the_default_and_its_splits_differ(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("catclf.data.load.DRAWN_COUNT", 40)
     train, test = load_dataset(), load_dataset(split="test")
     assert train.name == test.name == "drawn"
     assert "catclf data fetch course" in train.notes[0]
@@ -202,13 +198,23 @@ def test_the_digest_covers_pixels_and_labels():
         assert changed.sha256 != expected
 
 
-def test_walking_goes_all_the_way_down_in_order(tmp_path):
-    for name in ("b/c/2.png", "b/1.png", "a.png", ".hidden/x.png", "b/.y.png"):
+def test_walking_goes_all_the_way_down_in_order(tmp_path, monkeypatch):
+    """A folder that cannot be listed does not hide the others."""
+    for name in ("b/c/2.png", "b/1.png", "a.png", ".hidden/x.png", "b/.y.png", "d/1", "e/1"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "loop").symlink_to(tmp_path)
-    found = [str(path.relative_to(tmp_path)) for path in walk_files(tmp_path)]
-    assert found == ["a.png", "b/1.png", "b/c/2.png"]
+    listed = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("d"):
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = [str(path).replace(f"{tmp_path}/", "") for path in walk_files(tmp_path)]
+    refused = "d: the folder cannot be listed (Permission denied)"
+    assert found == ["a.png", "b/1.png", "b/c/2.png", refused, "e/1"]
 
 
 def test_a_data_set_refuses_what_is_none():
@@ -236,40 +242,12 @@ def test_joined_data_sets_keep_names_groups_and_order(tmp_path, class_folder):
     assert both.label(6) == second.paths[0]
     assert both.groups[:6] == first.groups
     assert len(set(both.groups)) == 2 + 12
-    assert set(second.grouped_by_folder().groups) == {
-        str(class_folder / d) for d in ("Cats", "dogs")
-    }
+    folders = {str(class_folder / name) for name in ("Cats", "dogs")}
+    assert set(second.grouped_by_folder().groups) == folders
+    assert first.grouped_by_folder() is first  # its images have no files
     other = Dataset(first.images, first.Y, ("cat", "dog"), "other")
     with pytest.raises(DataError, match="cat and dog"):
         join([first, other])
-
-
-def test_a_folder_that_cannot_be_listed_does_not_hide_the_others(tmp_path, monkeypatch):
-    for name in ("a/1", "b/2", "c/3"):
-        (tmp_path / name).parent.mkdir()
-        (tmp_path / name).touch()
-    listed = os.scandir
-
-    def scandir(path):
-        if str(path).endswith("b"):
-            raise PermissionError(13, "Permission denied")
-        return listed(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
-    found = list(walk_files(tmp_path))
-    assert [isinstance(x, DataError) for x in found] == [False, True, False]
-    assert "Permission denied" in str(found[1])
-
-
-def test_names_that_can_be_no_data_set_are_refused():
-    with pytest.raises(DataError, match="DATA is empty"):
-        load_dataset("")
-    with pytest.raises(DataError, match="it cannot be read"):
-        load_dataset("a" * 300)
-
-
-def test_images_without_files_are_grouped_as_they_were(drawn):
-    assert drawn.grouped_by_folder() is drawn
 
 
 @pytest.mark.parametrize(
@@ -286,8 +264,6 @@ def test_images_without_files_are_grouped_as_they_were(drawn):
     ids=str,
 )
 def test_images_are_read_from_wherever_they_lie_in_the_file(tmp_path, monkeypatch, stored):
-    import h5py
-
     monkeypatch.setattr("catclf.common.blocks.BLOCK_BYTES", 3 * 7 * 64 * 64 * 3)
     images = np.random.default_rng(0).integers(0, 256, (100, 64, 64, 3), dtype=np.uint8)
     images[20:40] = 0  # compresses to next to nothing
@@ -310,8 +286,7 @@ def test_a_folder_that_would_not_fit_is_refused_before_it_is_read(catclf, class_
         load_dataset(class_folder, memory=size - 1, progress=lambda *told: asked.append(told))
     assert not asked
     for i in range(80):
-        os.link(class_folder / "dogs" / os.listdir(class_folder / "dogs")[0], tmp_path / f"{i}.png")
-        os.rename(tmp_path / f"{i}.png", class_folder / "dogs" / f"more{i}.png")
+        os.link(data.paths[-1], class_folder / "dogs" / f"more{i}.png")
     for command in ("train", "eval"):
         told = catclf(command, class_folder, "--memory", "1.1MB", code=3).stderr.splitlines()
         assert told[-1] == (
@@ -319,13 +294,13 @@ def test_a_folder_that_would_not_fit_is_refused_before_it_is_read(catclf, class_
             f"convert it first: catclf data convert {class_folder} out.h5"
         )
     catclf("data", "convert", class_folder, "out.h5")
-    catclf("train", "out.h5", "--memory", "1.1MB", "--iterations", 2, "--cv", 0)
-    catclf("train", class_folder, "--memory", "1.2MB", "--iterations", 2, "--cv", 0)
+    quick = ("--iterations", 2, "--cv", 0, "--memory")
+    catclf("train", "out.h5", *quick, "1.1MB")
+    catclf("train", class_folder, *quick, "1.2MB")
     # Several folders are in memory one by one, and as a whole: 4.52 MB.
-    several = ("train", class_folder, class_folder, "--iterations", 2, "--cv", 0, "--memory")
-    told = catclf(*several, "2.4MB", code=3).stderr.splitlines()
-    assert "92 images take 1.13 MB of memory, and 0.069" in told[-1]
-    catclf(*several, "4.6MB")
+    told = catclf("train", class_folder, class_folder, *quick, "2.4MB", code=3).stderr
+    assert "92 images take 1.13 MB of memory, and 0.069" in told
+    catclf("train", class_folder, class_folder, *quick, "4.6MB")
 
 
 def test_what_is_available_limits_a_folder_too(class_folder, monkeypatch):

@@ -14,7 +14,7 @@ from catclf.data.check import number_pictures
 from catclf.data.dataset import Dataset
 
 SHOWN = 31
-"""The most images of each class on the contact sheet: with their mean, four rows."""
+"""The contact sheet shows so many images of each class at most: with their mean, four rows."""
 SEED = 0
 
 

@@ -16,20 +16,20 @@ from catclf.common.blocks import Rows, map_blocks
 
 SIDE = 16
 ALIKE = 0.995
-"""Correlation of two 16 × 16 grey thumbnails from which on they count as one picture."""
+"""From this correlation on two thumbnails count as one picture."""
 BLOCK = 2048
 MOST_COMPARED = 20_000
-"""Images that are compared each with each, which takes 3 s; the time grows with the square."""
+"""Up to so many images are compared each with each, which takes 3 s; time grows with the square."""
 
 _FREQUENCIES = np.arange(SIDE)
 _COSINES = np.cos(np.pi / SIDE * _FREQUENCIES[:, None] * (_FREQUENCIES + 0.5)).astype(np.float32)
 _SQUARES = _FREQUENCIES[:, None] ** 2 + _FREQUENCIES**2
 _CHOSEN = np.argsort(_SQUARES, axis=None, kind="stable")[40:104]
 _FLIPPED = np.where(_CHOSEN % SIDE % 2 == 1, -1, 1).astype(np.float32)
-"""What mirroring does to the signs: cosines of odd frequency across change theirs."""
+"""Mirroring changes the signs of the cosines of odd frequency across."""
 BITS = len(_CHOSEN)
 MOST_DIFFERENT = 3
-"""Bits in which two fingerprints of one picture may differ."""
+"""Two fingerprints of one picture differ in so many bits at most."""
 
 
 class Signatures(NamedTuple):

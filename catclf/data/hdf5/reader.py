@@ -26,11 +26,11 @@ from catclf.data.dataset import CAT_NAMES, CLASSES, Dataset, Split
 from catclf.errors import DataError
 
 MAX_RATIO = 200
-"""How much larger than its file an array may be."""
+"""An array may be so many times larger than its file."""
 LARGE, MAX_RATIO_OF_LARGE = 256 * 2**20, 20
-"""An array of more bytes than LARGE may not be as much larger."""
+"""An array of more bytes than LARGE may be so many times larger."""
 DAMAGED = (KeyError, RuntimeError, TypeError, ValueError)
-"""What h5py raises of damaged files, besides OSError."""
+"""Besides OSError, h5py raises these for damaged files."""
 SAMPLE = 50
 """From so many images the range of numbers of another type is told."""
 
@@ -101,14 +101,14 @@ def _open_arrays(
     What is opened is closed when nothing refers to the images any more.
     """
     try:
-        held = import_h5py().File(file, "r")
-        opened.callback(_close, held)
-        array = held[x]
+        hdf5 = import_h5py().File(file, "r")
+        opened.callback(_close, hdf5)
+        array = hdf5[x]
         if array.dtype != "uint8":
             raise DataError(f"{path}: {x} is {arrays[x]}; {_remedy(array[:SAMPLE])}")
-        names = held["list_classes"][...] if "list_classes" in arrays else CLASSES
-        sources = held["source"][...] if "source" in arrays else ()
-        labels = held[y][...]
+        names = hdf5["list_classes"][...] if "list_classes" in arrays else CLASSES
+        sources = hdf5["source"][...] if "source" in arrays else ()
+        labels = hdf5[y][...]
     except DAMAGED as error:
         raise StructureError(str(error)) from error
     # HDF5's library does one thing at a time, inflating included; zlib does not wait for others.
