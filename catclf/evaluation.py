@@ -19,8 +19,13 @@ from catclf.errors import DataError
 from catclf.features import MAPS, FeatureMap
 from catclf.features.extraction import extract
 from catclf.logistic import Array, sigmoid
-from catclf.metrics import classification as metrics
-from catclf.metrics.classification import Evaluation, McNemar
+from catclf.metrics.classification import (
+    Evaluation,
+    McNemar,
+    Proportion,
+    evaluate_scores,
+    mcnemar,
+)
 from catclf.model import Model
 
 
@@ -39,46 +44,20 @@ def evaluate(
     Raises
     ------
     DataError
-        If the data cannot be read, or its classes are not the model's.
+        If the data cannot be read, it is empty, or its classes are not the model's.
     """
     if not isinstance(data, Dataset):
-        feature_map = to_read_for(model)
+        feature_map = map_while_reading(model)
         data = load_dataset(data, split="test", feature_map=feature_map)
         if feature_map is not None:
             data = data.with_features(feature_map, extract)
-    Z = scores(model, data)
-    T = model.temperature
-    figures = metrics.evaluate_scores(data.Y, Z, model.threshold, T, unsure)
-    return figures, sigmoid(Z / T)
+    result = measure(model, data, unsure=unsure)
+    return result.figures, result.A
 
 
-def to_read_for(model: Model) -> FeatureMap | None:
+def map_while_reading(model: Model) -> FeatureMap | None:
     """Give the model's feature map if it must see the images as they are read."""
     return None if model.features.name in MAPS else model.features
-
-
-def scores(model: Model, dataset: Dataset) -> NDArray[np.float64]:
-    """Score labelled images: Z float64 (1, m), log-odds of class 1.
-
-    Raises
-    ------
-    DataError
-        If there are none, or their classes are not the model's.
-    """
-    if len(dataset) == 0:
-        raise DataError(f"{dataset.name}: holds no images")
-    if dataset.classes[1].casefold() != model.classes[1].casefold():
-        raise DataError(
-            f"{dataset.name}: its classes are {' and '.join(dataset.classes)}, "
-            f"the model's {' and '.join(model.classes)}; name the model's with --cat-class"
-        )
-    taken = dataset.features_of(model.features)
-    return model.scores(dataset.images) if taken is None else model.weigh(taken)
-
-
-def trained_on(model: Model, dataset: Dataset) -> int:
-    """Count the images that the model was trained on, near-identical ones included."""
-    return int(known(dataset.fingerprints, model.seen).sum())
 
 
 @dataclass(frozen=True)
@@ -108,13 +87,13 @@ class Result:
     @cached_property
     def right(self) -> NDArray[np.bool_]:
         """Whether each image comes out right, bool (1, m)."""
-        found: NDArray[np.bool_] = (self.A > self.model.threshold) == (self.dataset.Y == 1)
-        return found
+        right: NDArray[np.bool_] = (self.A > self.model.threshold) == (self.dataset.Y == 1)
+        return right
 
     @cached_property
     def seen(self) -> int:
         """How many of the images, or near-identical ones, the model was trained on."""
-        return trained_on(self.model, self.dataset)
+        return int(known(self.dataset.fingerprints, self.model.seen).sum())
 
     def worst(self, n: int) -> NDArray[np.int64]:
         """Find the n mistakes that the model is surest of, the surest first."""
@@ -126,19 +105,21 @@ class Result:
         """Find the n images whose P(cat) is nearest to the model's threshold, the nearest first."""
         return np.argsort(np.abs(self.A[0] - self.model.threshold), kind="stable")[:n]
 
-    def listed(self, which: NDArray[np.int64]) -> list[dict[str, object]]:
-        """Give each image's file, class and P(cat)."""
+    def list_images(self, indices: NDArray[np.int64]) -> list[dict[str, object]]:
+        """Give the file, the class and P(cat) of the images with these indices."""
         return [
             {
                 "path": self.dataset.label(i),
                 "class": self.dataset.classes[int(self.dataset.Y[0, i])],
                 "probability": float(self.A[0, i]),
             }
-            for i in which
+            for i in indices
         ]
 
 
-def measure(model: Model, dataset: Dataset, *, name: str, path: str, unsure: float = 0.8) -> Result:
+def measure(
+    model: Model, dataset: Dataset, *, name: str = "", path: str = "", unsure: float = 0.8
+) -> Result:
     """Run a model over labelled images; `unsure` is the upper end of its unsure band.
 
     Raises
@@ -146,42 +127,51 @@ def measure(model: Model, dataset: Dataset, *, name: str, path: str, unsure: flo
     DataError
         If the data set is empty, or its classes are not the model's.
     """
-    Z = scores(model, dataset)
+    if len(dataset) == 0:
+        raise DataError(f"{dataset.name}: holds no images")
+    if dataset.classes[1].casefold() != model.classes[1].casefold():
+        raise DataError(
+            f"{dataset.name}: its classes are {' and '.join(dataset.classes)}, "
+            f"the model's {' and '.join(model.classes)}; name the model's with --cat-class"
+        )
+    rows = dataset.features_of(model.features)
+    Z = model.scores(dataset.images) if rows is None else model.weigh_blocks(rows)
     T = model.temperature
-    figures = metrics.evaluate_scores(dataset.Y, Z, model.threshold, T, unsure)
+    figures = evaluate_scores(dataset.Y, Z, model.threshold, T, unsure)
     return Result(name, path, model, dataset, figures, Z / T, sigmoid(Z / T))
 
 
-def against_the_first(results: Sequence[Result]) -> list[tuple[Result, McNemar]]:
+def compare_with_first(results: Sequence[Result]) -> list[tuple[Result, McNemar]]:
     """Compare each model but the first with the first: A is the other, B the first."""
     first = results[0]
-    return [(other, metrics.mcnemar(other.right, first.right)) for other in results[1:]]
+    return [(other, mcnemar(other.right, first.right)) for other in results[1:]]
 
 
-def summary(figures: Evaluation) -> dict[str, object]:
-    """Give the figures as plain JSON values."""
-    return {
-        "n": figures.n,
-        "accuracy": figures.accuracy.value,
-        "accuracy_interval": figures.accuracy.interval,
-        "majority": figures.majority.value,
-        "balanced_accuracy": figures.balanced_accuracy,
-        "precision": figures.precision,
-        "recall": figures.recall,
-        "f1": figures.f1,
-        "confusion": figures.confusion,
-        "roc_auc": figures.roc_auc,
-        "log_loss": figures.log_loss,
-        "brier": figures.brier,
-        "ece": figures.ece,
-        "ece_uncalibrated": figures.ece_uncalibrated,
-        "unsure": figures.unsure,
-        "coverage": figures.coverage.value,
-        "sure_accuracy": figures.sure_accuracy.value if figures.sure_accuracy else None,
-    }
+def comparison_as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Give McNemar's tests as plain JSON values."""
+    return [
+        {
+            "model": other.name,
+            "against": results[0].name,
+            "only_model_right": test.only_a,
+            "only_against_right": test.only_b,
+            "p": test.p,
+        }
+        for other, test in compare_with_first(results)
+    ]
 
 
-def rows(figures: Evaluation, cat: str) -> list[tuple[str, str, str]]:
+def figures_as_json(figures: Evaluation) -> dict[str, object]:
+    """Give the figures as plain JSON values, of proportions their share."""
+    values: dict[str, object] = {}
+    for name, value in vars(figures).items():
+        values[name] = value.value if isinstance(value, Proportion) else value
+        if name == "accuracy":
+            values["accuracy_interval"] = value.interval
+    return values
+
+
+def figure_rows(figures: Evaluation, cat: str) -> list[tuple[str, str, str]]:
     """Give each figure's name, its value and its 95% interval, if it has one."""
 
     def ratio(value: float | None) -> str:
@@ -203,21 +193,6 @@ def rows(figures: Evaluation, cat: str) -> list[tuple[str, str, str]]:
         ("  before calibration", ratio(figures.ece_uncalibrated), ""),
         (f"sure: not {low:.2g} to {high:.2g}", *figures.coverage.percent),
         ("  accuracy where sure", *sure),
-    ]
-
-
-def comparison(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Give McNemar's tests as plain JSON values."""
-    first = results[0].name
-    return [
-        {
-            "model": other.name,
-            "against": first,
-            "only_model_right": test.only_a,
-            "only_against_right": test.only_b,
-            "p": test.p,
-        }
-        for other, test in against_the_first(results)
     ]
 
 

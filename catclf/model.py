@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -159,35 +159,35 @@ class Model:
             If a score is not finite.
         """
         check_images(images, self.features.image_size)
-        return self._gather(map_blocks(self._scores, images))
 
-    def weigh(self, rows: Rows) -> Array:
-        """Score features, a row (n_x,) for each image: Z float64 (1, m), log-odds of class 1.
+        def score(block: NDArray[np.uint8]) -> Array:
+            Z = np.empty((1, len(block)))
+            for part in block_slices(block, features.BATCH):
+                Z[:, part] = self.weigh(self.features.transform(block[part]).T)
+            return Z
+
+        return np.concatenate([np.zeros((1, 0)), *map_blocks(score, images)], axis=1)
+
+    def weigh_blocks(self, rows: Rows) -> Array:
+        """Do as `weigh`, a block of rows after another, wherever they are."""
+        return np.concatenate([np.zeros((1, 0)), *map_blocks(self.weigh, rows)], axis=1)
+
+    def weigh(self, rows: NDArray[Any]) -> Array:
+        """Score features (m, n_x), a row for each image: Z = wᵀx + b float64 (1, m), log-odds.
+
+        The score of an image is the same, to the last bit, whatever images come with it.
 
         Raises
         ------
         ModelError
             If a score is not finite.
         """
-        return self._gather(map_blocks(self._weigh, rows))
-
-    def _gather(self, blocks: Iterable[Array]) -> Array:
-        Z = np.concatenate([np.zeros((1, 0)), *blocks], axis=1)
-        if not np.isfinite(Z).all():
-            raise ModelError("the model gives scores that are not finite; train it again")
-        return Z
-
-    def _scores(self, images: NDArray[np.uint8]) -> Array:
-        Z = np.empty((1, len(images)))
-        for part in block_slices(images, features.BATCH):
-            Z[:, part] = self._weigh(self.features.transform(images[part]).T)
-        return Z
-
-    def _weigh(self, rows: NDArray[Any]) -> Array:
         x = np.ascontiguousarray(rows, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of is told
             # A product for each image: in one for all, the last digits can be others.
             Z: Array = np.matmul(x[:, None], self.w)[None, :, 0, 0] + self.b
+        if not np.isfinite(Z).all():
+            raise ModelError("the model gives scores that are not finite; train it again")
         return Z
 
     def probabilities(self, images: NDArray[np.uint8]) -> Array:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from catclf.data.folders import meant_as_image, walk_files
 from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.data.images import load_image
 from catclf.errors import DataError, NotAnImageError
+from catclf.logistic import sigmoid
 from catclf.metrics.classification import is_unsure
 from catclf.model import Model
 
@@ -32,6 +34,7 @@ class Prediction:
     Attributes
     ----------
     path : str
+        The image's file, or the name that it was given.
     label : str
         The predicted class; empty where the image could not be read.
     probability : float
@@ -50,16 +53,20 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What is to be predicted: a file, or content, and the folder, if any, in which it was found.
-
-    Without content, it is what a folder itself has come to: an error, or "" at its end.
-    """
+class _Image:
+    """An image that is to be read, from a file or from content in memory."""
 
     name: str
-    content: str | bytes | None
-    folder: str | None = None
-    error: str = ""
+    source: str | bytes
+    in_folder: bool = False
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """The place in the order of images where a folder's begin, or where they end."""
+
+    name: str
+    ends: bool
 
 
 def predict(
@@ -111,76 +118,65 @@ def predict(
             return "unsure"
         return model.classes[int(p > limit)]
 
-    def read(found: _Found) -> NDArray[np.uint8] | Prediction | None:
-        if found.content is None:
-            return Prediction(found.name, error=found.error) if found.error else None
+    def read(image: _Image) -> NDArray[np.uint8] | Prediction | None:
         try:
-            return load_image(found.content, size=model.features.image_size, max_bytes=max_bytes)
+            return load_image(image.source, size=model.features.image_size, max_bytes=max_bytes)
         except DataError as error:
-            other = isinstance(error, NotAnImageError) and not meant_as_image(found.name)
-            if other and found.folder is not None:
+            no_image = isinstance(error, NotAnImageError) and not meant_as_image(image.name)
+            if no_image and image.in_folder:
                 return None
-            return Prediction(found.name, error=str(error), kind=type(error))
+            return Prediction(image.name, error=str(error), kind=type(error))
 
-    def several(batch: list[_Found]) -> list[tuple[_Found, Prediction | None]]:
-        parts = [read(found) for found in batch]
-        images = [part for part in parts if isinstance(part, np.ndarray)]
-        A = iter(model.probabilities(np.stack(images))[0].tolist() if images else [])
-        results: list[tuple[_Found, Prediction | None]] = []
-        for found, part in zip(batch, parts, strict=True):
-            if isinstance(part, np.ndarray):
-                p = next(A)
-                results.append((found, Prediction(found.name, label(p), p)))
-            else:
-                results.append((found, part))
+    def predict_batch(batch: list[_Image | _Folder | Prediction]) -> list[_Folder | Prediction]:
+        contents = [read(item) if isinstance(item, _Image) else item for item in batch]
+        images = [content for content in contents if isinstance(content, np.ndarray)]
+        A = np.empty((1, 0))
+        if images:
+            Z = model.weigh(model.features.transform(np.stack(images)).T)
+            A = sigmoid(Z / model.temperature)
+        probabilities = iter(A[0].tolist())
+        results: list[_Folder | Prediction] = []
+        for item, content in zip(batch, contents, strict=True):
+            if isinstance(item, _Image) and isinstance(content, np.ndarray):
+                p = next(probabilities)
+                results.append(Prediction(item.name, label(p), p))
+            elif isinstance(content, _Folder | Prediction):
+                results.append(content)
         return results
 
-    batches = threads.batches(_found(sources))
-    if cluster is None:
-        return _predictions(threads.ordered(several, batches))
-    return _predictions(cluster.ordered(several, (_from_anywhere(batch) for batch in batches)))
+    # A worker of a cluster may run in another folder.
+    batches = threads.batches(_list_images(sources, os.getcwd() if cluster else ""))
+    ordered = cluster.ordered if cluster else threads.ordered
+    return _tell_empty_folders(chain.from_iterable(ordered(predict_batch, batches)))
 
 
-def _from_anywhere(batch: list[_Found]) -> list[_Found]:
-    """Name files in full, for a worker that may run in another folder."""
-    return [
-        replace(found, content=os.path.join(os.getcwd(), found.content))
-        if isinstance(found.content, str)
-        else found
-        for found in batch
-    ]
-
-
-def _found(sources: Iterable[Source]) -> Iterator[_Found]:
-    """List what is to be predicted, folders with all below them."""
+def _list_images(sources: Iterable[Source], base: str) -> Iterator[_Image | _Folder | Prediction]:
+    """List the images of all sources; files are named from the folder `base`."""
     for source in sources:
         if isinstance(source, tuple):
-            yield _Found(*source)
+            yield _Image(*source)
             continue
         name = os.fspath(source)
         if not os.path.isdir(name):
-            yield _Found(name, name)
+            yield _Image(name, os.path.join(base, name))
             continue
+        yield _Folder(name, ends=False)
         for path in walk_files(Path(name)):
             if isinstance(path, DataError):
-                error = str(path).removeprefix(f"{name}: ")
-                yield _Found(name, None, folder=name, error=error)
+                yield Prediction(name, error=str(path).removeprefix(f"{name}: "))
             else:
-                yield _Found(str(path), str(path), folder=name)
-        yield _Found(name, None)
+                yield _Image(str(path), os.path.join(base, path), in_folder=True)
+        yield _Folder(name, ends=True)
 
 
-def _predictions(
-    batches: Iterable[list[tuple[_Found, Prediction | None]]],
-) -> Iterator[Prediction]:
-    """Give the predictions one by one; tell of folders that hold no images."""
-    empty = True
-    for batch in batches:
-        for found, prediction in batch:
-            if prediction is not None:
-                empty = empty and found.folder is None
-                yield prediction
-            elif found.folder is None:  # the end of a folder
-                if empty:
-                    yield Prediction(found.name, error="the folder holds no images")
-                empty = True
+def _tell_empty_folders(results: Iterable[_Folder | Prediction]) -> Iterator[Prediction]:
+    """Pass the predictions on; at a folder's end, tell if there was none of it."""
+    empty = False
+    for result in results:
+        if isinstance(result, Prediction):
+            empty = False
+            yield result
+        else:
+            if empty and result.ends:
+                yield Prediction(result.name, error="the folder holds no images")
+            empty = not result.ends

@@ -13,7 +13,7 @@ from catclf.data.check import check, number_pictures, warnings
 from catclf.data.dataset import CLASSES, Dataset, join
 from catclf.data.drawn.scenes import draw
 from catclf.data.duplicates import known, signatures
-from catclf.evaluation import trained_on
+from catclf.evaluation import measure
 from catclf.features.conv import shipped
 from tests.copies import COPIES, recompressed
 
@@ -192,9 +192,9 @@ def test_no_photo_of_the_course_is_taken_for_one_of_30_000_others(shared):
     assert len(model.seen) == 30_305  # 30,331 photos, of which 26 are near-copies of others
     for name, m in (("train", 209), ("test", 50)):
         course = load_dataset(shared / "datasets" / "course" / f"{name}_catvnoncat.h5")
-        assert (trained_on(model, course), len(course)) == (0, m)
+        assert (measure(model, course).seen, len(course)) == (0, m)
     photos = load_dataset(shared / "photos")
-    assert trained_on(model, photos) == len(photos) == 213
+    assert measure(model, photos).seen == len(photos) == 213
     again = np.stack([recompressed(image) for image in photos.images])
     assert known(fingerprints(again), model.seen).mean() > 0.97
     assert known(fingerprints(again[:, :, ::-1]), model.seen).mean() > 0.97
@@ -204,7 +204,7 @@ def test_training_remembers_the_images(drawings):
     images, labels = drawings
     model = train(dataset(images[:30], labels[:30]), iterations=5, cv=0)
     assert (model.seen[:-1] < model.seen[1:]).all()
-    assert trained_on(model, dataset(images[20:], labels[20:])) == 10
+    assert measure(model, dataset(images[20:], labels[20:])).seen == 10
 
 
 # What train says

@@ -18,7 +18,7 @@ from catclf.data.dataset import join
 from catclf.data.drawn.scenes import draw
 from catclf.data.images import load_image
 from catclf.errors import DataError, ModelError, OutputError
-from catclf.evaluation import scores
+from catclf.evaluation import measure
 from catclf.features.cache import FeatureCache
 from catclf.features.extraction import extract
 from catclf.features.onnx import PATH_VARIABLE, Onnx
@@ -224,9 +224,9 @@ def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch):
     one, other = (train(d, features=network, solver="newton", l2=0.1) for d in (disk, ample))
     np.testing.assert_allclose(one.w, other.w, rtol=1e-6, atol=1e-9)
     tune(disk, features=network, l2=0.1)
-    np.testing.assert_array_equal(scores(one, disk), scores(one, ample))
+    np.testing.assert_array_equal(measure(one, disk).Z, measure(one, ample).Z)
     assert not most
-    np.testing.assert_array_equal(one.scores(disk.images), scores(one, disk))
+    np.testing.assert_array_equal(one.scores(disk.images), measure(one, disk).Z)
     # And the command, which keeps all on disk at first.
     catclf("train", "a.h5", *WORDS, "--l2", 0.1, "--cache", "f.h5", "--out", "m.npz")
     np.testing.assert_allclose(load_model(tmp_path / "m.npz").w, one.w, rtol=1e-6, atol=1e-9)

@@ -13,7 +13,7 @@ from PIL import Image
 from catclf.common.text import printable
 from catclf.data.dataset import Dataset
 from catclf.errors import OutputError
-from catclf.evaluation import Result, measure, short_names, summary
+from catclf.evaluation import Result, figures_as_json, measure, short_names
 from catclf.features.pixels import Pixels
 from catclf.metrics.classification import evaluate_scores
 from catclf.model import Model, Provenance
@@ -208,7 +208,7 @@ def test_the_json_holds_the_figures_and_the_curves(results, tmp_path):
     assert written(results, tmp_path / "again") == (page, found)
     assert [m["model"] for m in found["models"]] == ["first", "second"]
     for one, result in zip(found["models"], results, strict=True):
-        figures = json.loads(json.dumps(summary(result.figures)))
+        figures = json.loads(json.dumps(figures_as_json(result.figures)))
         assert {key: one[key] for key in figures} == figures
         ranked = one["curves"]["ranking"]
         x, y = [0, *ranked["false_positive_rate"]], [0, *ranked["recall"]]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catclf.cli import eval_tables as figures
 from catclf.cli import loading, output
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from catclf.data.dataset import Dataset
     from catclf.evaluation import Result
     from catclf.model import Model
+
+LABEL_WIDTH, COLUMN_WIDTH = 25, 17
+"""The columns of a comparison are so wide, in characters."""
 
 
 def evaluate(
@@ -75,23 +79,24 @@ def evaluate(
     from catclf.features import ONNX
     from catclf.model import load_model
 
-    given: list[str | None] = [*model] if model else [os.environ.get(output.MODEL_VARIABLE) or None]
-    if len(set(given)) < len(given):
+    wanted: list[str | None] = (
+        [*model] if model else [os.environ.get(output.MODEL_VARIABLE) or None]
+    )
+    if len(set(wanted)) < len(wanted):
         raise typer.BadParameter("--model names the same model twice")
     if report is not None:
         from catclf.pictures.report import check_target, write
 
         check_target(report)
-    paths = [os.fspath(output.find_model(path)) for path in given]
-    trained = [load_model(path) for path in paths]
+    paths = [os.fspath(output.find_model(path)) for path in wanted]
+    models = [load_model(path) for path in paths]
     for path in paths:
         output.note(f"model: {path}", quiet)
-    of_networks = any(model.features.name == ONNX for model in trained)
-    cluster = loading.connect(
-        context, scheduler, {"--cache": cache is not None, loading.NETWORK: of_networks}
-    )
-    sets = _read(
-        trained,
+    has_network = any(model.features.name == ONNX for model in models)
+    alone = {"--cache": cache is not None, loading.NETWORK: has_network}
+    cluster = loading.connect(context, scheduler, alone)
+    datasets = _load(
+        models,
         data,
         cluster,
         cache,
@@ -101,19 +106,21 @@ def evaluate(
         trust=trust,
         memory=parse_size(memory),
     )
-    names = short_names([name or path for name, path in zip(given, paths, strict=True)])
+    names = short_names([name or path for name, path in zip(wanted, paths, strict=True)])
     with loading.workers_bar("scoring", cluster, quiet):
         results = [
-            measure(one, dataset, name=name, path=path, unsure=unsure)
-            for one, dataset, name, path in zip(trained, sets, names, paths, strict=True)
+            measure(model, dataset, name=name, path=path, unsure=unsure)
+            for model, dataset, name, path in zip(models, datasets, names, paths, strict=True)
         ]
+    several = len(results) > 1
     for result in results:
         if result.seen:
-            which = "the model" if len(results) == 1 else result.name
-            found = (
-                f"{result.seen} of these {len(result.dataset)} images, or on near-identical ones"
+            which = result.name if several else "the model"
+            output.note(
+                f"{which} was trained on {result.seen} of these {len(result.dataset)} images, "
+                "or on near-identical ones",
+                quiet,
             )
-            output.note(f"{which} was trained on {found}", quiet)
     with output.reader_may_leave():
         if as_json:
             print(output.to_json(_as_json(results, errors)))
@@ -121,16 +128,18 @@ def evaluate(
             _show(results, errors)
     if report is not None:  # last, so that no figure is lost if it cannot be written
         output.note(f"wrote {os.path.abspath(write(results, report))}", quiet)
-    low = [r for r in results if fail_under is not None and r.figures.accuracy.value < fail_under]
+    low = [
+        f"{result.figures.accuracy.value:.4f}{f' of {result.name}' if several else ''}"
+        for result in results
+        if fail_under is not None and result.figures.accuracy.value < fail_under
+    ]
     if low:
-        of = (f" of {r.name}" if len(results) > 1 else "" for r in low)
-        told = [f"{r.figures.accuracy.value:.4f}{name}" for r, name in zip(low, of, strict=True)]
         verb = "is" if len(low) == 1 else "are"
-        output.error(f"accuracy {' and '.join(told)} {verb} below {fail_under:g}")
+        output.error(f"accuracy {' and '.join(low)} {verb} below {fail_under:g}")
         raise typer.Exit(1)
 
 
-def _read(
+def _load(
     models: Sequence[Model],
     data: str | None,
     cluster: Cluster | None,
@@ -138,45 +147,103 @@ def _read(
     quiet: bool,
     **how: Any,
 ) -> list[Dataset]:
-    """Read the images for each model; but once for all that take what any other takes."""
-    from catclf.evaluation import to_read_for
+    """Load the images for each model; but once for all whose map need not see them being read."""
+    from catclf.evaluation import map_while_reading
 
-    maps = [to_read_for(model) for model in models]
+    maps = [map_while_reading(model) for model in models]
     if cache is not None and len([one for one in maps if one is not None]) > 1:
         raise typer.BadParameter("--cache is for one network's features, not several")
-    sets: list[Dataset] = []
+    datasets: list[Dataset] = []
     for feature_map in maps:
-        if feature_map is None and None in maps[: len(sets)]:
-            sets.append(sets[maps.index(None)])
+        if feature_map is None and None in maps[: len(datasets)]:
+            datasets.append(datasets[maps.index(None)])
             continue
-        told = quiet or bool(sets)
-        with loading.cached(
-            feature_map, cache if feature_map or not any(maps) else None
-        ) as extractor:
+        hush = quiet or bool(datasets)
+        file = cache if feature_map or not any(maps) else None
+        with loading.cached(feature_map, file) as extractor:
             how["feature_map"] = extractor
-            sets.append(loading.load_all([data], "test", cluster, quiet=told, **how)[1])
-    return sets
+            datasets.append(loading.load_all([data], "test", cluster, quiet=hush, **how)[1])
+    return datasets
 
 
 def _as_json(results: Sequence[Result], errors: int) -> dict[str, Any]:
-    from catclf.evaluation import comparison, summary
+    from catclf.evaluation import comparison_as_json, figures_as_json
 
-    found: list[dict[str, Any]] = []
+    described: list[dict[str, Any]] = []
     for result in results:
-        listed = {"errors": result.listed(result.worst(errors))} if errors else {}
-        found.append({**summary(result.figures), **listed})
+        worst = {"errors": result.list_images(result.worst(errors))} if errors else {}
+        described.append({**figures_as_json(result.figures), **worst})
     if len(results) == 1:
-        return found[0]
+        return described[0]
     models = [
-        {"model": r.name, "path": r.path, **one} for r, one in zip(results, found, strict=True)
+        {"model": result.name, "path": result.path, **figures}
+        for result, figures in zip(results, described, strict=True)
     ]
-    return {"models": models, "comparison": comparison(results)}
+    return {"models": models, "comparison": comparison_as_json(results)}
 
 
 def _show(results: Sequence[Result], errors: int) -> None:
     if len(results) == 1:
-        figures.show(results[0])
+        _show_figures(results[0])
     else:
-        figures.show_side_by_side(results)
+        _show_side_by_side(results)
+        _show_comparison(results)
     for result in results:
-        figures.show_worst(result, errors, named=len(results) > 1)
+        worst = result.list_images(result.worst(errors))
+        if worst:
+            title = "worst mistakes" + (f" of {result.name}" if len(results) > 1 else "")
+            print()
+            output.table(
+                [title, "is", f"P({result.model.classes[1]})"],
+                [(str(w["path"]), str(w["class"]), f"{w['probability']:.4f}") for w in worst],
+            )
+
+
+def _show_figures(result: Result) -> None:
+    """Print one model's figures."""
+    from catclf.evaluation import figure_rows
+
+    figures, (negative, positive) = result.figures, result.model.classes
+    output.table([f"on {figures.n} images", "", "95% interval"], figure_rows(figures, positive))
+    print()
+    (tn, fp), (fn, tp) = figures.confusion
+    output.table(
+        ["", f"called {negative}", f"called {positive}"],
+        [(f"is {negative}", str(tn), str(fp)), (f"is {positive}", str(fn), str(tp))],
+    )
+
+
+def _show_side_by_side(results: Sequence[Result]) -> None:
+    """Print several models' figures, a column a model; what has no room goes into more tables."""
+    from catclf.evaluation import figure_rows
+
+    column = max(COLUMN_WIDTH, 3 + max(len(output.printable(result.name)) for result in results))
+    room = max(1, (get_terminal_size().columns - LABEL_WIDTH) // column)
+    negative, positive = results[0].dataset.classes
+    for start in range(0, len(results), room):
+        part = results[start : start + room]
+        rows = []
+        for cells in zip(*(figure_rows(r.figures, positive) for r in part), strict=True):
+            rows.append((cells[0][0], *(value for _, value, _ in cells)))
+            if any(interval for *_, interval in cells):
+                rows.append(("  95% interval", *(interval for *_, interval in cells)))
+        confusions = [result.figures.confusion for result in part]
+        rows.append((f"{negative} called {positive}", *(str(fp) for (_, fp), _ in confusions)))
+        rows.append((f"{positive} called {negative}", *(str(fn) for _, (fn, _) in confusions)))
+        output.table([f"on {results[0].figures.n} images", *(r.name for r in part)], rows)
+        print()
+
+
+def _show_comparison(results: Sequence[Result]) -> None:
+    """Print McNemar's tests of the models against the first."""
+    from catclf.evaluation import compare_with_first
+
+    first = output.printable(results[0].name)
+    for other, test in compare_with_first(results):
+        name = output.printable(other.name)
+        chance = "" if test.p < 0.05 else ", no more than chance may do"
+        line = (
+            f"{name} is right on {test.only_a} that {first} gets wrong, and wrong on "
+            f"{test.only_b} that it gets right: p {test.p_shown}{chance} (McNemar's exact test)."
+        )
+        print(fill(line, get_terminal_size().columns))

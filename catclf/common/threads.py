@@ -81,8 +81,8 @@ def ordered(work: Callable[[T], R], items: Iterable[T], threads: int | None = No
     threads = count() if threads is None else threads
     if len(first) < 2 or threads < 2:
         for item in chain(first, rest):
-            stopping.check()
             yield work(item)
+            stopping.check()
         return
     from concurrent.futures import ThreadPoolExecutor  # a photo by itself need not wait for that
 

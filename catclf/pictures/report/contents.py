@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from catclf.common.version import __version__
 from catclf.data.dataset import Dataset
-from catclf.evaluation import Result, comparison, summary
+from catclf.evaluation import Result, comparison_as_json, figures_as_json
 from catclf.logistic import sigmoid
 from catclf.metrics import curves
 
@@ -34,7 +34,7 @@ def gather(results: Sequence[Result]) -> dict[str, Any]:
         "catclf_version": __version__,
         "data": _describe_data(dataset),
         "models": [_describe_model(result) for result in results],
-        "comparison": comparison(results),
+        "comparison": comparison_as_json(results),
         "disagreements": [
             {
                 "path": dataset.label(i),
@@ -74,14 +74,14 @@ def _describe_model(result: Result) -> dict[str, Any]:
         "model": result.name,
         "path": result.path,
         "trained_on_these_images": result.seen,
-        **summary(result.figures),
+        **figures_as_json(result.figures),
         "card": {
             **{key: model[key] for key in card},
             "features": {**model["features"], "n_x": model["n_x"]},
         },
         "curves": _curves(result),
-        "worst": result.listed(result.worst(LISTED)),
-        "least_sure": result.listed(result.least_sure(LISTED)),
+        "worst": result.list_images(result.worst(LISTED)),
+        "least_sure": result.list_images(result.least_sure(LISTED)),
     }
 
 

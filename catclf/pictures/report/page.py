@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from catclf.common.version import __version__
-from catclf.evaluation import Result, against_the_first, rows
+from catclf.evaluation import Result, compare_with_first, figure_rows
 from catclf.pictures import svg
 from catclf.pictures.markup import Markup, joined, safe, tag
 from catclf.pictures.report import charts
@@ -89,7 +89,7 @@ def _headline(result: Result) -> Markup:
 def _figures(results: Sequence[Result]) -> Markup:
     cat = results[0].dataset.classes[1]
     lines = []
-    for cells in zip(*(rows(result.figures, cat) for result in results), strict=True):
+    for cells in zip(*(figure_rows(result.figures, cat) for result in results), strict=True):
         values = [
             joined(value, tag("br"), tag("small", interval)) if interval else value
             for _, value, interval in cells
@@ -117,7 +117,7 @@ def _confusion(result: Result) -> Markup:
 def _comparison(results: Sequence[Result]) -> Markup:
     lines = [
         (other.name, f"{test.only_a}", f"{test.only_b}", test.p_shown.removeprefix("= "))
-        for other, test in against_the_first(results)
+        for other, test in compare_with_first(results)
     ]
     return _section(
         "Comparison",
