@@ -1,16 +1,9 @@
-"""Benchmarks: the same work by catclf and by others, in turns, in one process.
+"""Benchmarks: the same work by catclf and by others, in turns.
 
     python -m benchmarks [NAME ...] [--data DATA] [--photos FOLDER] [--quick] [--out FOLDER]
-                         [--readme]
 
-Each module that `__main__.MODULES` names is one benchmark, and has
-
-    PACKAGES                    the packages, by their names on the index, whose versions matter
-    run(Settings) -> Result     do the work; no plotting, no printing
-    plot(Result, figure)        draw it on a matplotlib figure, from the stored result alone
-    summary(Result) -> [Line]   what the README's table is to show of it
-
-Nothing but the function that uses it imports a package that catclf itself does not need.
+A module for each benchmark, whose `run(options)` gives a `Result`: a table, and the lines that the
+README shows of it. `charts.py` draws those of which a picture tells more than the table.
 """
 
 import os

@@ -5,74 +5,74 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from benchmarks import frame
-from benchmarks.frame import Column, Line, Result, Settings
-from benchmarks.plots import in_pairs
+from benchmarks.measuring import Options, median, ratio, time_in_turns, timed, write_in_other_light
+from benchmarks.results import Result, headline, seconds
 from catclf import load_dataset
 from catclf.cluster.client import LOCAL, Cluster
 from catclf.common import threads
 from catclf.model import Model, load_model
 
-PACKAGES = ("distributed",)
 ROUNDS = 5
 IMAGES = 40_000
 ITERATIONS = (10, 60)
 TASKS = 4000
 TRAIN = ["train", "data.h5", "--cv", "0", "--coordinates", "primal", "--quiet"]
+THREADS, CLUSTER = "threads, s", "--scheduler local, s"
 
 
-def run(settings: Settings) -> Result:
-    source, m = settings.load(), 60 if settings.quick else IMAGES
+def run(options: Options) -> Result:
+    """Time whole trainings of few and of more iterations."""
+    import distributed  # noqa: F401  # the benchmark is left out without it
+
+    source, m = options.load(), 60 if options.quick else IMAGES
     with TemporaryDirectory() as folder:
-        frame.in_other_light(source, m, Path(folder) / "data.h5")
-        rows = [_measure(n, Path(folder), settings.rounds(ROUNDS)) for n in ITERATIONS]
-        for row in rows:
-            row["m"] = m
-        notes = _rates(rows, Path(folder) / "data.h5", 40 if settings.quick else TASKS)
+        data = Path(folder) / "data.h5"
+        write_in_other_light(source, m, data)
+        rows = [_measure(m, n, Path(folder), options.rounds(ROUNDS)) for n in ITERATIONS]
+        notes = _measure_rates(rows, data, 40 if options.quick else TASKS)
     return Result(
         "One machine and a Dask cluster",
         f"Descent on pixels of {m:,} images, {source.name} again and again in other light: whole "
         f"commands, `catclf {' '.join(TRAIN)}`, in {threads.count()} threads, and with "
         f"`--scheduler local`, in as many processes, which it starts and ends. Medians of "
-        f"{settings.rounds(ROUNDS)}, in turns.",
-        [
-            Column("m", "m", ","),
-            Column("command", "beside that"),
-            Column("plain", "threads, s", ".3g"),
-            Column("cluster", "--scheduler local, s", ".3g"),
-            Column("ratio", "ratio", ".2f"),
-            Column("apart", "w apart, relative", ".1e"),
-            Column("note", "note"),
-        ],
+        f"{options.rounds(ROUNDS)}, in turns.",
         rows,
+        [
+            headline(
+                f"{m:,} images: `catclf train data.h5 {row['beside that']} --scheduler local`, "
+                "whole process",
+                seconds(row[CLUSTER]),
+                f"without `--scheduler`: {seconds(row[THREADS])}",
+                1 / row["ratio"],
+            )
+            for row in rows[:1]
+        ],
         notes,
     )
 
 
-def _measure(iterations: int, folder: Path, rounds: int) -> dict[str, Any]:
+def _measure(m: int, iterations: int, folder: Path, rounds: int) -> dict[str, Any]:
     words = ["--iterations", str(iterations)]
-    row: dict[str, Any] = {"command": " ".join(words), "note": ""}
-    forms = {"plain": partial(_train, folder, "plain.npz", *words)}
-    if find_spec("distributed") is None:
-        row["note"] = "distributed is not installed"
-    else:
-        words += ["--scheduler", "local"]
-        forms["cluster"] = partial(_train, folder, "cluster.npz", *words)
-    times, found = frame.in_turns(forms, rounds)
-    row |= dict.fromkeys(("cluster", "ratio", "apart"))
-    row |= {name: frame.median(each) for name, each in times.items()}
-    if "cluster" in times:
-        row["ratio"] = frame.ratio(times, "cluster", "plain")
-        apart = np.abs(found["cluster"].w - found["plain"].w).max()
-        row["apart"] = float(apart / np.abs(found["plain"].w).max())
-    return row
+    works = {
+        THREADS: partial(_train, folder, "plain.npz", *words),
+        CLUSTER: partial(_train, folder, "there.npz", *words, "--scheduler", "local"),
+    }
+    times, models = time_in_turns(works, rounds)
+    w, w_there = models[THREADS].w, models[CLUSTER].w
+    return {
+        "m": m,
+        "beside that": " ".join(words),
+        THREADS: median(times[THREADS]),
+        CLUSTER: median(times[CLUSTER]),
+        "ratio": ratio(times, CLUSTER, THREADS),
+        "w apart, relative": float(np.abs(w_there - w).max() / np.abs(w).max()),
+    }
 
 
 def _train(folder: Path, out: str, *words: str) -> Model:
@@ -81,49 +81,34 @@ def _train(folder: Path, out: str, *words: str) -> Model:
     return load_model(folder / out)
 
 
-def _rates(rows: list[dict[str, Any]], path: Path, tasks: int) -> list[str]:
+def _measure_rates(rows: list[dict[str, Any]], path: Path, tasks: int) -> list[str]:
     """Say what docs/scale.md reckons with."""
     data = load_dataset(path, memory=0)
-    spent, _ = frame.timed(lambda: data.sha256)
-    notes = [f"SHA-256 of the data, inflated for it: {data.images.nbytes / spent / 1e9:.2g} GB/s."]
-    if rows[0]["cluster"] is None:
-        return notes
-    more = ITERATIONS[1] - ITERATIONS[0]
-    each = [(rows[1][form] - rows[0][form]) / more for form in ("plain", "cluster")]
-    notes.append(
-        "A pass, from the difference of the two rows: {} in threads, {} on workers.".format(
-            *map(frame.seconds, each)
-        )
-    )
+    took, _ = timed(lambda: data.sha256)
+    notes = [
+        f"SHA-256 of the data, inflated for it: {data.images.nbytes / took / 1e9:.2g} GB/s.",
+        pass_from_rows(rows),
+    ]
     with Cluster(LOCAL) as cluster:
-        futures = partial(cluster.map, _nothing, range(tasks))
+        ask = partial(cluster.map, _do_nothing, range(tasks))
         for _ in range(2):  # the first warms up
-            spent, _ = frame.timed(lambda: cluster.results(futures, lambda: None))
-    notes.append(f"A task that does nothing: {frame.seconds(spent / tasks)}, of {tasks:,}.")
+            took, _ = timed(lambda: cluster.results(ask, lambda: None))
+    notes.append(f"A task that does nothing: {seconds(took / tasks)}, of {tasks:,}.")
     return notes
 
 
-def _nothing(item: int, _: None) -> int:
+def pass_from_rows(rows: list[dict[str, Any]]) -> str:
+    """Say what a pass takes, from what more iterations took more."""
+    few, more = rows
+    n = ITERATIONS[1] - ITERATIONS[0]
+    in_threads, on_workers = ((more[form] - few[form]) / n for form in (THREADS, CLUSTER))
+    if min(in_threads, on_workers) <= 0:
+        return "A pass takes too little time to be told from the rest of the command."
+    return (
+        f"A pass, from the difference of the two rows: {seconds(in_threads)} in threads, "
+        f"{seconds(on_workers)} on workers."
+    )
+
+
+def _do_nothing(item: int, _: None) -> int:
     return item
-
-
-def plot(result: Result, figure: Any) -> None:
-    commands = [row["command"] for row in result.rows]
-    axes = in_pairs(figure, result.rows, commands, "cluster", "plain")
-    axes.set_xlabel("seconds, whole command")
-    axes.legend(["--scheduler local", "threads"])
-
-
-def summary(result: Result) -> list[Line]:
-    shortest = result.rows[0]
-    if shortest["cluster"] is None:
-        return []
-    return [
-        Line(
-            f"{shortest['m']:,} images: `catclf train data.h5 {shortest['command']} "
-            "--scheduler local`, whole process",
-            frame.seconds(shortest["cluster"]),
-            f"without `--scheduler`: {frame.seconds(shortest['plain'])}",
-            f"{1 / shortest['ratio']:.2f}",
-        )
-    ]

@@ -22,8 +22,8 @@ from catclf.logistic import Array, backward, forward, loss, sigmoid
 SLICE_BYTES = 3 * 2**20
 """X is made float64 in slices of this size, which stay in the processor's cache for both products.
 
-benchmarks/scale.py compares sizes: from bytes a pass is six times faster so than from a float64
-matrix in memory, for which the products wait.
+From bytes a pass is six times faster so than from a float64 matrix in memory, for which the
+products wait.
 """
 FLOOR = 1e-10
 """The least curvature A (1 − A): the Hessian would be singular in b where all scores saturate."""

