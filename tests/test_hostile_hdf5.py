@@ -10,26 +10,40 @@ import numpy as np
 import pytest
 
 from catclf.data.drawn.scenes import draw
-from catclf.data.hdf5 import reader as hdf5
+from catclf.data.hdf5 import reader
 from catclf.data.load import load_dataset
 from catclf.errors import DataError
 
 SHAPE = (6, 64, 64, 3)
+PIXELS = draw(6, seed=5)[0]
 
 
-def write(path, x=None, *, labels=(0, 1, 0, 1, 0, 1), names=(b"non-cat", b"cat"), **options):
-    """An HDF5 file; `x` is an array, or a function that puts train_set_x into the file."""
+def write(path, x=PIXELS, *, labels=(0, 1, 0, 1, 0, 1), names=(b"non-cat", b"cat"), **options):
+    """Write an HDF5 file; `x` is an array, or a function that puts train_set_x into the file."""
     version = options.pop("libver", None)
     with h5py.File(path, "w", libver=version, **options.pop("file", {})) as file:
         if callable(x):
             x(file)
         else:
-            pixels = draw(6, seed=5)[0] if x is None else x
-            file.create_dataset("train_set_x", data=pixels, **options)
+            file.create_dataset("train_set_x", data=x, **options)
         file["train_set_y"] = np.array(labels)
         fixed = isinstance(names[0], bytes)
         file["list_classes"] = np.array(names) if fixed else names
     return path
+
+
+def low_level(prepare, pixels=None):
+    """Put train_set_x into a file with a creation property list of h5py's low level."""
+
+    def put(file):
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        prepare(plist)
+        space = h5py.h5s.create_simple(SHAPE if pixels is None else pixels.shape)
+        x = h5py.h5d.create(file.id, b"train_set_x", h5py.h5t.NATIVE_UINT8, space, dcpl=plist)
+        if pixels is not None:
+            x.write(h5py.h5s.ALL, h5py.h5s.ALL, pixels)
+
+    return put
 
 
 def refused(path, pattern, **how):
@@ -39,19 +53,7 @@ def refused(path, pattern, **how):
     assert "\n" not in str(caught.value)
 
 
-# HDF5: what other files, code or memory could be reached by
-
-
-def low_level(make):
-    """Put train_set_x into a file with a creation property list of h5py's low level."""
-
-    def put(file):
-        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        shape = make(plist) or SHAPE
-        space = h5py.h5s.create_simple(shape)
-        h5py.h5d.create(file.id, b"train_set_x", h5py.h5t.NATIVE_UINT8, space, dcpl=plist)
-
-    return put
+# What other files, code or memory could be reached by
 
 
 def test_external_storage_is_refused(tmp_path):
@@ -82,35 +84,59 @@ def test_virtual_storage_is_refused(tmp_path):
     refused(path, "virtual|version")
 
 
+def references(file):
+    file["train_set_x"] = PIXELS
+    file.create_dataset("source", (6,), dtype=h5py.ref_dtype)
+
+
+def link(target):
+    def put(file):
+        file["other"] = PIXELS
+        file["train_set_x"] = target
+
+    return put
+
+
+def shared_type(file):
+    file["kind"] = np.dtype(np.uint8)
+    file.create_dataset("train_set_x", data=PIXELS, dtype=file["kind"])
+
+
+def rows_of_numbers(file):
+    file.create_dataset("train_set_x", (6,), h5py.vlen_dtype(np.int32))
+
+
+COLOURS = h5py.enum_dtype({"RED": 0, "BLUE": 1}, basetype="i1")
+
+
 @pytest.mark.parametrize("version", ["earliest", "v108"])
 @pytest.mark.parametrize(
-    "link", [h5py.SoftLink("/other"), h5py.ExternalLink("/etc/passwd", "/x")], ids=type
+    ("x", "pattern"),
+    [
+        (link(h5py.SoftLink("/other")), "not a hard one"),
+        (link(h5py.ExternalLink("/etc/passwd", "/x")), "not a hard one"),
+        (references, "reference"),
+        (shared_type, "shared"),
+        (lambda file: file.create_group("train_set_x"), "no array"),
+        (np.full(SHAPE, b"abc"), "S3 .*expected uint8"),
+        (np.zeros(SHAPE, [("r", "u1")]), "compound"),
+        (np.zeros(SHAPE, np.complex64), "unknown kind|enumeration"),
+        (rows_of_numbers, "unknown kind"),
+        (np.zeros(SHAPE, COLOURS), "enumeration"),
+        (np.zeros(SHAPE, ">f8"), "float64.*from 0 to 1"),
+    ],
 )
-def test_links_are_refused(tmp_path, version, link):
-    def put(file):
-        file["other"] = draw(6, seed=5)[0]
-        file["train_set_x"] = link
-
-    path = write(tmp_path / "a.h5", put, libver=(version, "latest"))
-    refused(path, "not a hard one")
-
-
-def test_object_references_are_refused(tmp_path):
-    def put(file):
-        file["train_set_x"] = draw(6, seed=5)[0]
-        file.create_dataset("source", (6,), dtype=h5py.ref_dtype)
-
-    refused(write(tmp_path / "a.h5", put), "reference")
+def test_what_is_no_array_of_numbers_in_the_file_is_refused(tmp_path, version, x, pattern):
+    refused(write(tmp_path / "a.h5", x, libver=(version, "latest")), pattern)
 
 
 def test_filters_other_than_three_are_refused(tmp_path):
-    pixels = draw(6, seed=5)[0]
     for name, options in (("lzf", {"compression": "lzf"}), ("scaleoffset", {"scaleoffset": 8})):
-        path = write(tmp_path / f"{name}.h5", pixels, chunks=SHAPE, **options)
+        path = write(tmp_path / f"{name}.h5", chunks=SHAPE, **options)
         refused(path, f"filter {name}, which is not run; write it with gzip")
     for options in ({}, {"shuffle": True}, {"fletcher32": True, "shuffle": True}):
-        path = write(tmp_path / "a.h5", pixels, chunks=(4, 40, 64, 2), compression=9, **options)
-        np.testing.assert_array_equal(load_dataset(path).images, pixels)
+        path = write(tmp_path / "a.h5", chunks=(4, 40, 64, 2), compression=9, **options)
+        np.testing.assert_array_equal(load_dataset(path).images, PIXELS)
 
 
 def test_an_unknown_filter_loads_no_library(tmp_path):
@@ -142,22 +168,10 @@ def test_an_unknown_filter_loads_no_library(tmp_path):
     assert done.stdout == "::\n"
 
 
-def test_a_shared_datatype_is_refused(tmp_path):
-    def put(file):
-        file["kind"] = np.dtype(np.uint8)
-        file.create_dataset("train_set_x", data=draw(6, seed=5)[0], dtype=file["kind"])
-
-    refused(write(tmp_path / "a.h5", put), "shared")
-
-
 def test_names_in_messages_keep_to_one_line(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["in\nset_x"] = 1
     refused(tmp_path / "a.h5", r"holds 'in\\nset_x'; expected train_set_x")
-
-
-def test_a_folder_instead_of_an_array_is_refused(tmp_path):
-    refused(write(tmp_path / "a.h5", lambda file: file.create_group("train_set_x")), "no array")
 
 
 def test_a_pointer_in_place_of_the_data_is_named(tmp_path):
@@ -166,7 +180,7 @@ def test_a_pointer_in_place_of_the_data_is_named(tmp_path):
     refused(tmp_path / "a.h5", "Git LFS pointer.*git lfs pull")
 
 
-# HDF5: sizes
+# Sizes
 
 
 def test_what_is_much_larger_than_its_file_is_refused_unless_trusted(tmp_path):
@@ -183,11 +197,11 @@ def test_what_is_much_larger_than_its_file_is_refused_unless_trusted(tmp_path):
 
 
 def test_a_large_array_may_not_be_as_much_larger(tmp_path, monkeypatch):
-    pixels = np.repeat(draw(6, seed=5)[0][:, :, :1], 64, axis=2)
+    pixels = np.repeat(PIXELS[:, :, :1], 64, axis=2)
     path = write(tmp_path / "a.h5", pixels, compression=9, chunks=SHAPE)
     assert len(load_dataset(path)) == 6
-    monkeypatch.setattr(hdf5, "LARGE", 1000)
-    monkeypatch.setattr(hdf5, "MAX_RATIO_OF_LARGE", 2)
+    monkeypatch.setattr(reader, "LARGE", 1000)
+    monkeypatch.setattr(reader, "MAX_RATIO_OF_LARGE", 2)
     refused(path, "at most 2 times")
 
 
@@ -230,18 +244,18 @@ def test_large_chunks_are_refused_even_if_trusted(tmp_path):
 
 
 def raw_chunk(path, data, filters=("deflate",), mask=0):
-    """A file of one chunk, of which the stored bytes are these."""
+    """Write a file of one chunk, of which the stored bytes are these."""
 
-    def put(file):
-        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    def prepare(plist):
         plist.set_chunk(SHAPE)
         if "deflate" in filters:
             plist.set_deflate(4)
         if "fletcher32" in filters:
             plist.set_fletcher32()
-        space = h5py.h5s.create_simple(SHAPE)
-        x = h5py.h5d.create(file.id, b"train_set_x", h5py.h5t.NATIVE_UINT8, space, dcpl=plist)
-        x.write_direct_chunk((0, 0, 0, 0), data, mask)
+
+    def put(file):
+        low_level(prepare)(file)
+        file["train_set_x"].id.write_direct_chunk((0, 0, 0, 0), data, mask)
 
     return write(path, put)
 
@@ -254,7 +268,7 @@ def test_a_chunk_is_never_inflated_beyond_its_size(tmp_path):
         np.frombuffer(good, np.uint8),
     )
     packer = zlib.compressobj()
-    bomb = b"".join(packer.compress(b"\0" * 2**20) for _ in range(300)) + packer.flush()
+    bomb = b"".join(packer.compress(b"\0" * 2**20) for _ in range(100)) + packer.flush()
     for data in (
         bomb,
         zlib.compress(good + b"\0"),
@@ -270,7 +284,7 @@ def test_a_chunk_is_never_inflated_beyond_its_size(tmp_path):
     refused(damaged, "not an HDF5 file that can be read")
 
 
-# HDF5: values
+# Values
 
 
 @pytest.mark.parametrize(
@@ -315,6 +329,7 @@ def test_labels_and_names_are_checked(tmp_path):
         {"chunks": SHAPE, "compression": 1},
         {"file": {"userblock_size": 1024}},
         {"file": {"track_order": True}},
+        {"fillvalue": 7},
         {"names": ["non-cat", "cat"]},
         {"names": ["猫" * 9, "cat"], "track_times": True},
     ],
@@ -322,21 +337,18 @@ def test_labels_and_names_are_checked(tmp_path):
 )
 def test_every_way_to_store_the_same_is_read(tmp_path, version, options):
     path = write(tmp_path / "a.h5", libver=(version, "latest"), **options)
-    np.testing.assert_array_equal(load_dataset(path).images, draw(6, seed=5)[0])
+    np.testing.assert_array_equal(load_dataset(path).images, PIXELS)
 
 
 def test_an_array_in_its_header_and_one_of_many_members_are_read(tmp_path):
     def put(file):
         for i in range(100):
             file[f"k{i}"] = i
-        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        plist.set_layout(h5py.h5d.COMPACT)
-        space, kind = h5py.h5s.create_simple((2, 64, 64, 3)), h5py.h5t.NATIVE_UINT8
-        x = h5py.h5d.create(file.id, b"train_set_x", kind, space, dcpl=plist)
-        x.write(h5py.h5s.ALL, h5py.h5s.ALL, np.full((2, 64, 64, 3), 9, np.uint8))
+        compact = low_level(lambda plist: plist.set_layout(h5py.h5d.COMPACT), PIXELS[:2])
+        compact(file)
 
     path = write(tmp_path / "a.h5", put, labels=[0, 1])
-    assert (load_dataset(path).images == 9).all()
+    np.testing.assert_array_equal(load_dataset(path).images, PIXELS[:2])
     refused(write(tmp_path / "b.h5", put, labels=[0, 1], libver="v108"), "more members than fit")
 
 
@@ -350,49 +362,22 @@ def test_an_array_that_can_grow_is_read_in_the_older_versions_alone(tmp_path):
     refused(write(tmp_path / "d.h5", libver="latest", **fixed), "can grow")
 
 
-def test_pixels_that_are_no_numbers_are_refused(tmp_path):
-    refused(write(tmp_path / "a.h5", np.full(SHAPE, b"abc")), "S3 .*expected uint8")
-    refused(write(tmp_path / "b.h5", np.zeros(SHAPE, [("r", "u1")])), "compound")
-    refused(write(tmp_path / "c.h5", np.zeros(SHAPE, np.complex64)), "unknown kind|enumeration")
-    rows = lambda file: file.create_dataset("train_set_x", (6,), h5py.vlen_dtype(np.int32))  # noqa: E731
-    refused(write(tmp_path / "d.h5", rows), "unknown kind")
-    colours = h5py.enum_dtype({"RED": 0, "BLUE": 1}, basetype="i1")
-    refused(write(tmp_path / "e.h5", np.zeros(SHAPE, colours)), "enumeration")
-    refused(write(tmp_path / "f.h5", np.zeros(SHAPE, ">f8")), "float64.*from 0 to 1")
-
-
 def test_chunks_laid_out_one_after_another_are_read(tmp_path):
     """An implicit index: fixed shape, no filters, space taken at once."""
-    pixels = draw(6, seed=5)[0]
 
-    def put(file):
-        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    def prepare(plist):
         plist.set_chunk((2, 32, 64, 3))
         plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        space, kind = h5py.h5s.create_simple(SHAPE), h5py.h5t.NATIVE_UINT8
-        x = h5py.h5d.create(file.id, b"train_set_x", kind, space, dcpl=plist)
-        x.write(h5py.h5s.ALL, h5py.h5s.ALL, pixels)
 
-    path = write(tmp_path / "a.h5", put, libver="latest")
-    np.testing.assert_array_equal(load_dataset(path).images, pixels)
+    path = write(tmp_path / "a.h5", low_level(prepare, PIXELS), libver="latest")
+    np.testing.assert_array_equal(load_dataset(path).images, PIXELS)
 
 
-@pytest.mark.parametrize("version", ["earliest", "latest"])
-def test_a_fill_value_does_no_harm(tmp_path, version):
-    path = write(tmp_path / "a.h5", libver=version, fillvalue=7)
-    np.testing.assert_array_equal(load_dataset(path).images, draw(6, seed=5)[0])
-
-
-def test_a_superblock_of_version_1_is_read(tmp_path):
+def test_a_superblock_of_version_1_is_looked_at(tmp_path):
     path = write(tmp_path / "a.h5", chunks=(1, 64, 64, 3))
     data = bytearray(path.read_bytes())
     assert data[8] == 0
-    # Version 1 has four more bytes, with a size of its trees: it is made by hand, with a user
-    # block, so that everything else stays where it is.
-    with h5py.File(tmp_path / "b.h5", "w", userblock_size=512) as file:
-        file["train_set_x"], file["train_set_y"] = draw(6, seed=5)
-    assert len(load_dataset(tmp_path / "b.h5")) == 6
-    data[8] = 1
+    data[8] = 1  # which has four more bytes
     path.write_bytes(data)
     refused(path, "not an HDF5 file that can be read")
 

@@ -35,7 +35,7 @@ def test_the_photo_model_is_used_before_any_training(catclf, class_folder):
     done = catclf("predict", class_folder)
     assert done.stderr == f"model: {shipped('photos.npz')}\n"
     assert done.stdout == catclf("predict", "--model", "photos", class_folder).stdout
-    catclf("train", "drawn", "--iterations", 5, "--cv", 0)
+    catclf("train", class_folder, "--iterations", 5, "--cv", 0)
     assert catclf("predict", class_folder).stderr == "model: models/catclf.npz\n"
 
 
@@ -43,10 +43,10 @@ def test_the_photo_model_knows_cats(shared):
     # These photos are among those it learned from: this is a check of the way through, not a
     # figure of merit; that is in the card.
     model = load_model(shipped("photos.npz"))
-    found = {kind: list(predict(model, [shared / "photos" / kind])) for kind in ("cat", "non-cat")}
-    right = {kind: np.mean([p.label == kind for p in found[kind]]) for kind in found}
-    assert len(found["cat"]) + len(found["non-cat"]) == 213
-    assert min(right.values()) > 0.85
+    for kind in ("cat", "non-cat"):
+        photos = sorted((shared / "photos" / kind).iterdir())[::4]
+        assert len(photos) > 20
+        assert np.mean([p.label == kind for p in predict(model, photos)]) > 0.85
 
 
 def test_a_damaged_or_missing_network_is_one_clear_error(tmp_path, monkeypatch):
