@@ -78,16 +78,16 @@ def test_members_of_a_model(catclf: Run, tmp_path: Path) -> None:
         assert set(file) == cached
 
 
-def test_json_of_train(catclf: Run) -> None:
+def test_json_of_train(catclf: Run, class_folder: Path) -> None:
     text = section("### `train --json`")
-    found = json.loads(catclf("train", "drawn", "--iterations", 5, "--json").stdout)
+    found = json.loads(catclf("train", class_folder, "--iterations", 5, "--json").stdout)
     assert set(found) == tables(text)[0]
     rates = ("--learning-rate", 0.001, "--learning-rate", 0.002)
-    several = json.loads(catclf("train", "drawn", "--iterations", 5, "--json", *rates).stdout)
+    several = json.loads(catclf("train", class_folder, "--iterations", 5, "--json", *rates).stdout)
     assert set(several) - set(found) == {"learning_rates"}
     assert set(several["learning_rates"][0]) <= named(text)
     auto = ("--auto", "--features", "conv", "--l2", 1)
-    chosen = json.loads(catclf("train", "drawn", "--json", *auto).stdout)
+    chosen = json.loads(catclf("train", class_folder, "--json", *auto).stdout)
     assert set(chosen) - set(found) <= named(text)
     assert set(chosen) - set(found) == {"tried", "features", "l2", "complete"}
 
@@ -108,15 +108,15 @@ def test_json_of_predict_and_show(catclf: Run, tmp_path: Path, images) -> None:
     assert set(shown) == tables(section("### `show --json`"))[0] | {"features"}
 
 
-def test_json_of_eval_and_report(catclf: Run, tmp_path: Path) -> None:
+def test_json_of_eval_and_report(catclf: Run, class_folder: Path, tmp_path: Path) -> None:
     text = section("### `eval --json`")
-    catclf("train", "drawn", "--iterations", 5, "--out", "m.npz")
+    catclf("train", class_folder, "--iterations", 5, "--out", "m.npz")
     one = json.loads(
-        catclf("eval", "drawn", "-m", "m.npz", "--json", "--errors", 1, "--report", "r").stdout
+        catclf("eval", class_folder, "-m", "m.npz", "--json", "--errors", 1, "--report", "r").stdout
     )
     assert set(one) - {"errors"} == tables(text)[0]
     assert set(one["errors"][0]) <= named(text)
-    two = json.loads(catclf("eval", "drawn", "-m", "m.npz", "-m", "photos", "--json").stdout)
+    two = json.loads(catclf("eval", class_folder, "-m", "m.npz", "-m", "photos", "--json").stdout)
     assert set(two) == {"models", "comparison"}
     assert set(two["models"][0]) == tables(text)[0] | {"model", "path"}
     assert set(two["comparison"][0]) <= named(text)

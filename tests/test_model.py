@@ -17,6 +17,7 @@ from hypothesis.extra.numpy import arrays
 
 from catclf import load_model, train
 from catclf.errors import ModelError
+from catclf.features.conv import Conv
 from catclf.features.pixels import Pixels
 from catclf.model import Model, Provenance
 
@@ -69,6 +70,8 @@ def test_the_same_training_gives_the_same_bytes(model, drawn, tmp_path):
 
 def test_the_file_says_how_the_model_came_about(model, drawn, tmp_path):
     model.save(tmp_path / "m.npz")
+    with zipfile.ZipFile(tmp_path / "m.npz") as archive:
+        assert {member.compress_type for member in archive.infolist()} == {zipfile.ZIP_STORED}
     with np.load(tmp_path / "m.npz", allow_pickle=False) as npz:
         assert set(npz) == {"w", "b", "costs", "seen", "meta"}
         meta = json.loads(str(npz["meta"]))
@@ -203,7 +206,6 @@ BAD = {
     "a temperature beyond all bounds": npz_bytes(meta={"temperature": 10**400}),
     "version 3 of .npy": zipped(*members(w=b"\x93NUMPY\x03\x00" + b"\0" * 100)),
     "meta of several": zipped(*members(meta=npy(np.array(["{}", "{}"])))),
-    "a number in JSON that is not finite": npz_bytes(meta={"note": float("nan")}),
     "a class name without end": npz_bytes(
         meta={"classes": {"negative": "x" * 10**6, "positive": "cat"}}
     ),
@@ -256,11 +258,14 @@ def test_anything_else_is_refused_in_one_line(name, tmp_path):
         load_model(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+    assert ("upgrade" in str(caught.value)) == (name in ("a newer format", "unknown features"))
 
 
-def test_a_newer_format_says_to_upgrade(tmp_path):
-    (tmp_path / "m").write_bytes(BAD["a newer format"])
-    with pytest.raises(ModelError, match="upgrade"):
+@pytest.mark.parametrize("number", ["1e999", "NaN", "-Infinity"])
+def test_a_number_in_json_that_is_not_finite_is_refused(tmp_path, number):
+    good = str(np.load(io.BytesIO(npz_bytes()))["meta"])
+    (tmp_path / "m").write_bytes(meta_text(f'{good[:-1]}, "note": [{number}]}}'))
+    with pytest.raises(ModelError, match="a number that is not finite"):
         load_model(tmp_path / "m")
 
 
@@ -279,12 +284,6 @@ def test_a_model_that_cannot_be_written_leaves_nothing(tmp_path):
     assert (tmp_path / "file").read_text() == "kept"
 
 
-def test_members_are_stored_as_they_are(model, tmp_path):
-    model.save(tmp_path / "m.npz")
-    with zipfile.ZipFile(tmp_path / "m.npz") as archive:
-        assert {i.compress_type for i in archive.infolist()} == {zipfile.ZIP_STORED}
-
-
 def same(a, b):
     return (
         np.array_equal(a.w, b.w)
@@ -296,39 +295,27 @@ def same(a, b):
     )
 
 
-def flips(data, path, bits):
-    """How many flipped bits are refused, and how many are harmless; any other outcome fails."""
-    path.write_bytes(data)
-    model = load_model(path)
-    refused = 0
-    for bit in bits:
-        flipped = bytearray(data)
-        flipped[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(flipped)
-        try:
-            found = load_model(path)
-        except ModelError:
-            refused += 1
-        else:
-            assert same(found, model), f"bit {bit} changes the model"
-    return refused, len(bits) - refused
-
-
 def test_any_flipped_bit_is_refused_or_harmless(tmp_path):
-    """Of all but the weights every third bit, so every byte, and of those a sample.
-
-    With CATCLF_EVERY_BIT set, every bit but the weights'.
-    """
-    data = npz_bytes()
-    start = data.index(b"\0" * 1000)
-    structure = [*range(8 * start), *range(8 * (start + 8 * 12288 - 64), 8 * len(data))]
-    weights = range(8 * start, 8 * (start + 8 * 12288 - 64), 9973)
-    step = 1 if "CATCLF_EVERY_BIT" in os.environ else 3
-    structure = structure[::step]
-    refused, harmless = flips(data, tmp_path / "m", [*structure, *weights])
-    assert refused > len(structure) / 2
-    assert harmless < len(structure) / 2
-    assert flips(data, tmp_path / "m", list(weights)) == (len(weights), 0)
+    """One bit of every byte; with CATCLF_EVERY_BIT set, every bit."""
+    path = tmp_path / "m"
+    conv = Conv()
+    model = Model(np.zeros((conv.n_x, 1)), 0.0, ("non-cat", "cat"), conv, costs=[(0, 0.7)])
+    model.save(path)
+    data, harmless = bytearray(path.read_bytes()), 0
+    chance = np.random.default_rng(0)
+    for at in range(len(data)):
+        bits = range(8) if "CATCLF_EVERY_BIT" in os.environ else [int(chance.integers(8))]
+        for bit in bits:
+            data[at] ^= 1 << bit
+            path.write_bytes(data)
+            data[at] ^= 1 << bit
+            try:
+                found = load_model(path)
+            except ModelError:
+                continue
+            assert same(found, model), f"bit {bit} of byte {at} changes the model"
+            harmless += 1
+    assert harmless < len(data) * len(bits) / 10
 
 
 def test_the_digest_is_what_notices(tmp_path):
