@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Float32 = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 """Called as progress(done, total)."""
 

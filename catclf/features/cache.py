@@ -23,7 +23,7 @@ from catclf.common.files import FileKind, open_regular
 from catclf.common.hdf5 import import_h5py
 from catclf.common.hdf5.storage import ArrayInfo, check_storage, describe_array
 from catclf.common.hdf5.structure import Structure, StructureError, need
-from catclf.common.types import FeatureExtractor
+from catclf.common.types import FeatureExtractor, Float32
 from catclf.errors import DataError, OutputError
 
 CACHE_FILE = FileKind("cache", OutputError)
@@ -35,8 +35,6 @@ SAVING_SHARE = 1 / 20
 """The part of the time that saving may take; it is done less often where it takes more."""
 ROWS = 1024
 """How many rows are written at a time."""
-
-Float32 = NDArray[np.float32]
 
 
 class FeatureCache:

@@ -13,20 +13,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.types import Array
+from catclf.common.types import Array, Float32
 from catclf.errors import ModelError
 from catclf.features.feature_map import FeatureMap
 from catclf.features.regions import spread
-
-Float32 = NDArray[np.float32]
 
 FILE = "features.npz"
 SHA256 = "785c9dcdab8e4abbc9bc44652619aa9946563740a6594ac372a17471dc79aec2"
@@ -63,12 +62,12 @@ class Conv(FeatureMap):
             If this catclf ships another network.
         """
         conv = cls(bool(settings["mirror"]))
-        if settings["sha256"] != conv._network.sha256:
+        if settings["sha256"] != SHA256:
             raise ValueError("it needs the network of another catclf version")
         return conv
 
     def settings(self) -> dict[str, Any]:
-        return {"mirror": self.mirror, "sha256": self._network.sha256}
+        return {"mirror": self.mirror, "sha256": SHA256}
 
     def transform(self, images: NDArray[np.uint8]) -> Float32:
         """Turn images uint8 (m, 64, 64, 3) into X float32 (n_x, m), averages of activations."""
@@ -85,16 +84,16 @@ class Conv(FeatureMap):
 
         With `mirror` the mirror image's map is turned back and joined to the image's own.
         """
-        parts = self.last_map(image[None])[0]
+        activations = self.last_map(image[None])[0]
         if self.mirror:
-            parts = parts + self.last_map(image[None, :, ::-1])[0, :, ::-1]
-        return spread((w * self.transform(image[None])).reshape(1, 1, -1), parts)
+            activations = activations + self.last_map(image[None, :, ::-1])[0, :, ::-1]
+        return spread((w * self.transform(image[None])).reshape(1, 1, -1), activations)
 
     @property
     def first_layer(self) -> Float32:
         """The filters that see the pixels: float32 (3, 3, 3, filters), rows, columns, colours."""
         first = self._network.layers[0]
-        assert first is not None  # a network begins with a convolution
+        assert isinstance(first, _Convolution)
         return first.weight
 
     def last_map(self, images: NDArray[np.uint8]) -> Float32:
@@ -102,7 +101,7 @@ class Conv(FeatureMap):
         network = self._network
         a: Float32 = images * network.scale + network.shift
         for layer in network.layers:
-            a = _max_pool(a) if layer is None else layer(a)
+            a = layer(a)
         return a
 
 
@@ -148,15 +147,13 @@ def _max_pool(a: Float32) -> Float32:
     return pooled
 
 
-@dataclass(frozen=True)
-class _Network:
-    """The shipped network; a layer that is None is maximum pooling."""
+class _Network(NamedTuple):
+    """The shipped network: a = pixels · scale + shift, and what its layers make of that in turn."""
 
-    layers: list[_Convolution | None]
+    layers: list[Callable[[Float32], Float32]]
     scale: np.float32
     shift: np.float32
     n_x: int
-    sha256: str
 
 
 @cache
@@ -166,24 +163,16 @@ def _read_network() -> _Network:
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: the network cannot be read ({error.strerror})") from error
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != SHA256:
+    if hashlib.sha256(data).hexdigest() != SHA256:
         raise ModelError(f"{path}: not the network that is shipped; install catclf again")
     with np.load(io.BytesIO(data), allow_pickle=False) as npz:
         meta = json.loads(str(npz["meta"]))
-        layers: list[_Convolution | None] = []
+        layers: list[Callable[[Float32], Float32]] = []
         for layer in meta["layers"]:
             if layer["op"] == "max_pool":
-                layers.append(None)
-                continue
-            weight, bias = (
-                npz[f"{layer['name']}_{part}"].astype(np.float32) for part in ("weight", "bias")
-            )
-            layers.append(_Convolution(weight, bias, layer["residual"]))
-    return _Network(
-        layers=layers,
-        scale=np.float32(meta["scale"]),
-        shift=np.float32(meta["shift"]),
-        n_x=meta["n_x"],
-        sha256=digest,
-    )
+                layers.append(_max_pool)
+            else:
+                names = (f"{layer['name']}_{part}" for part in ("weight", "bias"))
+                weight, bias = (npz[name].astype(np.float32) for name in names)
+                layers.append(_Convolution(weight, bias, layer["residual"]))
+    return _Network(layers, np.float32(meta["scale"]), np.float32(meta["shift"]), meta["n_x"])

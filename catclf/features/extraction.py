@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
 from catclf.common.blocks import LazyArray, Rows, block_slices, in_blocks, spill_to_disk
 from catclf.common.image_size import check_images
 from catclf.common.threads import for_products, ordered
-from catclf.common.types import FeatureExtractor, Progress
+from catclf.common.types import FeatureExtractor, Float32, Progress
 from catclf.features import BATCH
 
 
@@ -55,7 +54,7 @@ def bytes_in_memory(images: Rows) -> int:
 
 def _extract_batches(
     extractor: FeatureExtractor, images: Rows, progress: Progress | None
-) -> Iterator[NDArray[np.float32]]:
+) -> Iterator[Float32]:
     batches = (block[part] for _, block in in_blocks(images) for part in block_slices(block, BATCH))
     done = 0
     for rows in ordered(lambda batch: extractor.transform(batch).T, batches, for_products()):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common.blocks import Rows
-from catclf.common.types import Array
+from catclf.common.types import Array, Float32
 
 
 class FeatureMap(ABC):
@@ -53,7 +53,7 @@ class FeatureMap(ABC):
         return cls()
 
     @abstractmethod
-    def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def transform(self, images: NDArray[np.uint8]) -> Float32:
         """Turn images uint8 (m, height, width, 3) into X (n_x, m), columns being examples."""
 
     @abstractmethod
@@ -67,6 +67,6 @@ class FeatureMap(ABC):
         """Give what a model file must say of the map, as JSON values."""
         return {}
 
-    def arrays(self) -> dict[str, NDArray[np.float32]]:
+    def arrays(self) -> dict[str, Float32]:
         """Give the arrays that a model file must hold to make the map again."""
         return {}

@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common.blocks import Rows, block_slices
-from catclf.common.types import Array
+from catclf.common.types import Array, Float32
 from catclf.features.feature_map import FeatureMap
 from catclf.features.regions import cells, spread
-
-Float32 = NDArray[np.float32]
 
 SIDE = 6
 """Width and height of a patch, in pixels."""

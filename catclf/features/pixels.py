@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.types import Array
+from catclf.common.types import Array, Float32
 from catclf.features.feature_map import FeatureMap
 
 
@@ -17,7 +17,7 @@ class Pixels(FeatureMap):
     standardised = False
     divisor = 255.0
 
-    def transform(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def transform(self, images: NDArray[np.uint8]) -> Float32:
         """Turn images uint8 (m, 64, 64, 3) into X float32 (12288, m), pixels in [0, 1]."""
         columns = images.reshape(len(images), self.n_x).T
         return np.divide(columns, 255, dtype=np.float32)

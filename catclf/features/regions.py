@@ -13,7 +13,7 @@ def cells(n: int, count: int) -> NDArray[np.int64]:
     return np.linspace(0, n, count + 1).astype(np.int64)[:-1]
 
 
-def spread(terms: Array, parts: NDArray[np.floating]) -> Array:
+def spread(terms: Array, activations: NDArray[np.floating]) -> Array:
     """Divide each feature's term among the positions of its cell, by what each gave to it.
 
     A feature pooled from a_p ≥ 0 over the positions p of a cell has w x = Σ_p w x a_p / Σ_q a_q.
@@ -24,7 +24,7 @@ def spread(terms: Array, parts: NDArray[np.floating]) -> Array:
     ----------
     terms : float64 (rows, columns, K)
         w x of each feature of each cell of a grid.
-    parts : float (height, width, K)
+    activations : float (height, width, K)
         What each position gives to the features of its cell, none below 0.
 
     Returns
@@ -33,12 +33,12 @@ def spread(terms: Array, parts: NDArray[np.floating]) -> Array:
         The share of each position; they add up to the terms. A cell to which no position gives
         anything has none.
     """
-    height, width, _ = parts.shape
+    height, width, _ = activations.shape
     rows, columns = cells(height, terms.shape[0]), cells(width, terms.shape[1])
-    parts = parts.astype(np.float64)
-    sums = np.add.reduceat(np.add.reduceat(parts, rows, axis=0), columns, axis=1)
+    activations = activations.astype(np.float64)
+    sums = np.add.reduceat(np.add.reduceat(activations, rows, axis=0), columns, axis=1)
     rates = np.divide(terms, sums, out=np.zeros_like(sums), where=sums > 0)
     rates = rates.repeat(np.diff(rows, append=height), axis=0)
     rates = rates.repeat(np.diff(columns, append=width), axis=1)
-    shares: Array = np.einsum("yxk,yxk->yx", rates, parts)
+    shares: Array = np.einsum("yxk,yxk->yx", rates, activations)
     return shares

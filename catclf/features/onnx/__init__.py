@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.types import Array
+from catclf.common.types import Array, Float32
 from catclf.errors import ModelError, ParameterError
 from catclf.features.feature_map import FeatureMap
 from catclf.features.onnx.file import read_network
 from catclf.features.onnx.session import MAX_SIDE, Network
-
-Float32 = NDArray[np.float32]
 
 PATH_VARIABLE = "CATCLF_ONNX_PATH"
 """The environment variable that names a model's network, or the folder that it is in."""

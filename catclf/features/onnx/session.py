@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.common.types import Float32
 from catclf.errors import ModelError
 from catclf.features.onnx.file import NetworkFile, with_output
-
-Float32 = NDArray[np.float32]
 
 MAX_SIDE = 2048
 """The largest height or width of an image, in pixels."""
