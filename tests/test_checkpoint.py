@@ -15,7 +15,7 @@ from catclf.errors import CheckpointError, DataError, ModelError
 from catclf.model import Model
 from catclf.solvers import checkpoint as module
 from catclf.solvers.checkpoint import Checkpoint
-from catclf.solvers.fit import Journal, State
+from catclf.solvers.fit import State
 
 RUNS = {  # with the steps after which each is broken off
     "descent": (101, {"iterations": 250, "l2": 0.3}),
@@ -120,7 +120,6 @@ def interrupted(few, path: Path, **settings: object) -> bytes:
         ({"iterations": 201}, "iterations was 200, not 201"),
         ({"l2": 0.5}, "l2 was 0.0, not 0.5"),
         ({"cv": 3}, "cv was 2, not 3"),
-        ({"features": "conv"}, "features was pixels, not conv"),
         ({"maximise": "balanced-accuracy"}, "maximise was accuracy, not balanced-accuracy"),
         ({"features": "patches", "dictionary": 9}, "features was pixels, not patches"),
     ],
@@ -309,7 +308,7 @@ def test_any_flipped_bit_is_refused_or_harmless(tmp_path):
     path.write_bytes(data)
     sound, refused = content(path), 0
     chance = np.random.default_rng(0)
-    for at in range(len(data)):
+    for at in range(0, len(data), 2):
         bit = 1 << int(chance.integers(8))
         data[at] ^= bit
         path.write_bytes(data)
@@ -318,7 +317,7 @@ def test_any_flipped_bit_is_refused_or_harmless(tmp_path):
         except CheckpointError:
             refused += 1
         data[at] ^= bit
-    assert refused > 0.8 * len(data)
+    assert refused > 0.4 * len(data)
 
 
 @pytest.mark.parametrize("length", [0, 10, 50, 86, 300, -1])
@@ -418,14 +417,3 @@ def test_a_checkpoint_of_another_shape_is_refused(few, tmp_path):
     found.states[0] = state._replace(v=state.v[:-1])
     with pytest.raises(DataError, match="another run"):
         catclf.train(few, iterations=200, cv=2, checkpoint=found)
-
-
-def test_a_journal_keeps_an_entry_for_each_regression():
-    journal = Journal()
-    assert journal.start(0, 2, 1) is None
-    first, second, later = (State(i, np.zeros((2, 1)), 0.0, []) for i in (1, 2, 3))
-    journal.keeper(0)(first)
-    journal.keeper(1)(second)
-    journal.keeper(1)(later)
-    assert [state.iteration for state in journal.states] == [1, 3]
-    assert journal.start(1, 2, 1) is later

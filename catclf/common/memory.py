@@ -12,9 +12,9 @@ from catclf.errors import ParameterError
 
 UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 LITTLE = 20_000_000
-"""Bytes of images that fit anywhere, and what is made of them too."""
+"""So many bytes of images fit anywhere, and what is made of them too."""
 UNKNOWN = 2 * 10**9
-"""Bytes that are taken to be available where the system does not say."""
+"""So many bytes are taken to be available where the system does not say."""
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -28,8 +28,8 @@ def parse_size(text: str | None) -> int | None:
     """
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().casefold())
-    size = float(found[1]) * UNITS[found[2]] if found else 0.0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().casefold())
+    size = float(match[1]) * UNITS[match[2]] if match else 0.0
     if not 1e6 <= size < 1e18:
         raise ParameterError(f"memory is a size from 1MB, such as 500MB or 2GB, not {text!r}")
     return int(size)
@@ -41,9 +41,9 @@ def available() -> int:
     with suppress(OSError, ValueError, AttributeError):
         sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     with suppress(OSError):
-        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-        if found:
-            sizes = [int(found[1]) * 1024]
+        match = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+        if match:
+            sizes = [int(match[1]) * 1024]
     for limit in _LIMITS:
         with suppress(OSError, ValueError):  # no such file, or the word max
             sizes.append(int(Path(limit).read_text()))

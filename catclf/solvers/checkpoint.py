@@ -74,14 +74,14 @@ class Checkpoint(Journal):
         super().__init__()
         self.path, self.every, self.note = os.fspath(path), every, note or (lambda line: None)
         self.settings: dict[str, Any] = {}
-        self._found: dict[str, Any] | None = None
+        self._earlier: dict[str, Any] | None = None  # the settings of the run to go on with
         self._own = False  # whether the file is this run's
         self._lock = threading.Lock()
         self._due = time.monotonic() + (every or 0.0)
         self.failure = ""
         there = CHECKPOINT_FILE.check(self.path)
         if resume and there:
-            self._found, self.states = _load(self.path)
+            self._earlier, self.states = _load(self.path)
             self._own = True
         elif resume:
             self.note(f"no {self.path}: beginning anew")
@@ -92,10 +92,10 @@ class Checkpoint(Journal):
         """Take down what the run is; raise CheckpointError if the one to go on with was another."""
         ours = {**settings, "version": __version__}
         self.settings = json.loads(json.dumps(ours, default=lambda number: number.item()))
-        if self._found is None:
+        if self._earlier is None:
             return
-        for key in [*self.settings, *self._found]:
-            then, now = self._found.get(key), self.settings.get(key)
+        for key in [*self.settings, *self._earlier]:
+            then, now = self._earlier.get(key), self.settings.get(key)
             if then != now:
                 was = f"{key[:100]} was {str(then)[:100]}, not {str(now)[:100]}"
                 what = "its images were others" if key == "data" else was
