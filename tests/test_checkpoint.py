@@ -185,16 +185,6 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(few, tmp_path,
     assert "training goes on" in told[0]
 
 
-def test_after_an_interruption_it_is_not_written_by_itself(few, tmp_path):
-    kept = Checkpoint(tmp_path / "run", every=1e-9)
-    kept.keep(0, State(3, np.ones((1, 1)), 0.0, []))
-    kept.save()
-    (tmp_path / "run").unlink()
-    kept.keep(0, State(4, np.ones((1, 1)), 0.0, []))
-    kept._write_in_time()  # as training does that was just waiting for its turn
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_an_interruption_tells_why_nothing_was_kept(few, tmp_path):
     power = Power(tmp_path / "run")
     power.steps = 5

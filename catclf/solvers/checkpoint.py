@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -76,7 +75,6 @@ class Checkpoint(Journal):
         self.settings: dict[str, Any] = {}
         self._earlier: dict[str, Any] | None = None  # the settings of the run to go on with
         self._own = False  # whether the file is this run's
-        self._lock = threading.Lock()
         self._due = time.monotonic() + (every or 0.0)
         self.failure = ""
         there = CHECKPOINT_FILE.check(self.path)
@@ -121,41 +119,29 @@ class Checkpoint(Journal):
         """Note where a regression stands; write it down when it is time."""
         super().keep(entry, state)
         if self.every is not None and time.monotonic() >= self._due:
-            with self._lock:
-                self._write_in_time()
-
-    def _write_in_time(self) -> None:
-        if self.every is None:  # the run was interrupted meanwhile
-            return
-        try:
-            self._write()
-        except CheckpointError as error:  # no reason to lose the run
-            self.note(f"{error}; training goes on")
-        self._due = time.monotonic() + self.every
+            try:
+                self.save()
+            except CheckpointError as error:  # no reason to lose the run
+                self.note(f"{error}; training goes on")
+            self._due = time.monotonic() + self.every
 
     def save(self) -> None:
-        """Write the checkpoint, whole or not at all; from then on it is not written by itself.
+        """Write the checkpoint, whole or not at all.
 
         Raises
         ------
         CheckpointError
             If it cannot be written.
         """
-        with self._lock:
-            self.every = None
-            self._write()
-
-    def _write(self) -> None:
-        states = list(self.states)  # training may go on meanwhile, on another thread
         arrays = {
             f"state_{i}": np.vstack([v, np.broadcast_to(b, (v.shape[1], 1)).T])
-            for i, (_, v, b, _) in enumerate(states)
+            for i, (_, v, b, _) in enumerate(self.states)
         }
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise CheckpointError(f"{self.path}: not written, for the weights are not finite")
         entries = [
             {"iteration": iteration, "costs": [cost for cost in costs if cost[0] < iteration]}
-            for iteration, _, _, costs in states
+            for iteration, _, _, costs in self.states
         ]
         with CHECKPOINT_FILE.replacing(self.path) as file:
             npz.write_npz(file, {"settings": self.settings, "states": entries}, arrays)
