@@ -11,13 +11,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf import features as feature_maps
 from catclf.common.blocks import LazyArray, Rows
 from catclf.common.types import Progress
 from catclf.data.dataset import Dataset
 from catclf.data.load import load_dataset
 from catclf.errors import DataError, ParameterError
-from catclf.features import FeatureMap
+from catclf.features import MAPS, FeatureMap, fit_map
 from catclf.features.extraction import bytes_in_memory, extract
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
@@ -28,91 +27,94 @@ from catclf.solvers.checkpoint import Checkpoint
 from catclf.solvers.cross_validation import fit_and_cross_validate, grouped_folds
 from catclf.solvers.examples import Examples
 from catclf.solvers.fit import Fit
-from catclf.solvers.solver import Solver
+from catclf.solvers.solver import FOLDS, Solver
 
 FOLD_SEED = 0
 MOST_SEEN = 2**24
 """Fingerprints that a model keeps, evenly drawn of more: it must stay small enough to be read."""
 
+Source = Dataset | str | os.PathLike[str] | None
+"""A data set, or what `load_dataset` takes."""
+Callback = Callable[[int, float], None]
 
-def check_settings(
-    *,
-    features: str | FeatureMap | None = None,
-    dictionary: int | None = None,
-    pool: int | None = None,
-    l2: float | None = None,
-    cv: int = 5,
-    maximise: str = "accuracy",
-    auto: bool = False,
-    **solver: Any,
-) -> tuple[Solver, dict[str, int]]:
-    """Check the settings of a training run, before work is spent on it.
 
-    Returns
-    -------
-    Solver
-        As the settings say.
-    dict
-        The settings of the feature map, of those that were given.
+@dataclass(frozen=True)
+class Settings:
+    """What the regression sees, and how it is cross-validated; checked as it is made.
+
+    Attributes
+    ----------
+    features : str, FeatureMap or None
+        The feature map, or its name; None stands for pixels, or with `auto` for all that are tried.
+    dictionary, pool : int or None
+        Settings of patches; None stands for the map's own.
+    cv : int
+        Folds of cross-validation, 0 for none.
+    maximise : "accuracy" or "balanced-accuracy"
+        What the threshold serves.
+    auto : bool
+        Whether the settings are for `catclf.tuning`, which chooses what is not said.
 
     Raises
     ------
     ParameterError
         Naming the first setting that makes no sense.
     """
-    given = {"dictionary": dictionary, "pool": pool}
-    of_map = {key: value for key, value in given.items() if value is not None}
-    problem = None
-    if isinstance(features, str) and features not in feature_maps.MAPS:
-        problem = f"features are {', '.join(feature_maps.MAPS)} or onnx:PATH, not {features!r}"
-    elif of_map and features != "patches" and not (auto and features is None):
-        problem = f"{' and '.join(of_map)} can be set with --features patches alone"
-    elif dictionary is not None and not 1 <= dictionary <= MOST_WORDS:
-        problem = f"the dictionary has 1 to {MOST_WORDS} patches, not {dictionary}"
-    elif pool is not None and not 1 <= pool <= POSITIONS:
-        problem = f"the grid of patches has 1 to {POSITIONS} cells each way, not {pool}"
-    elif (dictionary or DICTIONARY) * (pool or 1) ** 2 > MOST_FEATURES:
-        problem = f"dictionary times pool squared may be {MOST_FEATURES} at most: try fewer cells"
-    elif auto and l2 == 0:
-        problem = "with --auto l2 must be above 0, not 0"
-    elif maximise not in ("accuracy", "balanced-accuracy"):
-        problem = f"maximise is accuracy or balanced-accuracy, not {maximise!r}"
-    elif maximise != "accuracy" and cv == 0:
-        problem = "a threshold for balanced accuracy needs cross-validation, not 0 folds"
-    elif cv < 0 or cv == 1 or (auto and cv == 0):
-        none = "" if auto else ", or 0 for none"
-        problem = f"cross-validation needs 2 folds or more{none}, not {cv}"
-    if problem:
-        raise ParameterError(problem)
-    how = Solver(name=solver.pop("solver", "descent"), l2=float(l2 or 0.0), **solver)
-    if auto and l2 is None:
-        return how, of_map
-    how.check()
-    return how, of_map
 
+    features: str | FeatureMap | None = None
+    dictionary: int | None = None
+    pool: int | None = None
+    cv: int = FOLDS
+    maximise: str = "accuracy"
+    auto: bool = False
 
-def check_classes(dataset: Dataset) -> None:
-    """Raise DataError if a class has no images."""
-    missing = [name for name, count in dataset.counts.items() if count == 0]
-    if missing:
-        raise DataError(f"{dataset.name}: holds no {missing[0]}; training needs both classes")
+    def __post_init__(self) -> None:
+        features, dictionary, pool = self.features, self.dictionary, self.pool
+        problem = None
+        if isinstance(features, str) and features not in MAPS:
+            problem = f"features are {', '.join(MAPS)} or onnx:PATH, not {features!r}"
+        elif self.of_patches and features != "patches" and not (self.auto and features is None):
+            problem = f"{' and '.join(self.of_patches)} can be set with --features patches alone"
+        elif dictionary is not None and not 1 <= dictionary <= MOST_WORDS:
+            problem = f"the dictionary has 1 to {MOST_WORDS} patches, not {dictionary}"
+        elif pool is not None and not 1 <= pool <= POSITIONS:
+            problem = f"the grid of patches has 1 to {POSITIONS} cells each way, not {pool}"
+        elif (dictionary or DICTIONARY) * (pool or 1) ** 2 > MOST_FEATURES:
+            problem = (
+                f"dictionary times pool squared may be {MOST_FEATURES} at most: try fewer cells"
+            )
+        elif self.maximise not in ("accuracy", "balanced-accuracy"):
+            problem = f"maximise is accuracy or balanced-accuracy, not {self.maximise!r}"
+        elif self.maximise != "accuracy" and self.cv == 0:
+            problem = "a threshold for balanced accuracy needs cross-validation, not 0 folds"
+        elif self.cv < 0 or self.cv == 1 or (self.auto and self.cv == 0):
+            none = "" if self.auto else ", or 0 for none"
+            problem = f"cross-validation needs 2 folds or more{none}, not {self.cv}"
+        if problem:
+            raise ParameterError(problem)
+
+    @property
+    def of_patches(self) -> dict[str, int]:
+        """The settings of patches that are set."""
+        both = {"dictionary": self.dictionary, "pool": self.pool}
+        return {key: value for key, value in both.items() if value is not None}
 
 
 def train(
-    data: Dataset | str | os.PathLike[str] | None = None,
+    data: Source = None,
     *,
     features: str | FeatureMap | None = None,
     dictionary: int | None = None,
     pool: int | None = None,
-    solver: str = "descent",
-    learning_rate: float = 0.005,
-    iterations: int = 2000,
+    solver: str = Solver.name,
+    learning_rate: float = Solver.learning_rate,
+    iterations: int = Solver.iterations,
     l2: float | None = None,
-    tolerance: float = 1e-8,
-    coordinates: str = "auto",
-    cv: int = 5,
+    tolerance: float = Solver.tolerance,
+    coordinates: str = Solver.coordinates,
+    cv: int = FOLDS,
     maximise: str = "accuracy",
-    callback: Callable[[int, float], None] | None = None,
+    callback: Callback | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Model:
     """Train a logistic regression; without settings, the lesson's own.
@@ -155,123 +157,148 @@ def train(
     CheckpointError
         If the run to be gone on with was another one.
     """
-    (attempt,) = train_rates(
-        data,
-        [learning_rate],
-        features=features,
-        dictionary=dictionary,
-        pool=pool,
-        solver=solver,
-        iterations=iterations,
-        l2=l2,
-        tolerance=tolerance,
-        coordinates=coordinates,
-        cv=cv,
-        maximise=maximise,
-        callback=callback,
-        checkpoint=checkpoint,
-    )
-    assert attempt.model is not None  # the only one did not diverge
+    settings = Settings(features, dictionary, pool, cv, maximise)
+    how = Solver(solver, learning_rate, iterations, l2 or 0.0, tolerance, coordinates)
+    (attempt,) = train_each(data, settings, [how], callback=callback, checkpoint=checkpoint)
     return attempt.model
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What training at one learning rate came to.
+    """What training with one of several solvers came to.
 
     Attributes
     ----------
     learning_rate : float
+    outcome : Model or ParameterError
+        The error tells that the training diverged.
     costs : list of (iteration, cost in nats)
         As in the model, and that after the last iteration as well; empty if it diverged.
-    model : Model or None
-        None if it diverged.
     """
 
     learning_rate: float
+    outcome: Model | ParameterError
     costs: list[tuple[int, float]]
-    model: Model | None
 
     @property
     def cost(self) -> float:
         """The cost in the end, in nats; infinite if it diverged."""
         return self.costs[-1][1] if self.costs else inf
 
+    @property
+    def model(self) -> Model:
+        """The model; raises ParameterError if training diverged."""
+        if isinstance(self.outcome, ParameterError):
+            raise self.outcome
+        return self.outcome
 
-def train_rates(
-    data: Dataset | str | os.PathLike[str] | None,
-    learning_rates: Sequence[float],
+
+def train_each(
+    data: Source,
+    settings: Settings,
+    solvers: Sequence[Solver],
     *,
-    callback: Callable[[int, float], None] | None = None,
+    callback: Callback | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
-    **settings: Any,
 ) -> list[Attempt]:
-    """Train at each of several learning rates, on the same features and folds.
+    """Train with each of several solvers, on the same features and folds.
 
-    A rate at which training diverges does not end it, as long as there are others. The settings
-    are those of `train`; the callback's iterations are counted on from rate to rate. A checkpoint
-    goes with one rate alone. Before, progress(done, total) counts images whose features are made.
+    They are descents at several learning rates, or a single one of any kind. A rate at which
+    training diverges does not end it. The callback's iterations are counted on from rate to rate. A
+    checkpoint goes with one rate alone. Before, progress(done, total) counts images whose features
+    are made.
 
     Raises
     ------
     DataError
         If the data cannot be read or has one class only.
     ParameterError
-        If a setting makes no sense, or the cost stops being finite at every rate.
+        If the solvers do not go together.
+    CheckpointError
+        If the run to be gone on with was another one.
     """
-    checked = [check_settings(**settings, learning_rate=rate) for rate in learning_rates]
-    of_map = checked[0][1]
-    if len(checked) > 1 and checked[0][0].name != "descent":
+    if len(solvers) > 1 and solvers[0].name != "descent":
         raise ParameterError("several learning rates are for the solver descent alone, not newton")
-    features = settings.get("features") or "pixels"
-    dataset = read(data, features)
-    check_classes(dataset)
+    if len(solvers) > 1 and checkpoint is not None:
+        raise ParameterError("a checkpoint is for one learning rate, not several")
+    features = settings.features or "pixels"
+    dataset = read_dataset(data, features)
     if checkpoint is not None:
-        if len(checked) > 1:
-            raise ParameterError("a checkpoint is for one learning rate, not several")
         checkpoint.begin(
             {
-                **settings,
+                **vars(settings),
                 "features": features if isinstance(features, str) else features.settings(),
-                **checked[0][0].settings(),
+                "solver": solvers[0].name,
+                **solvers[0].settings(),
                 "classes": dataset.classes,
                 "data": dataset.sha256,
             }
         )
-    folds = _folds(dataset, settings.get("cv", 5))
+    folds = _deal(dataset, settings.cv)
     if isinstance(features, str):
-        features = feature_maps.fit_map(features, dataset.images, **of_map)
-    taken = dataset.features_of(features)
-    seen = examples(features, dataset.images, dataset.memory, taken, progress)
-    attempts, errors = [], {}
-    for i, (how, _) in enumerate(checked):
-        told = None if callback is None else _from(i * how.iterations, callback)
+        features = fit_map(features, dataset.images, **settings.of_patches)
+    rows = dataset.features_of(features)
+    examples = make_examples(features, dataset.images, dataset.memory, rows, progress)
+    attempts, before = [], 0
+
+    def count_on(iteration: int, J: float) -> None:
+        if callback is not None:
+            callback(before + iteration, J)
+
+    for solver in solvers:
         try:
             fit, out_of_fold = fit_and_cross_validate(
-                how,
-                seen,
+                solver,
+                examples,
                 dataset.Y,
                 scaled=features.standardised,
                 folds=folds,
-                callback=told,
+                callback=count_on,
                 journal=checkpoint,
             )
         except ParameterError as error:
-            errors[how.learning_rate] = error
-            attempts.append(Attempt(how.learning_rate, [], None))
-            continue
-        maximise = settings.get("maximise", "accuracy")
-        model = assemble(dataset, features, how, fit, folds, out_of_fold, maximise)
-        last = [(how.iterations, fit.J)] if how.name == "descent" else []
-        attempts.append(Attempt(how.learning_rate, fit.costs + last, model))
-    if len(errors) == len(attempts):
-        raise errors[min(errors)]
+            attempts.append(Attempt(solver.learning_rate, error, []))
+        else:
+            model = assemble(dataset, features, solver, fit, folds, out_of_fold, settings.maximise)
+            last = [(solver.iterations, fit.J)] if solver.name == "descent" else []
+            attempts.append(Attempt(solver.learning_rate, model, fit.costs + last))
+        before += solver.iterations
     return attempts
 
 
+def _deal(dataset: Dataset, cv: int) -> NDArray[np.int64] | None:
+    """Deal the examples into folds, near-identical images into one; None where that cannot be."""
+    if min(cv, *dataset.counts.values()) < 2:
+        return None
+    try:
+        return grouped_folds(dataset.Y, dataset.clusters, cv, FOLD_SEED)
+    except DataError:  # all images of a class are one picture
+        return None
+
+
+def read_dataset(data: Source, features: str | FeatureMap | None) -> Dataset:
+    """Load what is not loaded yet; a map that is made already takes its features meanwhile.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read, or a class has no images.
+    """
+    if isinstance(data, Dataset):
+        dataset = data
+    elif features is None or isinstance(features, str):
+        dataset = load_dataset(data)
+    else:
+        dataset = load_dataset(data, feature_map=features).with_features(features, extract)
+    missing = [name for name, count in dataset.counts.items() if count == 0]
+    if missing:
+        raise DataError(f"{dataset.name}: holds no {missing[0]}; training needs both classes")
+    return dataset
+
+
 @runtime_checkable
-class Elsewhere(Protocol):
+class RemoteImages(Protocol):
     """Images that lie on other machines, and are made ready for training there."""
 
     def examples(self, feature_map: FeatureMap, memory: float) -> Examples:
@@ -279,18 +306,17 @@ class Elsewhere(Protocol):
         ...
 
 
-def examples(
+def make_examples(
     feature_map: FeatureMap,
     images: Rows,
     memory: float = inf,
-    taken: Rows | None = None,
+    rows: Rows | None = None,
     progress: Progress | None = None,
 ) -> Examples:
     """Prepare images uint8 (m, height, width, 3) for training.
 
     Pixels stay bytes, wherever they are, until a slice of them is used. Other features are made
-    once, as by `catclf.features.extraction.extract`, unless they are `taken` already, float32
-    (m, n_x).
+    once, as by `catclf.features.extraction.extract`, unless they are there: rows float32 (m, n_x).
 
     Raises
     ------
@@ -299,29 +325,15 @@ def examples(
     OutputError
         If there is no room for the features.
     """
-    if isinstance(images, Elsewhere):
+    if isinstance(images, RemoteImages):
         return images.examples(feature_map, memory)
     if feature_map.divisor is not None:
         return Examples(images, scale=feature_map.divisor, memory=memory - bytes_in_memory(images))
-    rows = extract(feature_map, images, memory, progress) if taken is None else taken
+    if rows is None:
+        rows = extract(feature_map, images, memory, progress)
     if isinstance(rows, LazyArray):
         return Examples(rows, memory=0)
     return Examples(rows, memory=memory - bytes_in_memory(images) - rows.nbytes)
-
-
-def read(
-    data: Dataset | str | os.PathLike[str] | None, features: str | FeatureMap | None
-) -> Dataset:
-    """Load what is not loaded yet; a map that is made already takes its features meanwhile."""
-    if isinstance(data, Dataset):
-        return data
-    if features is None or isinstance(features, str):
-        return load_dataset(data)
-    return load_dataset(data, feature_map=features).with_features(features, extract)
-
-
-def _from(start: int, callback: Callable[[int, float], None]) -> Callable[[int, float], None]:
-    return lambda iteration, J: callback(start + iteration, J)
 
 
 def assemble(
@@ -349,6 +361,8 @@ def assemble(
     if out_of_fold is not None and folds is not None:
         k = int(folds.max()) + 1
         cross_validation = {"folds": k, "seed": FOLD_SEED, **score(out_of_fold)}
+    # np.unique would load numpy.ma, a fifth of what NumPy itself takes.
+    seen = np.array(sorted(set(dataset.fingerprints.tolist())), dtype=np.uint64)
     return Model(
         w=np.ascontiguousarray(fit.w),
         b=float(fit.b[0, 0]),
@@ -366,21 +380,5 @@ def assemble(
                 **provenance,
             }
         ),
-        # np.unique would load numpy.ma, a fifth of what NumPy itself takes
-        seen=_remembered(dataset.fingerprints),
+        seen=seen[:: max(1, -(-len(seen) // MOST_SEEN))],
     )
-
-
-def _remembered(fingerprints: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    seen = np.array(sorted(set(fingerprints.tolist())), dtype=np.uint64)
-    return seen[:: max(1, -(-len(seen) // MOST_SEEN))]
-
-
-def _folds(dataset: Dataset, cv: int) -> NDArray[np.int64] | None:
-    """Deal the examples into folds, near-identical images into one; None where that cannot be."""
-    if min(cv, *dataset.counts.values()) < 2:
-        return None
-    try:
-        return grouped_folds(dataset.Y, dataset.clusters, cv, FOLD_SEED)
-    except DataError:  # all images of a class are one picture
-        return None

@@ -7,21 +7,20 @@ near-identical ones, stay in one fold. Nothing is measured on images that a regr
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf import features as feature_maps
 from catclf.common import stopping
 from catclf.common.blocks import concatenate, mirror
 from catclf.data.dataset import Dataset
-from catclf.features import FeatureMap
-from catclf.features.patches import DICTIONARY
-from catclf.features.pixels import Pixels
+from catclf.errors import ParameterError
+from catclf.features import FeatureMap, fit_map
 from catclf.logistic import Array, cost
 from catclf.metrics import classification as metrics
 from catclf.model import Model
@@ -31,15 +30,16 @@ from catclf.solvers.cross_validation import (
     grouped_folds,
 )
 from catclf.solvers.examples import Examples
-from catclf.solvers.solver import Solver
-from catclf.training import FOLD_SEED, assemble, check_classes, check_settings, examples, read
+from catclf.solvers.solver import FOLDS, Solver
+from catclf.training import FOLD_SEED, Settings, Source, assemble, make_examples, read_dataset
 
 L2_PATH = tuple(float(f"{value:.1e}") for value in np.logspace(1, -4, 11))
 """λ of the penalty, from strong to weak."""
+MAPS_TRIED = ("conv", "patches", "pixels")
 MOST_PIXELS = 1000
 """Pixels are tried on up to so many images: beyond, they take long and have never won."""
 TOLERANCE = 1e-4
-"""Of Newton's method while choosing; the model itself is trained to 1e-8."""
+"""Where Newton's method stops while choosing; the model itself is trained to 1e-8."""
 
 Progress = Callable[[str, float, float | None], None]
 
@@ -77,13 +77,13 @@ class Tuning:
 
 
 def tune(
-    data: Dataset | str | os.PathLike[str] | None = None,
+    data: Source = None,
     *,
     features: str | FeatureMap | None = None,
     l2: float | None = None,
     dictionary: int | None = None,
     pool: int | None = None,
-    cv: int = 5,
+    cv: int = FOLDS,
     maximise: str = "accuracy",
     progress: Progress | None = None,
 ) -> Tuning:
@@ -110,148 +110,134 @@ def tune(
     KeyboardInterrupt
         If interrupted before any feature map was tried to the end.
     """
-    _, of_map = check_settings(
-        features=features,
-        dictionary=dictionary,
-        pool=pool,
-        l2=l2,
-        cv=cv,
-        maximise=maximise,
-        auto=True,
-    )
-    dataset = read(data, features)
-    check_classes(dataset)
-    folds = grouped_folds(dataset.Y, _groups(dataset), cv, FOLD_SEED)
-    maps = [features] if features else _worth_trying(len(dataset))
-    names = [one if isinstance(one, str) else one.name for one in maps]
-    path = L2_PATH if l2 is None else (l2,)
-    clock = _Clock(names, len(dataset), int(folds.max()) + 1, progress)
-    trials: list[Trial] = []
-    best: tuple[Trial, FeatureMap, Examples, Array] | None = None
+    settings = Settings(features, dictionary, pool, cv, maximise, auto=True)
+    return tune_settings(data, settings, penalties(l2), progress)
+
+
+def penalties(l2: float | None) -> Sequence[float]:
+    """Give the values of λ to try: a path of them, or the one that is chosen already.
+
+    Raises
+    ------
+    ParameterError
+        If that is not above 0.
+    """
+    if l2 is None:
+        return L2_PATH
+    if l2 == 0:
+        raise ParameterError("with --auto l2 must be above 0, not 0")
+    return (Solver("newton", l2=l2).l2,)
+
+
+def tune_settings(
+    data: Source, settings: Settings, l2s: Sequence[float], progress: Progress | None = None
+) -> Tuning:
+    """Try what `settings` leave open, with each λ; otherwise as `tune`."""
+    dataset = read_dataset(data, settings.features)
+    folds = grouped_folds(dataset.Y, _groups(dataset), settings.cv, FOLD_SEED)
+    maps: Sequence[str | FeatureMap] = [settings.features] if settings.features else MAPS_TRIED
+    if len(maps) > 1 and len(dataset) > MOST_PIXELS:
+        maps = [name for name in maps if name != "pixels"]
+    k, stages, start = int(folds.max()) + 1, 0, time.perf_counter()
+
+    def begin(name: str, fold: int | None = None) -> None:
+        """Tell what begins; each stage is taken to last as long as those before, on average."""
+        nonlocal stages
+        spent = time.perf_counter() - start
+        total = spent / stages * (len(maps) * (1 + k) + 1) if stages > 1 else None
+        stages += 1
+        if progress is not None:
+            stage = "features" if fold is None else f"fold {fold + 1} of {k}"
+            progress(f"{name}: {stage}", spent, total)
+
+    candidates: list[_Candidate] = []
     complete = True
-    for one, name in zip(maps, names, strict=True):
+    for one in maps:
+        name = one if isinstance(one, str) else one.name
         try:
-            clock.features(name)
-            if isinstance(one, str):
-                own = of_map if name == "patches" else {}
-                feature_map = feature_maps.fit_map(name, dataset.images, **own)
-            else:
-                feature_map = one
-            images, taken = dataset.images, dataset.features_of(feature_map)
-            if not feature_map.symmetric:
-                images, taken = concatenate([images, mirror(images)]), None
-            seen = examples(feature_map, images, dataset.memory, taken)
+            begin(name)
+            own = settings.of_patches if name == "patches" else {}
+            feature_map = fit_map(one, dataset.images, **own) if isinstance(one, str) else one
+            examples = _with_mirrored(dataset, feature_map)
             scores, _ = cross_validate_path(
-                seen,
+                examples,
                 dataset.Y,
                 folds,
-                path,
+                l2s,
                 scaled=feature_map.standardised,
                 tolerance=TOLERANCE,
-                begin=clock.fold,
+                begin=partial(begin, name),
             )
         except KeyboardInterrupt:
-            if best is None:
+            if not candidates:
                 raise
             stopping.heed()
             complete = False
             break
-        for value, Z in zip(path, scores[:, None, :], strict=True):
+        for l2, Z in zip(l2s, scores[:, None, :], strict=True):
             log_loss = cost(Z, dataset.Y.astype(np.float64))
-            trials.append(Trial(name, value, log_loss, metrics.accuracy(dataset.Y, Z > 0)))
-            if best is None or log_loss < best[0].log_loss:
-                best = trials[-1], feature_map, seen, Z
-    assert best is not None  # a map was tried to the end
+            trial = Trial(name, l2, log_loss, metrics.accuracy(dataset.Y, Z > 0))
+            candidates.append(_Candidate(trial, feature_map, examples, Z))
+    best = min(candidates, key=lambda candidate: candidate.trial.log_loss)
+    trials = [candidate.trial for candidate in candidates]
+
+    def train_best() -> Model:
+        """Train on everything; the scores that cross-validation gave calibrate the model."""
+        solver, labels = Solver("newton", l2=best.trial.l2), np.resize(dataset.Y, best.examples.m)
+        fit, _ = fit_and_cross_validate(
+            solver, best.examples, labels[None], scaled=best.feature_map.standardised
+        )
+        return assemble(
+            dataset,
+            best.feature_map,
+            solver,
+            fit,
+            folds,
+            best.Z,
+            settings.maximise,
+            tried=[[t.features, t.l2, t.log_loss, t.accuracy.value] for t in trials],
+        )
+
     try:
-        model = _refit(dataset, *best, trials, folds, maximise)
+        model = train_best()
     except KeyboardInterrupt:  # the choice is made: a moment more keeps it
         stopping.heed()
-        model = _refit(dataset, *best, trials, folds, maximise)
-    return Tuning(trials, best[0], model, complete)
+        model = train_best()
+    return Tuning(trials, best.trial, model, complete)
 
 
-def _worth_trying(m: int) -> list[str]:
-    return ["conv", "patches", "pixels"] if m <= MOST_PIXELS else ["conv", "patches"]
+class _Candidate(NamedTuple):
+    """A choice that was tried, and what it takes to train with it."""
+
+    trial: Trial
+    feature_map: FeatureMap
+    examples: Examples
+    Z: Array
+
+
+def _with_mirrored(dataset: Dataset, feature_map: FeatureMap) -> Examples:
+    """Prepare the images, and after them their mirrored copies if the map tells these apart."""
+    if feature_map.symmetric:
+        rows = dataset.features_of(feature_map)
+        return make_examples(feature_map, dataset.images, dataset.memory, rows)
+    images = concatenate([dataset.images, mirror(dataset.images)])
+    return make_examples(feature_map, images, dataset.memory)
 
 
 def _groups(dataset: Dataset) -> NDArray[np.int64]:
     """Number the groups: those of the data set, joined where they share a near-identical image."""
-    cluster = dataset.clusters
     if not dataset.groups:
-        return cluster
+        return dataset.clusters
+
+    def smallest(numbers: NDArray[np.int64], of: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give each image the smallest number in its group."""
+        least = np.full(of.max() + 1, len(of))
+        np.minimum.at(least, of, numbers)
+        return least[of]
+
     _, group = np.unique(np.array(dataset.groups), return_inverse=True)
     while True:  # each round carries the smallest number over one more link
-        smallest = np.full(len(cluster), len(cluster))
-        np.minimum.at(smallest, cluster, group)
-        joined = smallest[cluster]
-        smallest = np.full(group.max() + 1, len(cluster))
-        np.minimum.at(smallest, group, joined)
-        joined = smallest[group]
+        joined = smallest(smallest(group, dataset.clusters), group)
         if (joined == group).all():
             return group.astype(np.int64)
         group = joined
-
-
-def _refit(
-    dataset: Dataset,
-    best: Trial,
-    feature_map: FeatureMap,
-    seen: Examples,
-    Z: Array,
-    trials: list[Trial],
-    folds: NDArray[np.int64],
-    maximise: str,
-) -> Model:
-    """Train with the best choice on everything; Z are the scores that cross-validation gave."""
-    y = np.resize(dataset.Y, (1, seen.m))
-    solver = Solver("newton", l2=best.l2)
-    fit, _ = fit_and_cross_validate(solver, seen, y, scaled=feature_map.standardised)
-    tried = [[t.features, t.l2, t.log_loss, t.accuracy.value] for t in trials]
-    return assemble(dataset, feature_map, solver, fit, folds, Z, maximise, tried=tried)
-
-
-EXTRACTION = {"conv": 1.0, "patches": 6.0, "pixels": 0.02}
-"""Seconds that a map's features take, relative to one another."""
-SIZES = {"conv": 256, "patches": DICTIONARY, "pixels": Pixels.n_x}
-
-
-class _Clock:
-    """Tell what is being done; from the first fold on, estimate how long it all will take."""
-
-    def __init__(self, names: list[str], images: int, k: int, progress: Progress | None) -> None:
-        self.names, self.images, self.k, self.progress = names, images, k, progress
-        self.started = self.since = time.perf_counter()
-        self.total: float | None = None
-        self.extraction = 0.0
-        self.name = ""
-
-    def features(self, name: str) -> None:
-        self.name = name
-        self._begin("features")
-
-    def fold(self, fold: int) -> None:
-        if fold == 0:
-            self.extraction = time.perf_counter() - self.since
-        elif self.total is None:
-            self._estimate()
-        self._begin(f"fold {fold + 1} of {self.k}")
-
-    def _begin(self, what: str) -> None:
-        self.since = time.perf_counter()
-        if self.progress is not None:
-            self.progress(f"{self.name}: {what}", self.since - self.started, self.total)
-
-    def _estimate(self) -> None:
-        now = time.perf_counter()
-        fold, first = now - self.since, self.names[0]
-        rest = self.k * fold  # the training on everything takes about as long as a fold
-        for name in self.names[1:]:
-            rest += self.extraction * EXTRACTION[name] / EXTRACTION[first]
-            rest += self.k * fold * self._work(name) / self._work(first)
-        self.total = now - self.started + rest
-
-    def _work(self, name: str) -> float:
-        """Count the products of a step of Newton's method, about."""
-        columns = self.images * (1 if name == "conv" else 2)
-        small = min(SIZES[name], columns)
-        return small * small * columns

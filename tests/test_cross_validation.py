@@ -247,9 +247,7 @@ def test_a_left_out_example_says_nothing_to_its_folds_regression(solver):
 )
 def test_a_setting_that_makes_no_sense_is_named(settings, message):
     with pytest.raises(ParameterError, match=message):
-        Solver(**settings).check()
-    Solver().check()
-    Solver("newton", l2=0.1).check()
+        Solver(**settings)
 
 
 def test_a_solvers_settings_are_those_that_it_goes_by():

@@ -18,7 +18,7 @@ from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples
 from catclf.solvers.newton import newton
 from catclf.solvers.solver import Solver
-from catclf.training import examples, train_rates
+from catclf.training import Settings, make_examples, train_each
 
 
 @pytest.fixture
@@ -106,7 +106,10 @@ def test_every_solver_and_map_gives_the_same_from_disk(in_pieces, name, solver):
     folds = stratified_folds(Y, 3)
     (one, left), (other, also_left) = (
         fit_and_cross_validate(solver, seen, Y, scaled=feature_map.standardised, folds=folds)
-        for seen in (examples(feature_map, images), examples(feature_map, stored, memory=0))
+        for seen in (
+            make_examples(feature_map, images),
+            make_examples(feature_map, stored, memory=0),
+        )
     )
     # A network's float32 sums depend, in their last digits, on how many images are in a block.
     exact = 1e-3 if name == "conv" else 1e-6
@@ -119,7 +122,7 @@ def test_every_solver_and_map_gives_the_same_from_disk(in_pieces, name, solver):
 def test_features_that_do_not_fit_are_kept_in_a_file(in_pieces):
     images, stored, _ = in_pieces
     conv = fit_map("conv", images)
-    ample, tight = examples(conv, images, memory=1e9), examples(conv, stored, memory=1e4)
+    ample, tight = make_examples(conv, images, memory=1e9), make_examples(conv, stored, memory=1e4)
     assert isinstance(ample.rows, np.ndarray)
     assert isinstance(tight.rows, LazyArray)
     np.testing.assert_allclose(tight.rows[:], ample.rows, rtol=1e-5, atol=1e-6)
@@ -132,21 +135,22 @@ def test_features_are_counted_as_they_are_made(in_pieces):
     told = []
     for rows, memory in ((images, inf), (stored, 1e4)):
         told.clear()
-        examples(fit_map("conv", images), rows, memory, progress=lambda *n: told.append(n))
+        make_examples(fit_map("conv", images), rows, memory, progress=lambda *n: told.append(n))
         assert told == sorted(told)
         assert told[-1] == (31, 31)
     data = Dataset(images, Y, ("non-cat", "cat"), "some")
     for name, count in (("conv", 1), ("pixels", 0)):
         told.clear()
-        how = {"features": name, "iterations": 2, "cv": 0}
-        train_rates(data, [0.01, 0.02], progress=lambda *n: told.append(n), **how)
+        solvers = [Solver(learning_rate=rate, iterations=2) for rate in (0.01, 0.02)]
+        count_images = lambda *n: told.append(n)  # noqa: E731
+        train_each(data, Settings(name, cv=0), solvers, progress=count_images)
         assert told == [(31, 31)] * count
 
 
 def test_images_of_another_size_are_refused(in_pieces):
     images, _, _ = in_pieces
     with pytest.raises(DataError, match=r"expected uint8 \(m, 64, 64, 3\)"):
-        examples(fit_map("conv", images), images[:, :32])
+        make_examples(fit_map("conv", images), images[:, :32])
 
 
 def test_gram_coordinates_are_chosen_only_where_they_fit(in_pieces):

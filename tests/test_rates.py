@@ -12,34 +12,39 @@ import catclf as library
 from catclf import load_model
 from catclf.errors import ParameterError
 from catclf.logistic import cost
-from catclf.training import train_rates
+from catclf.solvers.solver import Solver
+from catclf.training import Settings, train_each
 
 SHORT = ("drawn", "--iterations", "30", "--cv", "2")
 
 
+def descents(*rates, iterations=30, l2=0.0):
+    return [Solver("descent", rate, iterations, l2) for rate in rates]
+
+
 @pytest.mark.parametrize("features", ["pixels", "conv"])
-def test_each_rate_trains_the_model_that_it_trains_alone(drawn, features):
-    rates = [0.01, 0.001]
-    attempts = train_rates(drawn, rates, features=features, iterations=120, cv=3, l2=0.01)
-    assert [attempt.learning_rate for attempt in attempts] == rates
-    for attempt in attempts:
-        alone = library.train(
-            drawn,
-            features=features,
-            iterations=120,
-            cv=3,
-            l2=0.01,
-            learning_rate=attempt.learning_rate,
-        )
-        np.testing.assert_array_equal(attempt.model.w, alone.w)
-        assert attempt.model.provenance == alone.provenance
-        assert attempt.model.costs == alone.costs == attempt.costs[:-1]
+def test_each_rate_trains_the_model_that_it_trains_alone(drawn, monkeypatch, features):
+    how = {"features": features, "cv": 3}
+    alone = {
+        rate: library.train(drawn, **how, iterations=120, l2=0.01, learning_rate=rate)
+        for rate in (0.01, 0.001)
+    }
+    calls, kind = [], type(alone[0.01].features)
+    transform = kind.transform
+    monkeypatch.setattr(kind, "transform", lambda *given: calls.append(1) or transform(*given))
+    attempts = train_each(drawn, Settings(**how), descents(*alone, iterations=120, l2=0.01))
+    assert calls == ([1] if features == "conv" else [])  # features are computed once
+    assert [attempt.learning_rate for attempt in attempts] == list(alone)
+    for attempt, model in zip(attempts, alone.values(), strict=True):
+        np.testing.assert_array_equal(attempt.model.w, model.w)
+        assert attempt.model.provenance == model.provenance
+        assert attempt.model.costs == model.costs == attempt.costs[:-1]
     assert not np.allclose(attempts[0].model.w, attempts[1].model.w)
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.5])
 def test_the_cost_in_the_end_is_that_of_the_model(drawn, l2):
-    (attempt,) = train_rates(drawn, [0.0003], iterations=70, cv=0, l2=l2)
+    (attempt,) = train_each(drawn, Settings(cv=0), descents(0.0003, iterations=70, l2=l2))
     model = attempt.model
     J = cost(model.scores(drawn.images), drawn.Y.astype(float)) + l2 / 2 * (model.w**2).sum()
     assert attempt.costs[-1] == (70, attempt.cost)
@@ -48,38 +53,29 @@ def test_the_cost_in_the_end_is_that_of_the_model(drawn, l2):
 
 
 def test_newton_ends_at_the_last_of_its_costs(drawn):
-    (attempt,) = train_rates(drawn, [0.005], solver="newton", l2=0.1, cv=0)
+    newton = Solver("newton", l2=0.1)
+    (attempt,) = train_each(drawn, Settings(cv=0), [newton])
     assert attempt.costs == attempt.model.costs
     with pytest.raises(ParameterError, match="descent alone"):
-        train_rates(drawn, [0.1, 0.2], solver="newton", l2=0.1)
+        train_each(drawn, Settings(), [newton, newton])
 
 
-def test_features_are_computed_once(drawn, monkeypatch):
-    from catclf.features.conv import Conv
-
-    calls = []
-    transform = Conv.transform
-    monkeypatch.setattr(
-        Conv, "transform", lambda self, images: calls.append(1) or transform(self, images)
-    )
-    train_rates(drawn, [0.1, 0.01, 0.001], features="conv", iterations=5, cv=2)
-    assert calls == [1]
-
-
-def test_iterations_are_counted_on_from_rate_to_rate(drawn):
+def test_a_rate_that_diverges_does_not_end_it(drawn):
     seen = []
-    train_rates(drawn, [1e308, 0.01, 0.1], iterations=7, cv=0, callback=lambda i, J: seen.append(i))
+    attempts = train_each(
+        drawn,
+        Settings(cv=0),
+        descents(1e308, 0.01, 0.1, iterations=7),
+        callback=lambda iteration, J: seen.append(iteration),
+    )
+    assert (attempts[0].costs, attempts[0].cost) == ([], math.inf)
+    with pytest.raises(ParameterError, match=r"learning rate 1e\+308"):
+        _ = attempts[0].model
+    assert attempts[1].model.w.shape == (12288, 1)
+    # Iterations are counted on from rate to rate.
     assert [i for i in seen if i >= 7] == list(range(7, 21))
-
-
-def test_a_rate_that_diverges_does_not_end_it_but_all_do(drawn):
-    attempts = train_rates(drawn, [1e308, 0.001], iterations=30, cv=0)
-    assert (attempts[0].model, attempts[0].costs, attempts[0].cost) == (None, [], math.inf)
-    assert attempts[1].model is not None
     with pytest.raises(ParameterError, match=r"learning rate 1e\+307"):
-        train_rates(drawn, [1e308, 1e307], iterations=30, cv=0)
-    with pytest.raises(ParameterError, match="positive"):
-        train_rates(drawn, [0.1, -0.1])
+        library.train(drawn, learning_rate=1e307, iterations=30, cv=0)
 
 
 # At the command

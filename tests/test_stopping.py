@@ -88,10 +88,10 @@ def test_without_the_option_a_checkpoint_is_written_too(class_folder, tmp_path):
 INSTRUCTION = """
 import hashlib
 import catclf.training
-def train_rates(*_, **__):
+def train_each(*_, **__):
     open("begun", "w").close()
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
-catclf.training.train_rates = train_rates
+catclf.training.train_each = train_each
 """
 
 

@@ -15,13 +15,14 @@ import typer
 from catclf.cli import loading, output
 from catclf.cli.train_summary import show, show_rates, summary
 from catclf.common.threads import on_a_thread
+from catclf.solvers.solver import FOLDS, Solver
 
 if TYPE_CHECKING:
     from catclf.cluster.client import Cluster
     from catclf.data.dataset import Dataset
     from catclf.model import Model
     from catclf.solvers.checkpoint import Checkpoint
-    from catclf.training import Attempt
+    from catclf.training import Attempt, Settings
     from catclf.tuning import Tuning
 
 
@@ -60,11 +61,11 @@ def train(
     ] = "descent",
     learning_rate: Annotated[
         list[float] | None,
-        typer.Option(help="Step; of several, the lowest cost. [0.005]"),
+        typer.Option(help=f"Step; of several, the lowest cost. [{Solver.learning_rate}]"),
     ] = None,
-    iterations: Annotated[int, typer.Option(help="Steps of descent.")] = 2000,
+    iterations: Annotated[int, typer.Option(help="Steps of descent.")] = Solver.iterations,
     l2: Annotated[float | None, typer.Option(help="Weight of l2/2 |w|^2. [default: 0]")] = None,
-    tolerance: Annotated[float, typer.Option(help="End of newton.")] = 1e-8,
+    tolerance: Annotated[float, typer.Option(help="End of newton.")] = Solver.tolerance,
     coordinates: Annotated[
         Literal["auto", "primal", "gram"],
         typer.Option(
@@ -72,8 +73,9 @@ def train(
         ),
     ] = "auto",
     cv: Annotated[
-        int, typer.Option(help="Folds of cross-validation; 0: none. [5]", show_default=False)
-    ] = 5,
+        int,
+        typer.Option(help=f"Folds of cross-validation; 0: none. [{FOLDS}]", show_default=False),
+    ] = FOLDS,
     group_by: Annotated[
         Literal["folder"] | None, typer.Option(help="With --auto: what stays in one fold.")
     ] = None,
@@ -118,45 +120,38 @@ def train(
     catclf train photos.h5 --features conv --solver newton --l2 0.3
     """
     start = time.perf_counter()
-    from catclf import features as maps
-    from catclf import training as pipeline
     from catclf.common.memory import parse_size
-    from catclf.model_file import MODEL_FILE
+    from catclf.features import open_network
+    from catclf.training import Settings
 
     if group_by and not auto:
         raise typer.BadParameter("--group-by goes with --auto")
-    rates = list(dict.fromkeys(learning_rate or [0.005]))
-    settings = (solver, rates, iterations, tolerance, coordinates)
-    if auto and settings != ("descent", [0.005], 2000, 1e-8, "auto"):
+    rates = list(dict.fromkeys(learning_rate or [Solver.learning_rate]))
+    if auto and (solver, rates, iterations, tolerance, coordinates) != (
+        Solver.name,
+        [Solver.learning_rate],
+        Solver.iterations,
+        Solver.tolerance,
+        Solver.coordinates,
+    ):
         raise typer.BadParameter("--auto sets the solver itself; leave its options out")
-    network = maps.open_network(features, onnx_normalise, onnx_output)
-    choices: dict[str, Any] = {
-        "features": network or features,
-        "dictionary": dictionary,
-        "pool": pool,
-        "l2": l2,
-        "cv": cv,
-        "maximise": maximise,
-    }
-    how: dict[str, Any] = {
-        "solver": solver,
-        "iterations": iterations,
-        "tolerance": tolerance,
-        "coordinates": coordinates,
-    }
-    for rate in rates:
-        pipeline.check_settings(**choices, auto=auto, learning_rate=rate, **how)
-    MODEL_FILE.check(out)
-    _check_others(out, plot, cache)
+    network = open_network(features, onnx_normalise, onnx_output)
+    settings = Settings(network or features, dictionary, pool, cv, maximise, auto)
+    if auto:
+        from catclf.tuning import penalties
+
+        l2s = penalties(l2)
+    else:
+        solvers = [
+            Solver(solver, rate, iterations, l2 or 0.0, tolerance, coordinates) for rate in rates
+        ]
+    _check_outputs(out, plot, cache)
     single = not auto and len(rates) == 1
     checkpoint = _checkpoint(out, checkpoint_every, resume, single, quiet)
     cluster = loading.connect(
         context,
         scheduler,
-        {
-            "--auto": auto,
-            loading.NETWORK: network is not None,
-        },
+        {"--auto": auto, loading.NETWORK: network is not None},
     )
     with loading.cached(network, cache) as extractor:
         dataset = _read(
@@ -171,17 +166,15 @@ def train(
             feature_map=extractor,
         )
 
-    tuning = None
-    attempts: list[Attempt] = []
+    tuning, attempts = None, []
     with _resumable(checkpoint), cluster or nullcontext():
         if auto:
-            tuning = _tune(dataset, choices, quiet)
+            tuning = _tune(dataset, settings, l2s, quiet)
             model = tuning.model
             costs = {"": model.costs}
         else:
-            attempts = _train(dataset, rates, checkpoint, cluster, {**choices, **how}, quiet)
-            best = min(attempts, key=lambda attempt: attempt.cost)
-            assert best.model is not None  # training raises if every rate diverges
+            attempts = _train(dataset, settings, solvers, checkpoint, cluster, quiet)
+            best = min(attempts, key=lambda attempt: (attempt.cost, attempt.learning_rate))
             model = best.model
             costs = {_name(attempt): attempt.costs for attempt in attempts}
         replaced = os.path.exists(out)
@@ -193,7 +186,8 @@ def train(
         if as_json:
             print(output.to_json(summary(model, tuning, attempts, out, seconds)))
         else:
-            show_rates(attempts)
+            if len(attempts) > 1:
+                show_rates(attempts, best)
             show(model, tuning, out, seconds, cv)
     if plot is not None:  # last, so that no figure is lost if it cannot be written
         _draw(costs, model, plot)
@@ -230,7 +224,10 @@ def _resumable(checkpoint: Checkpoint | None) -> Iterator[None]:
         raise
 
 
-def _check_others(out: str, plot: str | None, cache: str | None) -> None:
+def _check_outputs(out: str, plot: str | None, cache: str | None) -> None:
+    from catclf.model_file import MODEL_FILE
+
+    MODEL_FILE.check(out)
     for option, path in (("--plot", plot), ("--cache", cache)):
         if path is not None and os.path.realpath(path) == os.path.realpath(out):
             raise typer.BadParameter(f"{option} and --out name the same file")
@@ -241,7 +238,7 @@ def _check_others(out: str, plot: str | None, cache: str | None) -> None:
 
 
 def _name(attempt: Attempt) -> str:
-    diverged = "" if attempt.model else " (diverged)"
+    diverged = "" if attempt.costs else " (diverged)"
     return f"learning rate {attempt.learning_rate:g}{diverged}"
 
 
@@ -277,21 +274,21 @@ def _read(data: Sequence[str | None], cluster: Cluster | None, quiet: bool, **ho
 
 def _train(
     dataset: Dataset,
-    rates: list[float],
+    settings: Settings,
+    solvers: list[Solver],
     checkpoint: Checkpoint | None,
     cluster: Cluster | None,
-    settings: dict[str, Any],
     quiet: bool,
 ) -> list[Attempt]:
-    from catclf.training import train_rates
+    from catclf.training import train_each
 
-    steps = len(rates) * settings["iterations"]
+    steps = sum(solver.iterations for solver in solvers)
     with output.progress_bar("training", steps, quiet) as advance:
         told: dict[str, Any] = {"checkpoint": checkpoint}
         if advance is not None:
             told["callback"] = _progress(advance, cluster, steps)
             told["progress"] = lambda done, n: advance(done, "photos", n)
-        return on_a_thread(lambda: train_rates(dataset, rates, **told, **settings))
+        return on_a_thread(lambda: train_each(dataset, settings, solvers, **told))
 
 
 def _progress(
@@ -313,21 +310,18 @@ def _progress(
     return callback
 
 
-def _tune(dataset: Dataset, choices: dict[str, Any], quiet: bool) -> Tuning:
-    from catclf.tuning import tune
+def _tune(dataset: Dataset, settings: Settings, l2s: Sequence[float], quiet: bool) -> Tuning:
+    from catclf.tuning import tune_settings
 
-    told: list[float] = []
-
-    def note_estimate(spent: float, total: float | None) -> None:
-        if total is not None and not told:
-            told.append(total)
-            output.note(f"about {max(total - spent, 0):.0f} s to go; Ctrl-C keeps the best", quiet)
-
+    estimated = False
     with output.progress_bar("choosing", None, quiet, counted=False) as advance:
 
         def progress(word: str, spent: float, total: float | None) -> None:
-            note_estimate(spent, total)
+            nonlocal estimated
+            if total is not None and not estimated:
+                estimated, left = True, max(total - spent, 0)
+                output.note(f"about {left:.0f} s to go; Ctrl-C keeps the best", quiet)
             if advance is not None:
                 advance(spent, word, total)
 
-        return tune(dataset, **choices, progress=progress)
+        return tune_settings(dataset, settings, l2s, progress)

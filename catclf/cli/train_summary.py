@@ -19,58 +19,50 @@ ACCURACIES = ("train_accuracy", "cv_accuracy")
 
 
 def summary(
-    model: Model,
-    tuning: Tuning | None,
-    attempts: Sequence[Attempt],
-    out: str,
-    seconds: float,
+    model: Model, tuning: Tuning | None, attempts: Sequence[Attempt], out: str, seconds: float
 ) -> dict[str, object]:
     """Give what --json prints; attempts are told of if there were several."""
     described = model.describe()
-    found: dict[str, object] = {
+    result: dict[str, object] = {
         "model": os.path.abspath(out),
         "m": sum(model.provenance.data.counts.values()),
         **{key: described[key] for key in ("n_x", "cost", *ACCURACIES, "majority")},
         "seconds": seconds,
     }
     if tuning is not None:
-        found["tried"] = model.provenance.tried
-        found["features"], found["l2"] = tuning.best.features, tuning.best.l2
-        found["complete"] = tuning.complete
+        result["tried"] = model.provenance.tried
+        result["features"], result["l2"] = tuning.best.features, tuning.best.l2
+        result["complete"] = tuning.complete
     if len(attempts) > 1:
-        found["learning_rates"] = [_attempt(attempt) for attempt in attempts]
-    return found
+        result["learning_rates"] = [
+            {
+                "learning_rate": attempt.learning_rate,
+                "diverged": not attempt.costs,
+                **_figures(attempt),
+            }
+            for attempt in attempts
+        ]
+    return result
 
 
-def _attempt(attempt: Attempt) -> dict[str, object]:
-    found: dict[str, object] = {
-        "learning_rate": attempt.learning_rate,
-        "diverged": attempt.model is None,
-        "cost": None,
-        **dict.fromkeys(ACCURACIES),
-    }
-    if attempt.model is not None:
-        described = attempt.model.describe()
-        found["cost"] = attempt.cost
-        found |= {key: described[key] for key in ACCURACIES}
-    return found
+def _figures(attempt: Attempt) -> dict[str, float | None]:
+    """Give the cost in the end and the accuracies of an attempt; None where it diverged."""
+    if not attempt.costs:
+        return dict.fromkeys(("cost", *ACCURACIES))
+    described = attempt.model.describe()
+    return {"cost": attempt.cost, **{key: described[key] for key in ACCURACIES}}
 
 
-def show_rates(attempts: Sequence[Attempt]) -> None:
-    """Print what each learning rate came to, and which is kept, if there are several."""
-    if len(attempts) < 2:
-        return
-
-    def written(value: object, form: str, missing: str = "-") -> str:
-        return missing if value is None else format(value, form)
-
-    best = min(attempts, key=lambda attempt: attempt.cost)
+def show_rates(attempts: Sequence[Attempt], best: Attempt) -> None:
+    """Print what each learning rate came to, and which is kept."""
     rows = []
     for attempt in attempts:
-        found = _attempt(attempt)
+        cost, *accuracies = _figures(attempt).values()
         rate = f"{attempt.learning_rate:g}" + (" *" if attempt is best else "")
-        accuracies = (written(found[key], ".2%") for key in ACCURACIES)
-        rows.append((rate, written(found["cost"], ".6g", "diverged"), *accuracies))
+        end = "diverged" if cost is None else f"{cost:.6g}"
+        rows.append(
+            (rate, end, *("-" if value is None else f"{value:.2%}" for value in accuracies))
+        )
     output.table(["rate", "end cost", "training", "CV"], rows)
     print(f"\n* the lowest cost in the end: learning rate {best.learning_rate:g} is kept.\n")
 

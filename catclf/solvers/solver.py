@@ -23,6 +23,11 @@ class Solver:
     l2 : λ of the penalty (λ/2)‖w‖²
     tolerance : relative norm of the gradient at which Newton's method stops
     coordinates : "auto", "primal" or "gram"
+
+    Raises
+    ------
+    ParameterError
+        When it is made, naming the first setting that makes no sense.
     """
 
     name: str = "descent"
@@ -32,8 +37,7 @@ class Solver:
     tolerance: float = 1e-8
     coordinates: str = "auto"
 
-    def check(self) -> None:
-        """Raise ParameterError, naming the setting, if one makes no sense."""
+    def __post_init__(self) -> None:
         problem = None
         if self.name not in ("descent", "newton"):
             problem = f"the solver is descent or newton, not {self.name!r}"
