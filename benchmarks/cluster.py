@@ -92,7 +92,7 @@ def _measure_rates(rows: list[dict[str, Any]], path: Path, tasks: int) -> list[s
     with Cluster(LOCAL) as cluster:
         ask = partial(cluster.map, _do_nothing, range(tasks))
         for _ in range(2):  # the first warms up
-            took, _ = timed(lambda: cluster.results(ask, lambda: None))
+            took, _ = timed(lambda: cluster.results(ask))
     notes.append(f"A task that does nothing: {seconds(took / tasks)}, of {tasks:,}.")
     return notes
 

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from catclf import load_dataset
 from catclf import training as pipeline
-from catclf.cluster import remote_blocks as placed
+from catclf.cluster import remote_blocks
 from catclf.cluster.client import Cluster
 from catclf.data.dataset import join
 from catclf.data.drawn.scenes import draw
@@ -94,7 +94,7 @@ SETTINGS = {
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_model_is_that_of_one_process(cluster, files, name):
     settings = SETTINGS[name]
-    _, dataset = placed.load(cluster, files, "train")
+    _, dataset = remote_blocks.load(cluster, files, "train")
     with threadpool_limits(1):  # as in the commands and on the workers; two round otherwise
         found = pipeline.train(dataset, **settings)
         expected = pipeline.train(here(files), **{"coordinates": "primal", **settings})
@@ -106,10 +106,10 @@ def test_the_model_is_that_of_one_process(cluster, files, name):
 
 
 def test_a_worker_killed_in_the_middle_costs_time_alone(cluster, files):
-    _, dataset = placed.load(cluster, files, "train")
+    _, dataset = remote_blocks.load(cluster, files, "train")
     settings = {"iterations": 40, "cv": 0}
     unbroken = pipeline.train(dataset, **settings)
-    _, dataset = placed.load(cluster, files, "train")
+    _, dataset = remote_blocks.load(cluster, files, "train")
     before = pids(cluster)
 
     def kill(iteration, cost):
@@ -164,7 +164,7 @@ def test_a_scheduler_that_is_gone_is_told_and_what_was_trained_is_kept(files, tm
             time.sleep(0.05)
         address = json.loads(told.read_text())["address"]
         with Cluster(address) as there:
-            _, dataset = placed.load(there, files, "train")
+            _, dataset = remote_blocks.load(there, files, "train")
             settings = {"iterations": 9999, "cv": 0, "callback": kill}
             with pytest.raises(ClusterError) as error, Checkpoint(path) as checkpoint:
                 pipeline.train(dataset, checkpoint=checkpoint, **settings)
@@ -195,8 +195,8 @@ def test_a_stream_keeps_its_order_and_is_taken_a_few_items_ahead(cluster):
 
 
 def test_a_file_must_be_the_same_there(cluster, files, monkeypatch):
-    monkeypatch.setattr(placed, "_digest", lambda Y: b"of another file")
-    _, dataset = placed.load(cluster, files, "train")
+    monkeypatch.setattr(remote_blocks, "_digest", lambda Y: b"of another file")
+    _, dataset = remote_blocks.load(cluster, files, "train")
     with pytest.raises(DataError, match=r"part-\d.h5: another file than where the command was"):
         pipeline.train(dataset, iterations=1, cv=0)
 
@@ -204,7 +204,7 @@ def test_a_file_must_be_the_same_there(cluster, files, monkeypatch):
 def test_a_file_must_be_there(cluster, files, tmp_path):
     moved = tmp_path / "moved.h5"
     moved.write_bytes(Path(files[0]).read_bytes())
-    _, dataset = placed.load(cluster, [str(moved)], "train")
+    _, dataset = remote_blocks.load(cluster, [str(moved)], "train")
     moved.unlink()
     with pytest.raises(
         DataError,
@@ -215,7 +215,7 @@ def test_a_file_must_be_there(cluster, files, tmp_path):
 
 def test_one_block_and_one_image_are_enough(cluster, files, monkeypatch):
     monkeypatch.setattr("catclf.common.blocks.MOST_ROWS", 256)
-    _, dataset = placed.load(cluster, files, "train")
+    _, dataset = remote_blocks.load(cluster, files, "train")
     found = pipeline.train(dataset, iterations=3, cv=0)
     expected = pipeline.train(here(files), coordinates="primal", iterations=3, cv=0)
     np.testing.assert_allclose(found.w, expected.w, rtol=1e-10)
@@ -223,13 +223,13 @@ def test_one_block_and_one_image_are_enough(cluster, files, monkeypatch):
 
 
 def test_blocks_grow_so_that_there_are_few(cluster, files, monkeypatch):
-    monkeypatch.setattr(placed, "MOST_BLOCKS", 2)
-    _, dataset = placed.load(cluster, files, "train")
-    assert [(part.start, part.stop) for part in dataset.images.parts] == [(0, 64), (64, 90)]
+    monkeypatch.setattr(remote_blocks, "MOST_BLOCKS", 2)
+    _, dataset = remote_blocks.load(cluster, files, "train")
+    assert [(part.start, part.stop) for part in dataset.images.slices] == [(0, 64), (64, 90)]
 
 
 def test_a_run_is_gone_on_with(cluster, files, tmp_path):
-    _, dataset = placed.load(cluster, files, "train")
+    _, dataset = remote_blocks.load(cluster, files, "train")
     unbroken = pipeline.train(dataset, iterations=20, cv=0)
 
     def stop(iteration, cost):
@@ -249,14 +249,14 @@ def test_a_run_is_gone_on_with(cluster, files, tmp_path):
 
 
 def test_passes_and_workers_are_told(cluster, files):
-    _, dataset = placed.load(cluster, files, "train")
+    _, dataset = remote_blocks.load(cluster, files, "train")
     cluster.passes = 0
     told = []
-    cluster.told = lambda: told.append(str(cluster))
+    cluster.callback = lambda: told.append(str(cluster))
     try:
         pipeline.train(dataset, iterations=5, cv=0)
     finally:
-        cluster.told = None
+        cluster.callback = None
     assert [line for line in told if line.startswith("pass 5,")] == ["pass 5, 2 workers"]
 
 
@@ -271,9 +271,9 @@ def test_a_model_remembers_a_share_of_very_many_images(drawn, monkeypatch):
 def test_labels_are_sent_in_few_bytes_and_come_out_as_they_were():
     rng = np.random.default_rng(0)
     columns = np.vstack([rng.integers(0, 2, 3000), *(rng.integers(0, 3, (4, 3000)) / 7)])
-    coded = placed._coded(columns)
+    coded = remote_blocks._encode(columns)
     assert coded[1].nbytes <= 2 * 3000
-    Y, weight = placed._decoded(np.empty(3000), coded, 1)
+    Y, weight = remote_blocks._decode(np.empty(3000), coded, 1)
     np.testing.assert_array_equal(np.vstack([Y, weight]), columns)
 
 
@@ -282,7 +282,7 @@ def test_pieces_make_up_every_part():
     rows = [(file, row) for file, length in enumerate(lengths) for row in range(length)]
     for start in range(18):
         for stop in range(start + 1, 19):
-            places = placed._places(range(4), lengths, slice(start, stop))
+            places = remote_blocks._rows_of(range(4), lengths, slice(start, stop))
             found = [(file, row) for file, first, end in places for row in range(first, end)]
             assert found == rows[start:stop]
 
@@ -333,7 +333,7 @@ def test_patterns_stand_for_files_in_order(files):
 @pytest.mark.parametrize("word", ["drawn", "."])
 def test_what_is_no_file_is_refused_with_the_remedy(cluster, word):
     with pytest.raises(DataError, match=r": workers read HDF5 files; .* catclf data convert$"):
-        placed.load(cluster, [word], "train")
+        remote_blocks.load(cluster, [word], "train")
 
 
 # The command itself, with workers of its own.

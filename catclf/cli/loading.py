@@ -168,6 +168,6 @@ def workers_bar(label: str, cluster: Cluster | None, quiet: bool) -> Iterator[No
         return
     with output.progress_bar(label, None, quiet, counted=False) as advance:
         if advance is not None:
-            cluster.told = lambda: advance(cluster.passes, str(cluster))
+            cluster.callback = lambda: advance(cluster.passes, str(cluster))
         yield
-    cluster.told = None
+    cluster.callback = None

@@ -306,7 +306,7 @@ def _progress(
         show()
 
     if cluster is not None:
-        cluster.told = show
+        cluster.callback = show
     return callback
 
 

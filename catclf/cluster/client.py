@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
 from typing import Any, TypeVar
 
 import numpy as np
 
+from catclf.common import stopping
 from catclf.errors import CatclfError, ClusterError, ParameterError
 
 R = TypeVar("R")
@@ -59,8 +61,10 @@ class Cluster:
     ----------
     passes : int
         How often all data has been gone through.
-    told : callable, optional
+    callback : callable, optional
         Called after each pass, and about every second while one takes longer.
+    generation : int
+        How often what was on the workers has been lost.
 
     Raises
     ------
@@ -76,11 +80,13 @@ class Cluster:
                 f"scheduler is an address such as tcp://host:8786, or local, not {scheduler!r}"
             )
         self.scheduler = scheduler
-        self.passes = self.workers = 0
-        self.told: Callable[[], None] | None = None
+        self.passes = self.workers = self.generation = 0
+        self.callback: Callable[[], None] | None = None
         self._counted = 0.0
         self._stack = ExitStack()
         self._dask, self._distributed = _import()
+        killed: type[Exception] = self._distributed.scheduler.KilledWorker
+        self._lost = killed, CancelledError  # with workers, and can be asked for again
         try:
             self._connect()
         except BaseException:
@@ -133,22 +139,22 @@ class Cluster:
 
     def put(self, value: Any) -> Any:
         """Send a value, once for all tasks that take it; give its future."""
-        return self._client.submit(_itself, value, pure=False)
+        return self._client.submit(_return, value, pure=False)
 
-    def map(self, work: Callable[..., R], *columns: Iterable[Any], given: Any = None) -> list[Any]:
-        """Have work(*row, given) done for each row of the columns; give the futures.
+    def map(self, work: Callable[..., R], *columns: Iterable[Any], shared: Any = None) -> list[Any]:
+        """Have work(*row, shared) done for each row of the columns; give the futures.
 
-        What is in the columns, and what is given, may be futures, or lists of them.
+        What is in the columns, and what is shared, may be futures, or lists of them.
         """
-        held = [list(column) for column in columns]
-        same = [[value] * len(held[0]) for value in (work, given)]
-        futures: list[Any] = self._client.map(_on_worker, *same, *held, pure=False)
+        rows = [list(column) for column in columns]
+        same = [[value] * len(rows[0]) for value in (work, shared)]
+        futures: list[Any] = self._client.map(_do_silently, *same, *rows, pure=False)
         return futures
 
-    def results(self, ask: Callable[[], list[Any]], forget: Callable[[], None]) -> list[Any]:
+    def results(self, ask: Callable[[], list[Any]]) -> list[Any]:
         """Wait for the futures that `ask` gives.
 
-        Where the cluster has given them up, all is forgotten and asked for again.
+        Where the cluster has given them up, it is asked again, and all that is there made again.
 
         Raises
         ------
@@ -157,11 +163,13 @@ class Cluster:
         ClusterError
             If the cluster fails otherwise, or for good.
         """
-        for attempt in range(ATTEMPTS):
+        attempts = ATTEMPTS
+        while True:
             try:
                 futures = ask()
                 self._wait(futures)
-                found: list[Any] = self._client.gather(futures)
+                results: list[Any] = self._client.gather(futures)
+                return results
             except CatclfError:
                 raise
             except Exception as error:
@@ -169,32 +177,51 @@ class Cluster:
                     raise ClusterError(
                         f"{self.scheduler}: the scheduler is gone; start one with: dask scheduler"
                     ) from error
-                if attempt < ATTEMPTS - 1 and self._lost(error):
-                    forget()
-                    continue
-                raise ClusterError(
-                    f"{self.scheduler}: the work failed there ({_line(error)}); see the workers' "
-                    "logs, and that they have this version of catclf"
-                ) from error
-            return found
-        raise AssertionError("the last attempt returns or raises")
+                attempts -= 1
+                if not attempts or not isinstance(error, self._lost):
+                    raise ClusterError(
+                        f"{self.scheduler}: the work failed there ({_line(error)}); see the "
+                        "workers' logs, and that they have this version of catclf"
+                    ) from error
+            self.generation += 1
 
-    def tell_pass(self) -> None:
-        """Count a pass over the data."""
+    def ordered(self, work: Callable[[Any], R], items: Iterable[Any]) -> Iterator[R]:
+        """Do work on each item, a few at a time, and yield the results in the items' order."""
+        sent = Remote(self, lambda: [self.put(work)])
+        waiting: deque[Remote] = deque()
+
+        def begin(item: Any) -> Remote:
+            result = Remote(self, lambda: self.map(_apply, [item], shared=sent.futures()))
+            result.futures()
+            return result
+
+        def first() -> R:
+            result: R
+            (result,) = self.results(waiting.popleft().futures)
+            return result
+
+        ahead = AHEAD * max(1, self._count())
+        for item in items:
+            waiting.append(begin(item))
+            if len(waiting) == ahead:
+                yield first()
+        while waiting:
+            yield first()
+
+    def count_pass(self) -> None:
+        """Count a pass over the data, and tell of it."""
         self.passes += 1
         self._tell()
 
-    def _lost(self, error: Exception) -> bool:
-        """Whether results were lost with workers, and can be asked for again."""
-        from concurrent.futures import CancelledError
-
-        gone = (self._distributed.scheduler.KilledWorker, CancelledError)
-        return isinstance(error, gone)
+    def __str__(self) -> str:
+        plural = "" if self.workers == 1 else "s"
+        return f"pass {self.passes}, {self.workers} worker{plural}"
 
     def _wait(self, futures: list[Any]) -> None:
         """Wait, telling how many workers there are; not for ever if there are none."""
         since = time.monotonic()
         while True:
+            stopping.check()
             with suppress(TimeoutError):
                 self._distributed.wait(futures, timeout=1)
                 return
@@ -210,48 +237,35 @@ class Cluster:
                 )
 
     def _count(self) -> int:
+        """Count the workers, and their threads."""
         threads = self._client.nthreads()
         self.workers, self._counted = len(threads), time.monotonic()
         return sum(threads.values())
 
     def _tell(self) -> None:
-        if self.told is not None:
+        if self.callback is not None:
             if time.monotonic() - self._counted > 1:
                 self._count()
-            self.told()
+            self.callback()
 
-    def __str__(self) -> str:
-        plural = "" if self.workers == 1 else "s"
-        return f"pass {self.passes}, {self.workers} worker{plural}"
 
-    def ordered(self, work: Callable[[Any], R], items: Iterable[Any]) -> Iterator[R]:
-        """Do work on each item, a few at a time, and yield the results in the items' order."""
-        given = self.put(work)
-        waiting: deque[list[Any]] = deque()
+class Remote:
+    """What tasks make on the workers; it is made again if it was lost, or forgotten."""
 
-        def begin(item: Any) -> list[Any]:
-            return self.map(_apply, [item], given=given)
+    def __init__(self, cluster: Cluster, make: Callable[[], list[Any]]) -> None:
+        self._cluster, self._make = cluster, make
+        self._generation = cluster.generation
+        self._futures: list[Any] = []
 
-        def first() -> R:
-            nonlocal given
-            item, futures = waiting.popleft()
+    def futures(self) -> list[Any]:
+        if not self._futures or self._generation != self._cluster.generation:
+            self._generation = self._cluster.generation
+            self._futures = self._make()
+        return self._futures
 
-            def again() -> None:
-                nonlocal given
-                given = self.put(work)
-                futures[:] = begin(item)
-
-            (found,) = self.results(lambda: futures, again)
-            result: R = found
-            return result
-
-        ahead = AHEAD * max(1, self._count())
-        for item in items:
-            waiting.append([item, begin(item)])
-            if len(waiting) == ahead:
-                yield first()
-        while waiting:
-            yield first()
+    def forget(self) -> None:
+        """Let the workers drop it."""
+        self._futures = []
 
 
 def _import() -> tuple[Any, Any]:
@@ -284,14 +298,14 @@ def _line(error: BaseException) -> str:
 # What workers do.
 
 
-def _itself(value: Any) -> Any:
+def _return(value: Any) -> Any:
     return value
 
 
-def _on_worker(work: Callable[..., R], given: Any, *row: Any) -> R:
+def _do_silently(work: Callable[..., R], shared: Any, *row: Any) -> R:
     with np.errstate(all="ignore"):  # what these would warn of, whoever asked finds
-        return work(*row, given)
+        return work(*row, shared)
 
 
-def _apply(item: Any, work: Callable[[Any], R]) -> R:
-    return work(item)
+def _apply(item: Any, sent: list[Callable[[Any], R]]) -> R:
+    return sent[0](item)
