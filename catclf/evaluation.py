@@ -19,7 +19,7 @@ from catclf.errors import DataError
 from catclf.features import MAPS, FeatureMap
 from catclf.features.extraction import extract
 from catclf.logistic import Array, sigmoid
-from catclf.metrics.classification import (
+from catclf.metrics import (
     Evaluation,
     McNemar,
     Proportion,

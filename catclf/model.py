@@ -18,7 +18,7 @@ from catclf.common.version import __version__
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
 from catclf.logistic import Array
-from catclf.metrics.classification import Proportion
+from catclf.metrics import Proportion
 from catclf.model_file import read_model, write_model
 
 MOST_COUNTED = 2**53

@@ -18,7 +18,7 @@ from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.data.images import load_image
 from catclf.errors import DataError, NotAnImageError
 from catclf.logistic import sigmoid
-from catclf.metrics.classification import is_unsure
+from catclf.metrics import is_unsure
 from catclf.model import Model
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from catclf.features import MAPS, FeatureMap, fit_map
 from catclf.features.extraction import bytes_in_memory, extract
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
-from catclf.metrics import classification as metrics
 from catclf.metrics.calibration import calibrate
 from catclf.model import Model, Provenance
 from catclf.solvers.checkpoint import Checkpoint

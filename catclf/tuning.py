@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf import metrics
 from catclf.common import stopping
 from catclf.common.blocks import concatenate, mirror
 from catclf.data.dataset import Dataset
 from catclf.errors import ParameterError
 from catclf.features import FeatureMap, fit_map
 from catclf.logistic import Array, cost
-from catclf.metrics import classification as metrics
 from catclf.model import Model
 from catclf.solvers.cross_validation import (
     cross_validate_path,

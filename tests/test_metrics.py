@@ -14,11 +14,11 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from catclf.logistic import sigmoid
-from catclf.metrics import curves
-from catclf.metrics.classification import (
+from catclf.metrics import (
     McNemar,
     Proportion,
     calibration_error,
+    curves,
     evaluate_scores,
     is_unsure,
     mcnemar,

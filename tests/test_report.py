@@ -15,7 +15,7 @@ from catclf.data.dataset import Dataset
 from catclf.errors import OutputError
 from catclf.evaluation import Result, figures_as_json, measure, short_names
 from catclf.features.pixels import Pixels
-from catclf.metrics.classification import evaluate_scores
+from catclf.metrics import evaluate_scores
 from catclf.model import Model, Provenance
 from catclf.pictures import report
 from catclf.pictures.report.contents import disagreements, gather

@@ -15,7 +15,7 @@ from catclf.common.npz import digest
 from catclf.common.version import __version__
 from catclf.features.conv import shipped
 from catclf.features.pixels import Pixels
-from catclf.metrics.classification import Proportion
+from catclf.metrics import Proportion
 from catclf.model import Model, Provenance
 
 KEYS = [

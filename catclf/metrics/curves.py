@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.logistic import Array
-from catclf.metrics.classification import CALIBRATION_BINS, ROUNDING, Labels, calibration_bin
+from catclf.metrics import CALIBRATION_BINS, ROUNDING, Labels, calibration_bin
 
 MOST_POINTS = 500
 """So many points of a curve are kept, at most, to be shown."""
@@ -93,7 +93,7 @@ def ranking(Y: Labels, Z: Array) -> Ranking | None:
 def reliability(Y: Labels, A: Array, bins: int = CALIBRATION_BINS) -> Reliability:
     """Compare probabilities with what comes true, bin by bin (DeGroot & Fienberg 1983).
 
-    The bins are those of `catclf.metrics.classification.calibration_error`.
+    The bins are those of `catclf.metrics.calibration_error`.
     """
     bin_of = calibration_bin(A[0], bins)
     n = np.bincount(bin_of, minlength=bins)
