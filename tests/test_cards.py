@@ -12,7 +12,7 @@ from catclf import load_dataset
 from catclf.data.card import Card, make_card, mean_pictures, sample
 from catclf.data.dataset import CLASSES, Dataset
 from catclf.data.drawn.scenes import draw
-from catclf.pictures.contact_sheet import (
+from catclf.pictures.png import (
     CAPTION,
     COLUMNS,
     GAP,

@@ -14,13 +14,13 @@ from processes import on_a_terminal
 
 from catclf import load_dataset
 from catclf.cli.app import app
-from catclf.cli.lesson import NUMBER_OF_SECTIONS
-from catclf.cli.terminal_plot import ROWS, plot
+from catclf.cli.lesson import NUMBER_OF_SECTIONS, ROWS, plot
 from catclf.common.chart import Chart, Curve
 from catclf.data.dataset import Dataset
 from catclf.data.drawn.scenes import draw
 from catclf.errors import DataError
-from catclf.lesson import SECTIONS, chain_rule, gradient_check, loss_and_cost, vectorization
+from catclf.lesson import SECTIONS, chain_rule, loss_and_cost, vectorization
+from catclf.lesson import vectorization as gradient_check
 from catclf.lesson.gradient_descent import cost_after, one_parameter, slope
 from catclf.lesson.loss_and_cost import misprinted_cost, misprinted_error, squared_cost
 from catclf.lesson.material import Material, Table

@@ -13,7 +13,7 @@ from catclf.features.conv import Conv
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
 from catclf.model import Model
-from catclf.pictures import heat_maps as pictures
+from catclf.pictures import explanation as pictures
 from catclf.pictures.explanation import Explanation, explain
 
 CLASSES = ("non-cat", "cat")

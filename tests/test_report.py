@@ -18,7 +18,7 @@ from catclf.features.pixels import Pixels
 from catclf.metrics import evaluate_scores
 from catclf.model import Model, Provenance
 from catclf.pictures import report
-from catclf.pictures.report.contents import disagreements, gather
+from catclf.pictures.report import disagreements, gather
 from catclf.training import train
 
 HOSTILE = [

@@ -69,7 +69,7 @@ def info(
     dataset = loading.load(data, split, quiet=quiet, cat_class=cat_class)
     card = make_card(dataset, data)
     if picture is not None:
-        from catclf.pictures.contact_sheet import contact_sheet
+        from catclf.pictures.png import contact_sheet
 
         save(contact_sheet(dataset), picture)
         output.note(f"wrote {picture}", quiet)

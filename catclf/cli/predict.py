@@ -135,8 +135,7 @@ def _explain(
 ) -> Explanation | None:
     """Draw why the model says what it says of an image; None if that cannot be read."""
     from catclf.data.images import load_image, load_photo
-    from catclf.pictures.explanation import explain
-    from catclf.pictures.heat_maps import PHOTO, heat_map
+    from catclf.pictures.explanation import PHOTO, explain, heat_map
     from catclf.pictures.png import save
 
     if prediction.error:

@@ -49,7 +49,7 @@ def show(
     trained = load_model(path)
     described = {**describe_file(path), **trained.describe()}
     if picture is not None:
-        from catclf.pictures import heat_maps as pictures
+        from catclf.pictures import explanation as pictures
         from catclf.pictures.png import save
 
         save(pictures.weights(trained, os.path.basename(path)), picture)

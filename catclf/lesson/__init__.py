@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 from catclf.lesson.binary_classification import images_as_columns, predictions
 from catclf.lesson.chain_rule import backward_graph, forward_graph, logistic_graph
-from catclf.lesson.gradient_check import compare_gradients
 from catclf.lesson.gradient_descent import one_parameter
 from catclf.lesson.loss_and_cost import losses
 from catclf.lesson.material import Block, Material
-from catclf.lesson.vectorization import loop_over_examples, vectorized_step
+from catclf.lesson.vectorization import compare_gradients, loop_over_examples, vectorized_step
 
 
 class Section(NamedTuple):

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from catclf.common.files import FileKind
 from catclf.common.text import to_json
+from catclf.common.version import __version__
+from catclf.data.dataset import Dataset
 from catclf.errors import OutputError
-
-if TYPE_CHECKING:
-    from catclf.evaluation import Result
+from catclf.evaluation import Result, comparison_as_json, figures_as_json
+from catclf.logistic import sigmoid
+from catclf.metrics import curves
 
 PAGE, DATA = "index.html", "report.json"
 _REFUSAL = "what is there is no report; name another folder"
@@ -50,7 +55,6 @@ def write(results: Sequence[Result], folder: str | os.PathLike[str]) -> Path:
     OutputError
         If one of them cannot be written, or would replace what is no report.
     """
-    from catclf.pictures.report.contents import gather
     from catclf.pictures.report.page import render
 
     check_target(folder)
@@ -60,3 +64,111 @@ def write(results: Sequence[Result], folder: str | os.PathLike[str]) -> Path:
         with _FILES[name].replacing(os.path.join(folder, name)) as file:
             file.write(text.encode())
     return Path(folder, PAGE)
+
+
+LISTED = 24
+"""A list, as of the worst mistakes, names so many images at most."""
+COMPARABLE = 10_000
+"""Among more images than these, copies are not looked for: it would take longer than all else."""
+BINS = 20
+"""The histogram of P(cat) has so many bins."""
+
+
+def gather(results: Sequence[Result]) -> dict[str, Any]:
+    """Gather the figures, the curves and the lists of one or more models on the same images.
+
+    Curves are thinned to `catclf.metrics.curves.MOST_POINTS` points.
+    """
+    dataset = results[0].dataset
+    return {
+        "catclf_report": 1,
+        "catclf_version": __version__,
+        "data": _describe_data(dataset),
+        "models": [_describe_model(result) for result in results],
+        "comparison": comparison_as_json(results),
+        "disagreements": [
+            {
+                "path": dataset.label(i),
+                "class": dataset.classes[int(dataset.Y[0, i])],
+                "probabilities": [float(result.A[0, i]) for result in results],
+            }
+            for i in disagreements(results, LISTED)
+        ],
+    }
+
+
+def _describe_data(dataset: Dataset) -> dict[str, Any]:
+    copies = None
+    if len(dataset) <= COMPARABLE:
+        copies = len(dataset) - len(np.unique(dataset.clusters))
+    return {
+        "name": dataset.name,
+        "folder": folder_of(dataset),
+        "n": len(dataset),
+        "counts": dataset.counts,
+        "sha256": dataset.sha256,
+        "near_copies": copies,
+        "notes": list(dataset.notes),
+    }
+
+
+def folder_of(dataset: Dataset) -> str | None:
+    """Find the folder that all images lie in; None where they are no files."""
+    folders = {os.path.dirname(path) for path in dataset.paths}
+    return os.path.commonpath(folders) if folders else None
+
+
+def _describe_model(result: Result) -> dict[str, Any]:
+    model = result.model.describe()
+    card = ("catclf_version", "classes", "features", "threshold", "temperature", "provenance")
+    return {
+        "model": result.name,
+        "path": result.path,
+        "trained_on_these_images": result.seen,
+        **figures_as_json(result.figures),
+        "card": {
+            **{key: model[key] for key in card},
+            "features": {**model["features"], "n_x": model["n_x"]},
+        },
+        "curves": _curves(result),
+        "worst": result.list_images(result.worst(LISTED)),
+        "least_sure": result.list_images(result.least_sure(LISTED)),
+    }
+
+
+def _curves(result: Result) -> dict[str, Any]:
+    """Compute the points of a model's curves; there is no ranking where a class is missing."""
+    Y, A = result.dataset.Y, result.A
+    ranking = curves.ranking(Y, result.Z)
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    counts = {
+        name: np.histogram(A[Y == y], edges)[0].tolist()
+        for y, name in enumerate(result.dataset.classes)
+    }
+    return {
+        "ranking": ranking
+        and _points(
+            probability=sigmoid(ranking.score),
+            false_positive_rate=ranking.false_positive_rate,
+            recall=ranking.recall,
+            precision=ranking.precision,
+        ),
+        "reliability": _points(**curves.reliability(Y, A)._asdict()),
+        "coverage": _points(**curves.coverage(Y, A, result.model.threshold)._asdict()),
+        "histogram": {"edges": edges.tolist(), "counts": counts},
+    }
+
+
+def _points(**columns: NDArray[Any]) -> dict[str, list[float]]:
+    """Thin the columns, which are of one length."""
+    rows = curves.thinned(len(next(iter(columns.values()))))
+    return {name: column[rows].tolist() for name, column in columns.items()}
+
+
+def disagreements(results: Sequence[Result], n: int) -> list[int]:
+    """Find n images that the models call differently, those first on which they differ most."""
+    A = np.concatenate([result.A for result in results])
+    right = np.concatenate([result.right for result in results])
+    differ = np.flatnonzero(right.any(axis=0) & ~right.all(axis=0))
+    spread = np.ptp(A[:, differ], axis=0)
+    return [int(i) for i in differ[np.argsort(-spread, kind="stable")][:n]]

@@ -15,7 +15,7 @@ from catclf.pictures.svg import draw
 
 Points = Sequence[float]
 Curves = dict[str, Any]
-"""What `catclf.pictures.report.contents.gather` makes of one model's curves."""
+"""What `catclf.pictures.report.gather` makes of one model's curves."""
 
 
 def roc(results: Sequence[Result], curves: Sequence[Curves]) -> Markup:

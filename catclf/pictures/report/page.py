@@ -18,8 +18,7 @@ from catclf.common.version import __version__
 from catclf.evaluation import Result, compare_with_first, figure_rows
 from catclf.pictures import svg
 from catclf.pictures.markup import Markup, joined, safe, tag
-from catclf.pictures.report import charts
-from catclf.pictures.report.contents import COMPARABLE, LISTED, disagreements, folder_of
+from catclf.pictures.report import COMPARABLE, LISTED, charts, disagreements, folder_of
 
 NOTES = 20
 """The page shows so many notes on the data at most."""
@@ -33,7 +32,7 @@ def render(results: Sequence[Result], contents: dict[str, Any]) -> str:
     results : sequence of Result
         Of models on the same images; one or more.
     contents : dict
-        What `catclf.pictures.report.contents.gather` makes of them.
+        What `catclf.pictures.report.gather` makes of them.
     """
     skeleton, css = (
         Path(__file__).with_name(name).read_text(encoding="utf-8")
