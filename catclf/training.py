@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf import metrics
 from catclf.common.blocks import LazyArray, Rows
 from catclf.common.types import Progress
 from catclf.data.dataset import Dataset
