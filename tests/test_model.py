@@ -27,13 +27,22 @@ def model(drawn):
     return train(drawn, iterations=120, cv=3)
 
 
+def same(a, b):
+    return (
+        np.array_equal(a.w, b.w)
+        and (a.b, a.classes, a.threshold, a.temperature)
+        == (b.b, b.classes, b.threshold, b.temperature)
+        and (a.costs, a.provenance) == (b.costs, b.provenance)
+        and (a.features.name, a.features.settings()) == (b.features.name, b.features.settings())
+        and all(np.array_equal(x, b.features.arrays()[k]) for k, x in a.features.arrays().items())
+    )
+
+
 def test_a_saved_model_predicts_the_same(model, drawn, tmp_path):
     model.save(tmp_path / "m")
     loaded = load_model(tmp_path / "m")
     np.testing.assert_array_equal(loaded.scores(drawn.images), model.scores(drawn.images))
-    np.testing.assert_array_equal(loaded.w, model.w)
-    assert (loaded.b, loaded.classes, loaded.costs) == (model.b, model.classes, model.costs)
-    assert loaded.provenance == model.provenance
+    assert same(loaded, model)
     np.testing.assert_array_equal(loaded.seen, model.seen)
     assert len(model.seen) == len(drawn)
 
@@ -52,12 +61,9 @@ def test_any_model_comes_back_as_it_was(
 ):
     path = tmp_path_factory.mktemp("m") / "m"
     past = Provenance({"note": classes[0]})
-    Model(w, b, classes, Pixels(), threshold, temperature, costs, past).save(path)
-    loaded = load_model(path)
-    np.testing.assert_array_equal(loaded.w, w)
-    assert (loaded.b, loaded.costs, loaded.classes) == (b, costs, classes)
-    assert (loaded.threshold, loaded.temperature) == (threshold, temperature)
-    assert loaded.provenance == past
+    model = Model(w, b, classes, Pixels(), threshold, temperature, costs, past)
+    model.save(path)
+    assert same(load_model(path), model)
 
 
 def test_the_same_training_gives_the_same_bytes(model, drawn, tmp_path):
@@ -105,12 +111,15 @@ def sign(meta, arrays):
     return {**meta, "sha256": hashlib.sha256(content).hexdigest()}
 
 
+CLASSES = {"negative": "non-cat", "positive": "cat"}
+
+
 def npz_bytes(meta=None, compressed=False, sha256=None, **changes):
     """A model file, with changes."""
     good = {
         "format_version": 1,
         "catclf_version": "0",
-        "classes": {"negative": "non-cat", "positive": "cat"},
+        "classes": CLASSES,
         "features": {"name": "pixels", "settings": {}},
         "image_size": 64,
         "threshold": 0.5,
@@ -132,23 +141,6 @@ def npz_bytes(meta=None, compressed=False, sha256=None, **changes):
     return buffer.getvalue()
 
 
-def test_the_unchanged_file_is_a_model(tmp_path):
-    (tmp_path / "m").write_bytes(npz_bytes())
-    assert load_model(tmp_path / "m").classes == ("non-cat", "cat")
-
-
-def pickled():
-    buffer = io.BytesIO()
-    np.savez(buffer, w=np.array([{}], dtype=object), b=0.0, costs=0.0, meta="x")
-    return buffer.getvalue()
-
-
-def damaged():
-    data = bytearray(npz_bytes())
-    data[len(data) // 2] ^= 1  # a bit of a weight
-    return bytes(data)
-
-
 def zipped(*members):
     """A zip archive of these (name, content) pairs, whatever they are."""
     buffer = io.BytesIO()
@@ -166,14 +158,30 @@ def members(**changes):
     return list({**good, **{f"{name}.npy": data for name, data in changes.items()}}.items())
 
 
+def overlapping():
+    """One place in the file, listed as two members: a small archive of any size."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members():
+            archive.writestr(name, content)
+        again = copy.copy(archive.getinfo("w.npy"))
+        again.filename = "features_w.npy"
+        archive.filelist.append(again)
+    return buffer.getvalue()
+
+
 def npy(array):
     buffer = io.BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()
 
 
-def npy_header(text):
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+def npy_header(shape, descr="<f8"):
+    return npy_text(f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape},), }}")
+
+
+def npy_text(text):
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
 
 
 BAD = {
@@ -184,39 +192,22 @@ BAD = {
     "a folder": zipped(*members(), ("w.npy/", b"")),
     "many members": zipped(*members(), *((f"features_{i}.npy", b"") for i in range(200))),
     "an array with bytes behind it": zipped(*members(b=dict(members())["b.npy"] + b"\0" * 8)),
-    "an array of 2**60 numbers": zipped(
-        *members(
-            w=npy_header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (%d,), }" % 2**60)
-        )
-    ),
-    "an array of minus one": zipped(
-        *members(w=npy_header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }"))
-    ),
-    "text of no length": zipped(
-        *members(
-            w=npy_header(b"{'descr': '<U0', 'fortran_order': False, 'shape': (%d,), }" % 2**60)
-        )
-    ),
-    "a header that is code": zipped(*members(w=npy_header(b"__import__('os').getpid()"))),
-    "a header of Python 2": zipped(
-        *members(
-            b=npy_header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (1L,), }") + b"0" * 8
-        )
-    ),
+    "an array of 2**60 numbers": zipped(*members(w=npy_header(2**60))),
+    "an array of minus one": zipped(*members(w=npy_header(-1))),
+    "text of no length": zipped(*members(w=npy_header(2**60, "<U0"))),
+    "a header that is code": zipped(*members(w=npy_text("__import__('os').getpid()"))),
+    "a header of Python 2": zipped(*members(b=npy_header("1L") + b"0" * 8)),
     "a temperature beyond all bounds": npz_bytes(meta={"temperature": 10**400}),
     "version 3 of .npy": zipped(*members(w=b"\x93NUMPY\x03\x00" + b"\0" * 100)),
     "meta of several": zipped(*members(meta=npy(np.array(["{}", "{}"])))),
-    "a class name without end": npz_bytes(
-        meta={"classes": {"negative": "x" * 10**6, "positive": "cat"}}
-    ),
+    "a class name without end": npz_bytes(meta={"classes": {**CLASSES, "negative": "x" * 10**6}}),
     "empty": b"",
     "text": b"hello",
     "a zip of something else": npz_bytes(w=None),
     "an array too many": npz_bytes(extra=np.zeros(3)),
     "cut short": npz_bytes()[:-40],
-    "a flipped bit": damaged(),
     "compressed": npz_bytes(compressed=True),
-    "pickled": pickled(),
+    "pickled": zipped(*members(w=npy(np.array([{}], dtype=object)))),
     "weights not finite": npz_bytes(w=np.full((12288, 1), np.nan)),
     "bias not finite": npz_bytes(b=np.float64(np.inf)),
     "weights of another shape": npz_bytes(w=np.zeros((5, 1))),
@@ -232,17 +223,25 @@ BAD = {
     "unknown features": npz_bytes(meta={"features": {"name": "eyes", "settings": {}}}),
     "a temperature of nothing": npz_bytes(meta={"temperature": 0.0}),
     "a threshold that is none": npz_bytes(meta={"threshold": 2}),
-    "a class without a name": npz_bytes(meta={"classes": {"negative": 1, "positive": "cat"}}),
+    "a class without a name": npz_bytes(meta={"classes": {**CLASSES, "negative": 1}}),
     "a setting of the wrong type": npz_bytes(meta={"image_size": "64"}),
+    "images of another size": npz_bytes(meta={"image_size": 32}),
+    "weights of another file": zipped(*members(w=npy(np.ones((12288, 1))))),
+    "members that overlap": overlapping(),
+    "arrays of other features": npz_bytes(features_dictionary=np.zeros(3)),
+}
+MESSAGES = {
+    "a newer format": "upgrade",
+    "unknown features": "upgrade",
+    "weights of another file": "SHA-256",
+    "members that overlap": "overlap",
+    "arrays of other features": "do not belong",
+    "weights not finite": "not finite",
 }
 
 
 def meta_text(text):
-    buffer = io.BytesIO()
-    seen = np.zeros(0, np.uint64)
-    costs = np.zeros((0, 2))
-    np.savez(buffer, w=np.zeros((12288, 1)), b=0.0, costs=costs, seen=seen, meta=np.array(text))
-    return buffer.getvalue()
+    return zipped(*members(meta=npy(np.array(text))))
 
 
 BAD["no JSON"] = meta_text("cats")
@@ -253,12 +252,14 @@ BAD["JSON too deep"] = meta_text("[" * 100_000)
 @pytest.mark.parametrize("name", BAD)
 def test_anything_else_is_refused_in_one_line(name, tmp_path):
     path = tmp_path / "m.npz"
+    path.write_bytes(npz_bytes())
+    assert load_model(path).classes == ("non-cat", "cat")
     path.write_bytes(BAD[name])
     with pytest.raises(ModelError) as caught:
         load_model(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
-    assert ("upgrade" in str(caught.value)) == (name in ("a newer format", "unknown features"))
+    assert MESSAGES.get(name, "") in str(caught.value)
 
 
 @pytest.mark.parametrize("number", ["1e999", "NaN", "-Infinity"])
@@ -274,25 +275,6 @@ def test_what_is_no_file_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "fifo", tmp_path / "none", "nul\0"):
         with pytest.raises(ModelError):
             load_model(path)
-
-
-def test_a_model_that_cannot_be_written_leaves_nothing(tmp_path):
-    model = Model(np.zeros((12288, 1)), 0.0, ("a", "b"), Pixels())
-    (tmp_path / "file").write_text("kept")
-    with pytest.raises(ModelError, match="cannot be written"):
-        model.save(tmp_path / "file" / "m.npz")
-    assert (tmp_path / "file").read_text() == "kept"
-
-
-def same(a, b):
-    return (
-        np.array_equal(a.w, b.w)
-        and (a.b, a.classes, a.threshold, a.temperature)
-        == (b.b, b.classes, b.threshold, b.temperature)
-        and (a.costs, a.provenance) == (b.costs, b.provenance)
-        and (a.features.name, a.features.settings()) == (b.features.name, b.features.settings())
-        and all(np.array_equal(x, b.features.arrays()[k]) for k, x in a.features.arrays().items())
-    )
 
 
 def test_any_flipped_bit_is_refused_or_harmless(tmp_path):
@@ -316,31 +298,6 @@ def test_any_flipped_bit_is_refused_or_harmless(tmp_path):
             assert same(found, model), f"bit {bit} of byte {at} changes the model"
             harmless += 1
     assert harmless < len(data) * len(bits) / 10
-
-
-def test_the_digest_is_what_notices(tmp_path):
-    """A change with right checksums of the zip archive: only the digest can tell."""
-    (tmp_path / "m").write_bytes(zipped(*members()))
-    load_model(tmp_path / "m")
-    w = bytearray(dict(members())["w.npy"])
-    w[-1] ^= 64
-    (tmp_path / "m").write_bytes(zipped(*members(w=bytes(w))))
-    with pytest.raises(ModelError, match="SHA-256"):
-        load_model(tmp_path / "m")
-
-
-def test_members_that_overlap_are_refused(tmp_path):
-    """One place in the file, listed as two members: a small archive of any size."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in members():
-            archive.writestr(name, content)
-        again = copy.copy(archive.getinfo("w.npy"))
-        again.filename = "features_w.npy"
-        archive.filelist.append(again)
-    (tmp_path / "m").write_bytes(buffer.getvalue())
-    with pytest.raises(ModelError, match="overlap"):
-        load_model(tmp_path / "m")
 
 
 def test_a_file_beyond_all_models_is_refused(tmp_path, monkeypatch):
@@ -379,9 +336,3 @@ def test_scores_that_overflow_are_refused():
     with pytest.raises(ModelError, match="scores that are not finite"):
         model.scores(np.full((2, 64, 64, 3), 255, dtype=np.uint8))
     assert model.scores(np.zeros((2, 64, 64, 3), dtype=np.uint8)).tolist() == [[0.0, 0.0]]
-
-
-def test_arrays_of_other_features_are_refused(tmp_path):
-    (tmp_path / "m").write_bytes(npz_bytes(features_dictionary=np.zeros(3)))
-    with pytest.raises(ModelError, match="do not belong"):
-        load_model(tmp_path / "m")

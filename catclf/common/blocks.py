@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from tempfile import TemporaryFile
 from threading import Lock
 from typing import Any, TypeVar
@@ -188,6 +189,8 @@ def spill_to_disk(blocks: Iterator[NDArray[Any]], shape: tuple[int, ...], dtype:
             file.write(np.ascontiguousarray(block, dtype).data)
         file.flush()
     except OSError as error:
+        with suppress(OSError):
+            file.close()
         raise OutputError(
             f"the temporary file for features cannot be written ({error.strerror}); "
             "name a folder with more room in TMPDIR"
