@@ -84,33 +84,37 @@ def test_the_course_run_broken_off_is_the_famous_run(shared, tmp_path):
     assert model.provenance == unbroken.provenance
 
 
-def test_going_on_does_not_begin_anew(few, tmp_path):
-    power = Power(tmp_path / "run")
-    power.steps = 150
-    with pytest.raises(KeyboardInterrupt), power:
-        catclf.train(few, iterations=200, checkpoint=power)
-    told, seen = [], []
-    with Checkpoint(tmp_path / "run", resume=True, note=told.append) as again:
-        catclf.train(few, iterations=200, checkpoint=again, callback=lambda i, J: seen.append(i))
-    assert seen == list(range(149, 200))
-    assert told == [f"going on from {tmp_path}/run at iteration 149"]
-
-
-def test_the_place_names_the_fold(few, tmp_path):
-    power = Power(tmp_path / "run")
-    power.steps = 30 + 12
-    with pytest.raises(KeyboardInterrupt), power:
-        catclf.train(few, iterations=30, features="conv", cv=2, checkpoint=power)
-    assert power.place == "iteration 11 of fold 1"
-
-
 def interrupted(few, path: Path, **settings: object) -> bytes:
-    """Leave a checkpoint at `path`; give its bytes."""
+    """Leave a checkpoint at `path` before the 120th step; give its bytes."""
     power = Power(path)
     power.steps = 120
     with pytest.raises(KeyboardInterrupt), power:
         catclf.train(few, **{"iterations": 200, "cv": 2, **settings}, checkpoint=power)
     return path.read_bytes()
+
+
+def trained(data, path: Path, resume: bool = True, **settings: object):
+    """Train with a checkpoint; give the lines that were told, and the iterations."""
+    told, seen = [], []
+    settings = {"iterations": 200, "cv": 2, **settings}
+    with Checkpoint(path, resume=resume, note=told.append) as run:
+        catclf.train(data, **settings, checkpoint=run, callback=lambda i, J: seen.append(i))
+    return told, seen
+
+
+def test_what_a_person_should_know_is_told(few, tmp_path):
+    path = tmp_path / "run"
+    assert trained(few, path) == ([f"no {path}: beginning anew"], [*range(200)])
+    before = interrupted(few, path)
+    told = trained(few, path, resume=False, iterations=2)[0]
+    assert told == [f"{path} is of an interrupted run; --resume would go on with that"]
+    assert path.read_bytes() == before
+    assert trained(few, path) == ([f"going on from {path} at iteration 119"], [*range(119, 200)])
+    power = Power(path)
+    power.steps = 30 + 12
+    with pytest.raises(KeyboardInterrupt), power:
+        catclf.train(few, iterations=30, features="conv", cv=2, checkpoint=power)
+    assert power.place == "iteration 11 of fold 1"
 
 
 @pytest.mark.parametrize(
@@ -126,11 +130,8 @@ def interrupted(few, path: Path, **settings: object) -> bytes:
 )
 def test_other_settings_are_refused_by_name(few, tmp_path, change, message):
     before = interrupted(few, tmp_path / "run")
-    with (
-        pytest.raises(CheckpointError, match=message),
-        Checkpoint(tmp_path / "run", resume=True) as other,
-    ):
-        catclf.train(few, **{"iterations": 200, "cv": 2, **change}, checkpoint=other)
+    with pytest.raises(CheckpointError, match=message):
+        trained(few, tmp_path / "run", **change)
     assert (tmp_path / "run").read_bytes() == before
 
 
@@ -138,22 +139,16 @@ def test_other_data_or_another_version_is_refused(few, tmp_path, monkeypatch):
     interrupted(few, tmp_path / "run")
     images = few.images.copy()
     images[3, 1, 1, 1] ^= 1
-    other = Dataset(images, few.Y, few.classes, "few")
     with pytest.raises(CheckpointError, match="its images were others"):
-        catclf.train(
-            other, iterations=200, cv=2, checkpoint=Checkpoint(tmp_path / "run", resume=True)
-        )
+        trained(Dataset(images, few.Y, few.classes, "few"), tmp_path / "run")
     monkeypatch.setattr(module, "__version__", "99")
     with pytest.raises(CheckpointError, match=r"version was .*, not 99"):
-        catclf.train(
-            few, iterations=200, cv=2, checkpoint=Checkpoint(tmp_path / "run", resume=True)
-        )
+        trained(few, tmp_path / "run")
 
 
 def test_a_setting_may_be_a_number_of_numpys(few, tmp_path):
     interrupted(few, tmp_path / "run", cv=np.int64(2), learning_rate=np.float64(0.005))
-    with Checkpoint(tmp_path / "run", resume=True) as again:
-        catclf.train(few, iterations=200, cv=2, checkpoint=again)
+    assert trained(few, tmp_path / "run")[1][0] == 119
 
 
 def test_every_so_often_it_is_written_while_training_goes_on(few, tmp_path, monkeypatch):
@@ -174,24 +169,19 @@ def test_every_so_often_it_is_written_while_training_goes_on(few, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(few, tmp_path, monkeypatch):
+def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(few, tmp_path):
     told = []
-    kept = Checkpoint(tmp_path / "run", every=1e-9, note=told.append)
+    kept = Power(tmp_path / "run", every=1e-9, note=told.append)
     (tmp_path / "run").mkdir()
     with kept:
         catclf.train(few, iterations=2, cv=0, checkpoint=kept)
     assert len(told) == 2
     assert "run: the checkpoint cannot be written (it is not a regular file)" in told[0]
     assert "training goes on" in told[0]
-
-
-def test_an_interruption_tells_why_nothing_was_kept(few, tmp_path):
-    power = Power(tmp_path / "run")
-    power.steps = 5
-    (tmp_path / "run").mkdir()
-    with pytest.raises(KeyboardInterrupt), power:
-        catclf.train(few, iterations=20, cv=0, checkpoint=power)
-    assert "run: the checkpoint cannot be written" in power.failure
+    kept.steps = 5
+    with pytest.raises(KeyboardInterrupt), kept:
+        catclf.train(few, iterations=20, cv=0, checkpoint=kept)
+    assert "run: the checkpoint cannot be written" in kept.failure
 
 
 def test_weights_that_are_not_finite_are_not_kept(tmp_path):
@@ -221,40 +211,7 @@ def test_a_model_that_cannot_be_saved_does_not_lose_the_training(few, tmp_path):
     with pytest.raises(ModelError), kept:
         raise ModelError("no room")
     assert told == [f"what was trained is in {tmp_path}/run: --resume goes on from it"]
-    seen = []
-    with Checkpoint(tmp_path / "run", resume=True) as again:
-        catclf.train(
-            few, iterations=20, cv=0, checkpoint=again, callback=lambda i, J: seen.append(i)
-        )
-    assert seen == [19]
-
-
-def test_nothing_to_go_on_from_is_told_and_no_error(few, tmp_path):
-    told = []
-    with Checkpoint(tmp_path / "run", resume=True, note=told.append) as kept:
-        catclf.train(few, iterations=2, cv=0, checkpoint=kept)
-    assert told == [f"no {tmp_path}/run: beginning anew"]
-
-
-def test_an_older_runs_checkpoint_is_told_of_and_stays(few, tmp_path):
-    before = interrupted(few, tmp_path / "run")
-    told = []
-    with Checkpoint(tmp_path / "run", note=told.append) as kept:
-        catclf.train(few, iterations=2, cv=0, checkpoint=kept)
-    assert told == [f"{tmp_path}/run is of an interrupted run; --resume would go on with that"]
-    assert (tmp_path / "run").read_bytes() == before
-
-
-def test_another_file_is_not_replaced(tmp_path):
-    path = tmp_path / "run"
-    path.write_bytes(b"a photo")
-    with pytest.raises(CheckpointError, match="no checkpoint; name another --out"):
-        Checkpoint(path)
-    assert path.read_bytes() == b"a photo"
-    path.write_bytes(b"")
-    Checkpoint(path)
-    with pytest.raises(CheckpointError, match="not a folder"):
-        Checkpoint(path / "below")
+    assert trained(few, tmp_path / "run", iterations=20, cv=0)[1] == [19]
 
 
 # The file
