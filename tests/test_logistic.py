@@ -100,27 +100,6 @@ def test_a_wrong_gradient_does_not(slip):
     assert not agree((dw, float(db[0, 0])), central_differences(w, b, X, Y))
 
 
-def test_loops_and_vectorized_form_agree():
-    w, b, X, Y = small_problem(seed=4, n_x=20, m=13)
-    for a, c in zip(gradient_loops(w, b, X, Y), gradient(w, b, X, Y), strict=True):
-        np.testing.assert_allclose(a, c, rtol=1e-12)
-
-
-@pytest.mark.parametrize("size", [1, 2, 4, 9])
-def test_block_sums_equal_the_full_batch(size):
-    w, b, X, Y = small_problem(m=9)
-    J, dw, db = gradient(w, b, X, Y)
-    sums = [0.0, 0.0, 0.0]
-    for i in range(0, 9, size):
-        block, labels = X[:, i : i + size], Y[:, i : i + size]
-        Z = forward(w, b, block)
-        for k, part in enumerate((loss(Z, labels).sum(), *backward(block, sigmoid(Z) - labels))):
-            sums[k] = sums[k] + part
-    np.testing.assert_allclose(sums[0] / 9, J, rtol=1e-13)
-    np.testing.assert_allclose(sums[1] / 9, dw, rtol=1e-12)
-    np.testing.assert_allclose(sums[2] / 9, db, rtol=1e-12)
-
-
 @given(arrays(np.float64, st.integers(1, 20).map(lambda n: (1, n)), elements=FINITE))
 def test_sigmoid_is_a_rising_symmetric_probability(Z):
     with np.errstate(all="raise", under="ignore"):
@@ -158,18 +137,6 @@ def test_loss_is_the_lessons_with_both_terms_negated(z, y):
     assert found == pytest.approx(lesson, rel=1e-4, abs=1e-12)
     misprint = -(y * np.log(a)) + (1 - y) * np.log(1 - a)
     assert y == 1 or found != pytest.approx(misprint, rel=1e-4, abs=1e-12)
-
-
-def test_several_regressions_are_rows_of_one():
-    w, _, X, Y = small_problem()
-    W = np.hstack([w, 2 * w, -w])
-    b = np.array([[0.1], [0.2], [0.3]])
-    Z = forward(W, b, X)
-    for k in range(3):
-        np.testing.assert_allclose(Z[k : k + 1], forward(W[:, k : k + 1], b[k, 0], X), rtol=1e-13)
-    dW, db = backward(X, sigmoid(Z) - Y)
-    assert dW.shape == (5, 3)
-    assert db.shape == (3, 1)
 
 
 def test_importing_the_lesson_loads_nothing_else():

@@ -24,11 +24,21 @@ from catclf.solvers.newton import newton
 from catclf.tuning import L2_PATH, tune
 
 CLASSES = ("non-cat", "cat")
+SMALL = {"dictionary": 6, "cv": 3}
 
 
-@pytest.fixture(autouse=True)
-def _few_samples(monkeypatch):
-    monkeypatch.setattr(patches, "SAMPLES", 3000)
+@pytest.fixture(autouse=True, scope="module")
+def _few_samples():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patches, "SAMPLES", 3000)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(drawn):
+    """All maps and penalties tried, and what was told meanwhile."""
+    told = []
+    return tune(drawn, **SMALL, progress=lambda *one: told.append(one)), told
 
 
 @pytest.fixture
@@ -51,6 +61,17 @@ def recorded(monkeypatch):
     return record
 
 
+class Interrupt:
+    """Interrupt when a certain thing is about to be done."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def __call__(self, word, spent, total):
+        if word.startswith(self.at):
+            raise KeyboardInterrupt
+
+
 def dataset(images, labels, **more):
     return Dataset(images, np.reshape(labels, (1, -1)), CLASSES, "some", **more)
 
@@ -68,15 +89,39 @@ def with_copies(m=44, copies=20):
     return dataset(np.concatenate([images, again]), np.append(labels, labels[:copies]))
 
 
-def test_copies_never_straddle_folds(recorded):
-    data = with_copies()
-    calls = recorded("grouped_folds")
-    tune(data, features="patches", dictionary=6, l2=0.1, cv=4)
-    [(_, _, folds)] = calls
+@pytest.fixture
+def folds_of(recorded):
+    """Give the folds that choosing on some data deals, without the choosing."""
+
+    def deal(data, k=4):
+        calls = recorded("grouped_folds")
+        with pytest.raises(KeyboardInterrupt):
+            tune(data, features="pixels", cv=k, progress=Interrupt("pixels: features"))
+        [(_, _, folds)] = calls
+        return folds, stratified_folds(data.Y, k, tuning.FOLD_SEED)
+
+    return deal
+
+
+def test_copies_never_straddle_folds(folds_of):
+    folds, straddling = folds_of(with_copies())
     assert len(set(folds)) == 4
     np.testing.assert_array_equal(folds[44:], folds[:20])
-    straddling = stratified_folds(data.Y, 4, tuning.FOLD_SEED)
     assert (straddling[44:] != straddling[:20]).any()
+
+
+def test_the_source_column_of_a_file_is_kept_together(tmp_path, folds_of):
+    images, labels = draw(48, seed=6)
+    sources = np.array([f"photographer {i // 3}".encode() for i in range(48)])
+    sources[1] = sources[2] = b"caf\xc3\xa9"
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["train_set_x"], file["train_set_y"], file["source"] = images, labels, sources
+    data = load_dataset(tmp_path / "a.h5")
+    assert data.groups[:4] == ("photographer 0", "café", "café", "photographer 1")
+    folds, straddling = folds_of(data)
+    for source in set(sources):
+        assert len(set(folds[sources == source])) == 1
+    assert any(len(set(straddling[sources == source])) > 1 for source in set(sources))
 
 
 def connected(cluster, groups):
@@ -96,35 +141,18 @@ def connected(cluster, groups):
     return np.array(number)
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.integers(1, 25).flatmap(lambda m: st.tuples(*[st.lists(st.integers(0, 15), min_size=m, max_size=m)] * 2)))  # fmt: skip  # noqa: E501
-def test_groups_that_share_a_picture_are_joined(given_lists):
-    cluster, groups = given_lists
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15)), min_size=1, max_size=25))
+def test_groups_that_share_a_picture_are_joined(pairs):
+    cluster, groups = map(list, zip(*pairs, strict=True))
     first = np.array([cluster.index(c) for c in cluster])
     images = np.zeros((len(groups), 64, 64, 3), dtype=np.uint8)
     data = dataset(images, np.zeros(len(groups), int), groups=tuple(f"g{g}" for g in groups))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Dataset, "clusters", property(lambda data: first))
-        found = tuning._groups(data)
+        joined = tuning._groups(data)
     expected = connected(cluster, groups)
-    np.testing.assert_array_equal(found[:, None] == found, expected[:, None] == expected)
-
-
-def test_the_source_column_of_a_file_is_kept_together(tmp_path, recorded):
-    images, labels = draw(48, seed=6)
-    sources = np.array([f"photographer {i // 3}".encode() for i in range(48)])
-    sources[1] = sources[2] = b"caf\xc3\xa9"
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["train_set_x"], file["train_set_y"], file["source"] = images, labels, sources
-    data = load_dataset(tmp_path / "a.h5")
-    assert data.groups[:4] == ("photographer 0", "café", "café", "photographer 1")
-    calls = recorded("grouped_folds")
-    tune(data, features="patches", dictionary=6, l2=0.1, cv=4)
-    [(_, _, folds)] = calls
-    for source in set(sources):
-        assert len(set(folds[sources == source])) == 1
-    straddling = stratified_folds(data.Y, 4, tuning.FOLD_SEED)
-    assert any(len(set(straddling[sources == source])) > 1 for source in set(sources))
+    np.testing.assert_array_equal(joined[:, None] == joined, expected[:, None] == expected)
 
 
 def out_of_fold(data, folds, l2):
@@ -144,75 +172,79 @@ def test_mirrored_copies_are_trained_on_and_never_scored(recorded):
     called, dealt, scored = (
         recorded(name) for name in ("cross_validate_path", "grouped_folds", "calibrate")
     )
-    found = tune(data, features="pixels", cv=3)
+    tuning = tune(data, features="pixels", cv=3)
     [(_, _, folds)] = dealt
-    [((X, labels, kept_apart, path), _, _)] = called
+    [((examples, labels, kept_apart, path), _, _)] = called
     both = np.concatenate([data.images, data.images[:, :, ::-1]])
-    np.testing.assert_array_equal(np.rint(255 * X.matrix()), both.reshape(len(both), -1).T)
+    np.testing.assert_array_equal(np.rint(255 * examples.matrix()), both.reshape(len(both), -1).T)
     np.testing.assert_array_equal(labels, data.Y)
     np.testing.assert_array_equal(kept_apart, folds)
     assert path == L2_PATH
     [((Y, Z, _), _, (T, _))] = scored
     np.testing.assert_array_equal(Y, data.Y)
-    expected = out_of_fold(data, folds, found.best.l2)
+    expected = out_of_fold(data, folds, tuning.best.l2)
     np.testing.assert_allclose(Z, expected, rtol=5e-3, atol=5e-3)
-    assert found.model.temperature == T == fit_temperature(data.Y, Z)
+    assert tuning.model.temperature == T == fit_temperature(data.Y, Z)
     assert T == pytest.approx(fit_temperature(data.Y, expected), rel=0.02)
-    assert found.best.log_loss == pytest.approx(cost(expected, data.Y), rel=5e-3)
-    assert found.best.accuracy.correct == np.sum((Z > 0) == data.Y)
-
-
-def test_the_temperature_comes_from_scores_of_images_not_seen(drawn):
-    model = tune(drawn, features="pixels", l2=0.01).model
-    seen = fit_temperature(drawn.Y, model.scores(drawn.images))
-    assert model.temperature > 2 * seen
+    assert tuning.best.log_loss == pytest.approx(cost(expected, data.Y), rel=5e-3)
+    assert tuning.best.accuracy.correct == np.sum((Z > 0) == data.Y)
+    # The temperature comes from scores of images not seen.
+    assert tuning.model.temperature > 2 * fit_temperature(data.Y, tuning.model.scores(data.images))
 
 
 def test_the_model_is_trained_on_all_images_and_their_mirror_images(drawn):
-    found = tune(drawn, features="pixels", l2=0.05, cv=3)
+    model = tune(drawn, features="pixels", l2=0.05, cv=3).model
     images = np.concatenate([drawn.images, drawn.images[:, :, ::-1]])
     X, Y = Pixels().transform(images).astype(float), np.tile(drawn.Y, 2).astype(float)
     fit = newton(Gram(X), Y, np.full(Y.shape, 1 / Y.size), l2=0.05)
-    assert np.linalg.norm(found.model.w - fit.w) <= 1e-6 * np.linalg.norm(fit.w)
+    assert np.linalg.norm(model.w - fit.w) <= 1e-6 * np.linalg.norm(fit.w)
     # So that its weights are their own mirror image.
-    square = found.model.w.reshape(64, 64, 3)
+    square = model.w.reshape(64, 64, 3)
     assert np.abs(square - square[:, ::-1]).max() <= 1e-6 * np.abs(square).max()
-    right = np.sum((found.model.scores(drawn.images) > 0) == drawn.Y)
-    assert found.model.provenance.training.correct == right
+    right = np.sum((model.scores(drawn.images) > 0) == drawn.Y)
+    assert model.provenance.training.correct == right
 
 
-def test_the_best_has_the_lowest_log_loss(drawn):
-    found = tune(drawn, dictionary=6, cv=3)
-    assert found.complete
-    assert [trial.features for trial in found.trials[:: len(L2_PATH)]] == [
-        "conv", "patches", "pixels",
-    ]  # fmt: skip
-    assert [trial.l2 for trial in found.trials] == 3 * list(L2_PATH)
-    lowest = min(found.trials, key=lambda trial: trial.log_loss)
-    assert found.best is lowest
-    assert found.model.features.name == lowest.features
-    assert found.model.provenance.solver["l2"] == lowest.l2
-    assert found.model.provenance.tried == [
-        [t.features, t.l2, t.log_loss, t.accuracy.value] for t in found.trials
+def test_the_best_has_the_lowest_log_loss(whole):
+    tuning, _ = whole
+    assert tuning.complete
+    assert [(trial.features, trial.l2) for trial in tuning.trials] == [
+        (name, l2) for name in ("conv", "patches", "pixels") for l2 in L2_PATH
     ]
-    assert len({trial.log_loss for trial in found.trials}) == len(found.trials)
+    lowest = min(tuning.trials, key=lambda trial: trial.log_loss)
+    assert tuning.best is lowest
+    assert tuning.model.features.name == lowest.features
+    assert tuning.model.provenance.solver["l2"] == lowest.l2
+    assert tuning.model.provenance.tried == [
+        [t.features, t.l2, t.log_loss, t.accuracy.value] for t in tuning.trials
+    ]
+    assert len({trial.log_loss for trial in tuning.trials}) == len(tuning.trials)
 
 
-def test_what_is_given_is_not_tuned(drawn):
-    found = tune(drawn, l2=0.5, dictionary=6, pool=2, cv=3)
-    assert [(t.features, t.l2) for t in found.trials] == [
-        ("conv", 0.5), ("patches", 0.5), ("pixels", 0.5),
-    ]  # fmt: skip
-    only = tune(drawn, features="patches", dictionary=6, pool=2, cv=3)
+def test_progress_has_an_estimate_from_the_first_fold_on(whole):
+    _, told = whole
+    assert [word for word, _, _ in told] == [
+        f"{name}: {part}"
+        for name in ("conv", "patches", "pixels")
+        for part in ("features", "fold 1 of 3", "fold 2 of 3", "fold 3 of 3")
+    ]
+    assert [total for _, _, total in told[:2]] == [None, None]
+    assert all(total > spent > 0 for _, spent, total in told[2:])
+    spent = [seconds for _, seconds, _ in told]
+    assert spent == sorted(spent)
+
+
+def test_what_is_given_is_not_tuned_and_many_images_leave_pixels_out(drawn, monkeypatch):
+    monkeypatch.setattr(tuning, "MOST_PIXELS", 59)
+    tried = tune(drawn, l2=0.5, pool=2, **SMALL).trials
+    assert [(t.features, t.l2) for t in tried] == [("conv", 0.5), ("patches", 0.5)]
+    only = tune(drawn, features="patches", pool=2, **SMALL)
     assert {t.features for t in only.trials} == {"patches"}
     assert [t.l2 for t in only.trials] == list(L2_PATH)
     assert only.model.features.settings() == {"dictionary": 6, "pool": 2}
-
-
-def test_many_images_leave_pixels_out(drawn, monkeypatch):
-    monkeypatch.setattr(tuning, "MOST_PIXELS", 59)
-    found = tune(drawn, l2=0.1, dictionary=6, cv=2)
-    assert [t.features for t in found.trials] == ["conv", "patches"]
+    again = tune(drawn, features="patches", pool=2, **SMALL)
+    assert only.trials == again.trials  # the same images give the same choice
+    np.testing.assert_array_equal(only.model.w, again.model.w)
 
 
 def test_balanced_accuracy_moves_the_threshold_on_unequal_classes(recorded):
@@ -220,62 +252,49 @@ def test_balanced_accuracy_moves_the_threshold_on_unequal_classes(recorded):
     kept = np.concatenate([np.flatnonzero(labels == 0)[:60], np.flatnonzero(labels == 1)[:14]])
     data = dataset(images[kept], labels[kept])
     calls = recorded("calibrate")
-    plain = tune(data, features="patches", dictionary=12, cv=4)
-    balanced = tune(data, features="patches", dictionary=12, cv=4, maximise="balanced-accuracy")
-    assert plain.model.threshold == 0.5
+    how = {"features": "patches", "dictionary": 12, "l2": 0.1, "cv": 4}
+    plain, balanced = tune(data, **how).model, tune(data, **how, maximise="balanced-accuracy").model
     (_, Z, _), _, (T, _) = calls[1]
     A = sigmoid(Z / T)
-    assert balanced.model.threshold == best_threshold(data.Y, A) < 0.4
-    np.testing.assert_array_equal(plain.model.w, balanced.model.w)
+    assert plain.threshold == 0.5
+    assert balanced.threshold == best_threshold(data.Y, A) < 0.4
+    np.testing.assert_array_equal(plain.w, balanced.w)
 
     def accuracy(threshold):
         return np.mean([np.mean((A > threshold)[data.Y == y] == y) for y in (0, 1)])
 
-    assert accuracy(balanced.model.threshold) > accuracy(0.5)
+    assert accuracy(balanced.threshold) > accuracy(0.5)
 
 
-class Interrupt:
-    """Interrupt when a certain thing is about to be done."""
-
-    def __init__(self, at):
-        self.at = at
-
-    def __call__(self, word, spent, total):
-        if word.startswith(self.at):
-            raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("at", ["patches: features", "patches: fold 1", "patches: fold 3"])
-def test_an_interrupt_during_the_second_map_keeps_the_best_so_far(drawn, at):
-    found = tune(drawn, dictionary=6, cv=3, progress=Interrupt(at))
-    assert not found.complete
-    assert {trial.features for trial in found.trials} == {"conv"}
-    assert len(found.trials) == len(L2_PATH)
-    assert found.model.features.name == "conv"
-    assert found.best is min(found.trials, key=lambda trial: trial.log_loss)
-    whole = tune(drawn, features="conv", cv=3)
-    np.testing.assert_array_equal(found.model.w, whole.model.w)
+@pytest.mark.parametrize("at", ["patches: features", "patches: fold 3"])
+def test_an_interrupt_during_the_second_map_keeps_the_best_so_far(drawn, whole, at):
+    broken, (unbroken, _) = tune(drawn, **SMALL, progress=Interrupt(at)), whole
+    assert not broken.complete
+    assert broken.trials == unbroken.trials[: len(L2_PATH)]
+    assert broken.model.features.name == "conv"
+    assert broken.best is min(broken.trials, key=lambda trial: trial.log_loss)
 
 
 @pytest.mark.parametrize("at", ["conv: features", "conv: fold 2"])
 def test_an_interrupt_during_the_first_map_ends_it(drawn, at):
     with pytest.raises(KeyboardInterrupt):
-        tune(drawn, dictionary=6, cv=3, progress=Interrupt(at))
+        tune(drawn, **SMALL, progress=Interrupt(at))
 
 
-def test_progress_has_an_estimate_from_the_first_fold_on(drawn):
-    told = []
-    tune(drawn, dictionary=6, l2=0.1, cv=3, progress=lambda *one: told.append(one))
-    words = [word for word, _, _ in told]
-    assert words == [
-        f"{name}: {part}"
-        for name in ("conv", "patches", "pixels")
-        for part in ("features", "fold 1 of 3", "fold 2 of 3", "fold 3 of 3")
-    ]
-    assert [total for _, _, total in told[:2]] == [None, None]
-    assert all(total is not None and total > 0 for _, _, total in told[2:])
-    spent = [seconds for _, seconds, _ in told]
-    assert spent == sorted(spent)
+def test_an_interrupt_during_the_last_training_keeps_the_choice(drawn, monkeypatch):
+    assembled, calls = tuning.assemble, []
+
+    def interrupted_once(*given, **settings):
+        calls.append(given)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return assembled(*given, **settings)
+
+    plain = tune(drawn, features="pixels", l2=0.1, cv=3)
+    monkeypatch.setattr(tuning, "assemble", interrupted_once)
+    again = tune(drawn, features="pixels", l2=0.1, cv=3)
+    assert len(calls) == 2
+    np.testing.assert_array_equal(again.model.w, plain.model.w)
 
 
 @pytest.mark.parametrize(
@@ -284,6 +303,7 @@ def test_progress_has_an_estimate_from_the_first_fold_on(drawn):
         ({"maximise": "recall"}, "not 'recall'"),
         ({"features": "edges"}, "not 'edges'"),
         ({"l2": 0.0}, "above 0, not 0"),
+        ({"l2": -1.0}, "positive number, not -1"),
         ({"cv": 1}, "not 1"),
         ({"cv": 0}, "not 0"),
         ({"features": "pixels", "pool": 2}, "pool can be set with --features patches"),
@@ -302,26 +322,3 @@ def test_one_picture_of_a_class_however_often_copied_is_not_enough():
     data = dataset(np.stack(pictures), [0] * 6 + [1] * 3)
     with pytest.raises(DataError, match="two examples, or groups"):
         tune(data, features="pixels")
-
-
-def test_the_same_images_give_the_same_choice(drawn):
-    a, b = (tune(drawn, features="patches", dictionary=6, cv=3) for _ in range(2))
-    assert a.trials == b.trials
-    np.testing.assert_array_equal(a.model.w, b.model.w)
-
-
-def test_an_interrupt_during_the_last_training_keeps_the_choice(drawn, monkeypatch):
-    assembled, calls = tuning.assemble, []
-
-    def interrupted_once(*given, **settings):
-        calls.append(given)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-        return assembled(*given, **settings)
-
-    monkeypatch.setattr(tuning, "assemble", interrupted_once)
-    found = tune(drawn, features="pixels", l2=0.1, cv=3)
-    assert len(calls) == 2
-    monkeypatch.undo()
-    plain = tune(drawn, features="pixels", l2=0.1, cv=3)
-    np.testing.assert_array_equal(found.model.w, plain.model.w)
