@@ -21,7 +21,7 @@ from PIL import Image
 from catclf import load_dataset
 from catclf.common.types import Array
 from catclf.data.dataset import Dataset
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.data.hdf5.writer import write_hdf5
 from catclf.features.pixels import Pixels
 

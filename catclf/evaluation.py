@@ -17,7 +17,7 @@ from catclf.data.duplicates import known
 from catclf.data.load import load_dataset
 from catclf.errors import DataError
 from catclf.features import MAPS, FeatureMap
-from catclf.features.extraction import extract
+from catclf.features.feature_map import extract
 from catclf.logistic import Array, sigmoid
 from catclf.metrics import (
     Evaluation,

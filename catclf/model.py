@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from catclf import features, logistic
 from catclf.common.blocks import Rows, block_slices, map_blocks
-from catclf.common.image_size import check_images
+from catclf.common.types import check_images
 from catclf.common.version import __version__
 from catclf.errors import ModelError
 from catclf.features import FeatureMap

@@ -18,7 +18,7 @@ from catclf.data.dataset import Dataset
 from catclf.data.load import load_dataset
 from catclf.errors import DataError, ParameterError
 from catclf.features import MAPS, FeatureMap, fit_map
-from catclf.features.extraction import bytes_in_memory, extract
+from catclf.features.feature_map import bytes_in_memory, extract
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
 from catclf.metrics.calibration import calibrate
@@ -316,7 +316,7 @@ def make_examples(
     """Prepare images uint8 (m, height, width, 3) for training.
 
     Pixels stay bytes, wherever they are, until a slice of them is used. Other features are made
-    once, as by `catclf.features.extraction.extract`, unless they are there: rows float32 (m, n_x).
+    once, as by `catclf.features.feature_map.extract`, unless they are there: rows float32 (m, n_x).
 
     Raises
     ------

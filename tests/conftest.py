@@ -13,7 +13,7 @@ import processes
 import pytest
 
 from catclf.data.dataset import Dataset
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -11,7 +11,7 @@ from PIL import Image
 from catclf import load_dataset
 from catclf.data.card import Card, make_card, mean_pictures, sample
 from catclf.data.dataset import CLASSES, Dataset
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.pictures.png import (
     CAPTION,
     COLUMNS,

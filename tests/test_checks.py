@@ -11,7 +11,7 @@ from catclf.data import check as checks
 from catclf.data import duplicates
 from catclf.data.check import check, number_pictures, warnings
 from catclf.data.dataset import CLASSES, Dataset, join
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.data.duplicates import known, signatures
 from catclf.evaluation import measure
 from catclf.features.conv import shipped

@@ -555,7 +555,7 @@ def test_training_that_learns_nothing_says_what_to_try(catclf, class_folder):
 def test_a_tuned_threshold_is_told_and_its_figures_are_the_models(catclf, tmp_path):
     import h5py
 
-    from catclf.data.drawn.scenes import draw
+    from catclf.data.drawn import draw
 
     images, labels = draw(120, seed=8)
     kept = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:15]])

@@ -21,7 +21,7 @@ from catclf import training as pipeline
 from catclf.cluster import remote_blocks
 from catclf.cluster.client import Cluster
 from catclf.data.dataset import join
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.data.load import expand_patterns
 from catclf.errors import ClusterError, DataError, ParameterError
 from catclf.solvers.checkpoint import Checkpoint

@@ -15,7 +15,7 @@ from catclf import load_dataset
 from catclf.data import convert
 from catclf.data.convert import dataset_to_folder, draw_to_hdf5, folder_to_hdf5
 from catclf.data.dataset import Dataset
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.data.hdf5 import writer
 from catclf.errors import DataError, OutputError
 

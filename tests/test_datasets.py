@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from catclf.data.dataset import Dataset, join
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.data.folders import walk_files
 from catclf.data.load import COURSE_FILE, load_dataset
 from catclf.errors import DataError

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 
 TOLERANCE = 0.05  # how far above the majority the mean colour alone may come
 

@@ -5,7 +5,7 @@ import pytest
 
 from catclf import load_dataset
 from catclf.data import duplicates
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.data.duplicates import signatures
 from tests.copies import COPIES
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binomtest
 
 from catclf import load_dataset, load_model
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 
 
 @pytest.fixture(scope="module")

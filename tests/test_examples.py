@@ -8,7 +8,7 @@ import pytest
 from catclf import logistic
 from catclf.common.blocks import LazyArray, in_blocks
 from catclf.data.dataset import Dataset
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.errors import DataError
 from catclf.features import fit_map
 from catclf.solvers import examples as module

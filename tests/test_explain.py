@@ -14,9 +14,9 @@ from catclf import load_model
 from catclf.data.images import load_image
 from catclf.errors import DataError
 from catclf.features.conv import Conv, shipped
+from catclf.features.feature_map import cells, spread
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
-from catclf.features.regions import cells, spread
 from catclf.logistic import forward
 from catclf.model import Model
 from catclf.pictures.explanation import Explanation, explain

@@ -15,7 +15,7 @@ from PIL import Image
 from catclf import load_dataset
 from catclf.cli import main, output
 from catclf.common import files, stopping
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.data.hdf5 import writer as hdf5_write
 from catclf.model import load_model
 

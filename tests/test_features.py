@@ -12,7 +12,7 @@ import pytest
 import catclf
 from catclf import features, load_image, load_model, tune
 from catclf.data.dataset import Dataset
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.errors import ModelError
 from catclf.features import conv, patches
 from catclf.features.conv import Conv

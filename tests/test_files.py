@@ -432,7 +432,7 @@ def test_a_disk_that_fills_up_leaves_the_old_model(
 
 NOBODY = """
 import os, sys
-import catclf.cli.app, catclf.solvers.checkpoint, catclf.data.drawn.scenes, catclf.training
+import catclf.cli.app, catclf.solvers.checkpoint, catclf.data.drawn, catclf.training
 if os.geteuid() == 0:
     os.setgroups([])
     os.setuid(65534)

@@ -12,7 +12,7 @@ import pytest
 from conftest import Run
 from PIL import Image
 
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.features.cache import FeatureCache
 from catclf.features.conv import shipped
 from catclf.features.pixels import Pixels

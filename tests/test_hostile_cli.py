@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from catclf.cli import output
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 
 FORMULAS = ["=1+1.png", "+1.png", "-1.png", "@sum.png", "\tx.png", "\rx.png"]
 NAMES = [*FORMULAS, "a\nb.png", "b\udcff.png"]

@@ -22,7 +22,7 @@ from processes import started, unmeasured
 
 from catclf import load_model
 from catclf.common import files
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 
 KILLS = int(os.environ.get("CATCLF_KILLS", "12"))
 # On request one process after another that has just begun to exist: each is a copy of one that has

@@ -17,7 +17,7 @@ from catclf.cli.app import app
 from catclf.cli.lesson import NUMBER_OF_SECTIONS, ROWS, plot
 from catclf.common.chart import Chart, Curve
 from catclf.data.dataset import Dataset
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.errors import DataError
 from catclf.lesson import SECTIONS, chain_rule, loss_and_cost, vectorization
 from catclf.lesson import vectorization as gradient_check

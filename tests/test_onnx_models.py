@@ -15,12 +15,12 @@ from catclf import load_dataset, load_model, predict, train, tune
 from catclf.common.blocks import LazyArray
 from catclf.common.threads import ordered
 from catclf.data.dataset import join
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.data.images import load_image
 from catclf.errors import DataError, ModelError, OutputError
 from catclf.evaluation import measure
 from catclf.features.cache import FeatureCache
-from catclf.features.extraction import extract
+from catclf.features.feature_map import extract
 from catclf.features.onnx import PATH_VARIABLE, Onnx
 from catclf.features.onnx import file as onnx_file
 from catclf.model import Model
@@ -444,7 +444,7 @@ def test_onnxruntime_is_loaded_for_a_network_alone(tmp_path):
     code = (
         "import sys, catclf.cli.train, catclf.features.onnx.session;"
         "from catclf import train; from catclf.data.dataset import Dataset;"
-        "from catclf.data.drawn.scenes import draw; x, y = draw(4);"
+        "from catclf.data.drawn import draw; x, y = draw(4);"
         "data = Dataset(x, y.reshape(1, -1), ('non-cat', 'cat'), 'four');"
         "[train(data, features=name, iterations=1, cv=0) for name in ('pixels', 'conv')];"
         "sys.exit('onnxruntime' in sys.modules)"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.model import load_model
 
 RECIPES = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 
 LOADED = """
 import json, sys

@@ -12,7 +12,7 @@ from PIL import Image
 from catclf import load_dataset, tuning
 from catclf import training as pipeline
 from catclf.data.dataset import Dataset
-from catclf.data.drawn.scenes import draw
+from catclf.data.drawn import draw
 from catclf.errors import DataError, ParameterError
 from catclf.features import patches
 from catclf.features.pixels import Pixels

@@ -74,7 +74,7 @@ def load(
             progress=progress,
         )
         if feature_map is not None:
-            from catclf.features.extraction import extract
+            from catclf.features.feature_map import extract
 
             dataset = dataset.with_features(feature_map, extract, progress)
     for line in dataset.notes:

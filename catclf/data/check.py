@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common.blocks import in_blocks
-from catclf.common.image_size import IMAGE_SIZE
+from catclf.common.types import IMAGE_SIZE
 from catclf.data.dataset import Dataset
 from catclf.data.duplicates import clusters
 

@@ -70,14 +70,14 @@ def folder_to_hdf5(
 def draw_to_hdf5(
     n: int, out: str | os.PathLike[str], seed: int = 0, progress: Progress | None = None
 ) -> None:
-    """Write n drawings, half of them cats, to an HDF5 file; see `catclf.data.drawn.scenes.draw`.
+    """Write n drawings, half of them cats, to an HDF5 file; see `catclf.data.drawn.draw`.
 
     Raises
     ------
     OutputError
         If the file cannot be written, or what is there is no HDF5 file.
     """
-    from catclf.data.drawn.scenes import drawings
+    from catclf.data.drawn import drawings
 
     write_hdf5(out, _counted(drawings(n, seed), n, progress))
 

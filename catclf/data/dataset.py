@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common.blocks import LazyArray, Rows, concatenate, in_blocks
-from catclf.common.image_size import check_images
 from catclf.common.memory import budget
-from catclf.common.types import FeatureExtractor, Progress
+from catclf.common.types import FeatureExtractor, Progress, check_images
 from catclf.errors import DataError
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common import threads
-from catclf.common.image_size import IMAGE_SIZE
 from catclf.common.memory import budget
-from catclf.common.types import FeatureExtractor, Progress
+from catclf.common.types import IMAGE_SIZE, FeatureExtractor, Progress
 from catclf.data.dataset import CAT_NAMES, CLASSES, Dataset, Features, Split
 from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.errors import DataError, NotAnImageError

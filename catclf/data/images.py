@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from catclf.common.files import descriptor_of
-from catclf.common.image_size import IMAGE_SIZE
+from catclf.common.types import IMAGE_SIZE
 from catclf.data import image_limits as limits
 from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.errors import ImageError, NotAnImageError

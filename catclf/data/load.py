@@ -8,8 +8,7 @@ from glob import glob, has_magic
 from math import inf
 from pathlib import Path
 
-from catclf.common.image_size import IMAGE_SIZE
-from catclf.common.types import FeatureExtractor, Progress
+from catclf.common.types import IMAGE_SIZE, FeatureExtractor, Progress
 from catclf.data.dataset import CLASSES, Dataset, Split
 from catclf.data.folders import is_folder, load_folder
 from catclf.data.image_limits import MAX_FILE_BYTES
@@ -108,7 +107,7 @@ def load_dataset(
 
 
 def _draw(split: Split, notes: tuple[str, ...]) -> Dataset:
-    from catclf.data.drawn.scenes import draw
+    from catclf.data.drawn import draw
 
     images, labels = draw(DRAWN_COUNT, DRAWN_SEED[split])
     return Dataset(images, labels.reshape(1, -1), CLASSES, DRAWN, notes=notes)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from catclf.common.blocks import Rows
 from catclf.errors import ParameterError
 from catclf.features.conv import Conv
-from catclf.features.feature_map import FeatureMap
+from catclf.features.feature_map import BATCH, FeatureMap
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
 
@@ -22,8 +22,6 @@ MAPS: dict[str, type[FeatureMap]] = {"pixels": Pixels, "patches": Patches, "conv
 """The maps by name, as --features and model files have it."""
 ONNX = "onnx"
 """The name of a map that is a network of the user's own."""
-BATCH = 64
-"""How many images are transformed at a time: a block of them would need much memory."""
 
 
 def fit_map(name: str, images: Rows, **settings: int) -> FeatureMap:

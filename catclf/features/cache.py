@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 
 from catclf.common.blocks import block_slices
 from catclf.common.files import FileKind, open_regular
-from catclf.common.hdf5 import import_h5py
+from catclf.common.hdf5 import Structure, StructureError, import_h5py, need
 from catclf.common.hdf5.storage import ArrayInfo, check_storage, describe_array
-from catclf.common.hdf5.structure import Structure, StructureError, need
 from catclf.common.types import FeatureExtractor, Float32
 from catclf.errors import DataError, OutputError
 

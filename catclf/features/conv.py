@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 
 from catclf.common.types import Array, Float32
 from catclf.errors import ModelError
-from catclf.features.feature_map import FeatureMap
-from catclf.features.regions import spread
+from catclf.features.feature_map import FeatureMap, spread
 
 FILE = "features.npz"
 SHA256 = "785c9dcdab8e4abbc9bc44652619aa9946563740a6594ac372a17471dc79aec2"

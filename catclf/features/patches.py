@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from catclf.common.blocks import Rows, block_slices
 from catclf.common.types import Array, Float32
-from catclf.features.feature_map import FeatureMap
-from catclf.features.regions import cells, spread
+from catclf.features.feature_map import FeatureMap, cells, spread
 
 SIDE = 6
 """Width and height of a patch, in pixels."""

@@ -12,9 +12,9 @@ from PIL import Image
 from catclf.common.text import fold
 from catclf.errors import ParameterError
 from catclf.features.conv import Conv
+from catclf.features.feature_map import cells
 from catclf.features.patches import SIDE, Patches
 from catclf.features.pixels import Pixels
-from catclf.features.regions import cells
 from catclf.logistic import Array, sigmoid
 from catclf.model import Model
 from catclf.pictures.png import cut, width_of, write

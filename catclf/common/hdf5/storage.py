@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from catclf.common.hdf5.structure import NOWHERE, Bytes, Messages, Structure, StructureError, need
+from catclf.common.hdf5 import NOWHERE, Bytes, Messages, Structure, StructureError, need
 
 SPACE, TYPE, OLD_FILL, FILL, LAYOUT, FILTERS = 1, 3, 4, 5, 8, 11
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3

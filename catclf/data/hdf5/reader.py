@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from catclf.common.blocks import LazyArray
 from catclf.common.files import is_lfs_pointer, open_regular
-from catclf.common.hdf5 import import_h5py
+from catclf.common.hdf5 import Structure, StructureError, import_h5py
 from catclf.common.hdf5.storage import VARIABLE_TEXT, ArrayInfo, check_storage, describe_array
-from catclf.common.hdf5.structure import Structure, StructureError
 from catclf.common.text import LONGEST_NAME
 from catclf.data.dataset import CAT_NAMES, CLASSES, Dataset, Split
 from catclf.errors import DataError

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from catclf.common.files import FileKind
 from catclf.common.hdf5 import import_h5py
-from catclf.common.image_size import IMAGE_SIZE
+from catclf.common.types import IMAGE_SIZE
 from catclf.data.dataset import CLASSES, Split
 from catclf.errors import OutputError
 
