@@ -20,8 +20,6 @@ from catclf.common import text
 from catclf.common.text import fold, width_in_cells
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from catclf.common.types import Progress
 
 DEFAULT_MODEL = "models/catclf.npz"
@@ -155,18 +153,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             print("─" * (sum(widths) + 3 * len(widths) - 1))
 
 
-def _print(drawn: RenderableType) -> None:
-    from rich.console import Console
-
-    # Written by print(), for Rich would end the process itself where stdout's reader has left.
-    console = Console(highlight=False)
-    with console.capture() as capture:
-        console.print(drawn)
-    print(capture.get(), end="")
-
-
 def panel(title: str, rows: Iterable[tuple[str, str]]) -> None:
     """Print names and what they stand for in a frame; all is taken as plain text."""
+    from rich.console import Console
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
@@ -176,7 +165,11 @@ def panel(title: str, rows: Iterable[tuple[str, str]]) -> None:
     grid.add_column(overflow="fold")
     for row in rows:
         grid.add_row(*(Text(printable(cell)) for cell in row))
-    _print(Panel(grid, title=Text(printable(title)), expand=False))
+    # Written by print(), for Rich would end the process itself where stdout's reader has left.
+    console = Console(highlight=False)
+    with console.capture() as capture:
+        console.print(Panel(grid, title=Text(printable(title)), expand=False))
+    print(capture.get(), end="")
 
 
 @contextmanager

@@ -62,43 +62,42 @@ def predict(
 
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    most = loading.to_bytes(max_file_size)
+    max_bytes = loading.to_bytes(max_file_size)
     if explain is not None:
         _check_explain(images, explain, as_csv)
     path = output.find_model(model)
     trained = load_model(path)
     output.note(f"model: {os.fspath(path)}", quiet)
-    given = ((name, _stdin(most)) if name == "-" else name for name in images)
-    held = list(given) if explain is not None else []  # one image, to be looked at again
-    alone = {
-        "--explain": explain is not None,
-        loading.NETWORK: trained.features.name == ONNX,
-    }
-    failed: list[str] = []
-    found: Iterable[Prediction]
-    found = prediction.predict(
+    sources = ((name, _read_stdin(max_bytes)) if name == "-" else name for name in images)
+    explained = list(sources) if explain is not None else []  # one image, to be looked at again
+    alone = {"--explain": explain is not None, loading.NETWORK: trained.features.name == ONNX}
+    predictions: Iterable[Prediction]
+    predictions = prediction.predict(
         trained,
-        held or given,
+        explained or sources,
         threshold=threshold,
         unsure=unsure,
-        max_bytes=most,
+        max_bytes=max_bytes,
         cluster=loading.connect(context, scheduler, alone),
     )
     explanation = None
     if explain is not None:
-        found = list(found)
-        explanation = _explain(trained, held[0], found[0], explain, most)
+        predictions = list(predictions)
+        explanation = _explain(trained, explained[0], predictions[0], explain, max_bytes)
+    failed: list[str] = []
+    predictions = _tell_failures(predictions, failed)
+    readable = (p for p in predictions if not p.error)
     with output.reader_may_leave():
         if as_json:
-            _print_json(found, failed, explanation)
+            _print_json(predictions, explanation)
         elif as_csv:
-            _print_csv(_readable(found, failed))
+            _print_csv(readable)
         elif sys.stdout.isatty():
-            _print_table(_readable(found, failed), trained.classes)
+            _print_table(readable, trained.classes)
         else:
-            for p in _readable(found, failed):
-                label = output.printable(p.label)
-                _print(output.printable(p.path), label, f"{p.probability:.6f}")
+            for p in readable:
+                cells = output.printable(p.path), output.printable(p.label), f"{p.probability:.6f}"
+                print(*cells, sep="\t", flush=True)
         if explanation is not None:
             output.note(f"wrote {explain}", quiet)
         if explanation is not None and not as_json:
@@ -107,13 +106,13 @@ def predict(
         raise typer.Exit(DataError.exit_code)
 
 
-def _stdin(most: int) -> bytes:
+def _read_stdin(max_bytes: int) -> bytes:
     from catclf.common.threads import on_a_thread
     from catclf.errors import DataError
 
     if sys.stdin is None:
         raise DataError("-: stdin is closed; expected an image")
-    return on_a_thread(lambda: sys.stdin.buffer.read(most + 1))
+    return on_a_thread(lambda: sys.stdin.buffer.read(max_bytes + 1))
 
 
 def _check_explain(images: list[str], picture: str, as_csv: bool) -> None:
@@ -166,23 +165,16 @@ def _show(explanation: Explanation, name: str) -> None:
     )
 
 
-def _failure(prediction: Prediction, failed: list[str]) -> None:
-    failed.append(prediction.path)
-    output.error(f"{prediction.path}: {prediction.error}")
+# A line is printed at once: whoever reads need not wait for the rest.
 
 
-def _readable(predictions: Iterable[Prediction], failed: list[str]) -> Iterator[Prediction]:
-    """Pass on the predictions of images that could be read; tell of each that could not."""
-    for prediction in predictions:
-        if prediction.error:
-            _failure(prediction, failed)
-        else:
-            yield prediction
-
-
-def _print(*cells: str) -> None:
-    """Print a line at once: whoever reads need not wait for the rest."""
-    print(*cells, sep="\t", flush=True)
+def _tell_failures(predictions: Iterable[Prediction], failed: list[str]) -> Iterator[Prediction]:
+    """Pass the predictions on; tell of each image that could not be read, and note its path."""
+    for p in predictions:
+        if p.error:
+            failed.append(p.path)
+            output.error(f"{p.path}: {p.error}")
+        yield p
 
 
 def _print_table(predictions: Iterable[Prediction], classes: tuple[str, str]) -> None:
@@ -195,26 +187,23 @@ def _print_table(predictions: Iterable[Prediction], classes: tuple[str, str]) ->
         if i == 0:
             print(f"{head}\n{'─' * (len(head) + 1)}")
         label, path = output.printable(p.label), output.printable(p.path)
-        _print(f" {label:<{width}}   {p.probability:>{len(score)}.4f}   {path}")
+        print(f" {label:<{width}}   {p.probability:>{len(score)}.4f}   {path}", flush=True)
 
 
-def _print_json(
-    predictions: Iterable[Prediction], failed: list[str], explanation: Explanation | None
-) -> None:
+def _print_json(predictions: Iterable[Prediction], explanation: Explanation | None) -> None:
     for p in predictions:
-        found: dict[str, object] = {"label": p.label, "probability": p.probability}
-        if p.error:
-            _failure(p, failed)
-            found = {"error": p.error}
-        elif explanation is not None:
-            found["explanation"] = {
+        said: dict[str, object] = {"label": p.label, "probability": p.probability}
+        if explanation is not None:
+            said["explanation"] = {
                 "log_odds": explanation.log_odds,
                 "bias": explanation.bias,
                 "positive": explanation.positive,
                 "negative": explanation.negative,
                 "regions": explanation.regions.tolist(),
             }
-        _print(output.to_json({"path": p.path, **found}))
+        if p.error:
+            said = {"error": p.error}
+        print(output.to_json({"path": p.path, **said}), flush=True)
 
 
 def _print_csv(predictions: Iterable[Prediction]) -> None:
