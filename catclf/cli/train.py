@@ -266,8 +266,8 @@ def _read(data: Sequence[str | None], cluster: Cluster | None, quiet: bool, **ho
 
     parts, dataset = loading.load_all(data, "train", cluster, quiet=quiet, **how)
     with loading.workers_bar("looking", cluster, quiet):
-        found = list(warnings(parts, dataset))
-    for line in found:
+        lines = list(warnings(parts, dataset))
+    for line in lines:
         output.note(line, quiet)
     return dataset
 
@@ -284,11 +284,11 @@ def _train(
 
     steps = sum(solver.iterations for solver in solvers)
     with output.progress_bar("training", steps, quiet) as advance:
-        told: dict[str, Any] = {"checkpoint": checkpoint}
+        watch: dict[str, Any] = {"checkpoint": checkpoint}
         if advance is not None:
-            told["callback"] = _progress(advance, cluster, steps)
-            told["progress"] = lambda done, n: advance(done, "photos", n)
-        return on_a_thread(lambda: train_each(dataset, settings, solvers, **told))
+            watch["callback"] = _progress(advance, cluster, steps)
+            watch["progress"] = lambda done, n: advance(done, "photos", n)
+        return on_a_thread(lambda: train_each(dataset, settings, solvers, **watch))
 
 
 def _progress(

@@ -144,7 +144,7 @@ class RemoteImages(LazyArray):
 class RemoteExamples(Examples):
     """Examples whose rows are on the workers, in the blocks of the images."""
 
-    elsewhere = True
+    remote = True
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Folds of cross-validation, and the regressions that are scored on what they left out.
 
 In Gram coordinates all of it takes one XᵀX: the folds are blocks of it, and so are the scores of
-what is left out, (XᵀX)[left, kept] c.
+what is left out, (XᵀX)[left out, trained] c.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ def sample_weights(m: int, folds: NDArray[np.int64] | None = None) -> Array:
     """
     rows: Array = np.ones((1, m))
     if folds is not None:
-        kept = np.arange(folds.max() + 1)[:, None] != folds[None, :]
-        rows = np.vstack([rows, kept])
+        without = np.arange(folds.max() + 1)[:, None] != folds[None, :]
+        rows = np.vstack([rows, without])
     rows /= rows.sum(axis=1, keepdims=True)
     return rows
 
@@ -160,7 +160,7 @@ def fit_and_cross_validate(
     k = 0 if folds is None else int(folds.max()) + 1
     descent, name = solver.name == "descent", solver.coordinates
     steps = solver.iterations if descent else NEWTON_STEPS
-    if descent and examples.elsewhere and name == "auto":
+    if descent and examples.remote and name == "auto":
         name = "primal"  # the iterates are the same, and the passes are shared
     notes = journal or Journal()
 
@@ -255,7 +255,7 @@ def _of_each_fold(
 ) -> Callable[[Array], Primal | Gram]:
     """Give what makes the coordinates of all examples, for so many fits of so many steps.
 
-    It takes the weights with which is trained. Without scaling, all fits share their coordinates.
+    It takes the weights of the fit's examples. Without scaling, all fits share their coordinates.
     """
     if scaled:
         return lambda weight: choose(standardise(examples, weight)[0], steps, name)
@@ -276,17 +276,17 @@ def _scores_left_out(
     for fold in range(int(folds.max()) + 1):
         if begin is not None:
             begin(fold)
-        kept, left = np.flatnonzero(fold_of != fold), np.flatnonzero(folds == fold)
+        trained, left_out = np.flatnonzero(fold_of != fold), np.flatnonzero(folds == fold)
         labels, weight = Y, np.zeros(Y.shape)
-        weight[:, kept] = 1 / len(kept)
+        weight[:, trained] = 1 / len(trained)
         system = coordinates(weight)
-        in_gram = isinstance(system, Gram)
         if isinstance(system, Gram):
             # With their inner products for features, what is left out has the scores for weights:
             # wᵀx = cᵀ(Xᵀx). X itself is not touched again.
             G = system.G
-            system = Gram(G[np.ix_(left, kept)] - 1.0, G[np.ix_(kept, kept)])
-            labels, weight = labels[:, kept], weight[:, kept]
+            system = Gram(G[np.ix_(left_out, trained)] - 1.0, G[np.ix_(trained, trained)])
+            labels, weight = labels[:, trained], weight[:, trained]
         for j, fit in enumerate(train(fold, system, labels, weight)):
-            scores[j, left] = fit.w[:, 0] + fit.b[0, 0] if in_gram else fit.Z[0, left]
+            in_gram = isinstance(system, Gram)
+            scores[j, left_out] = fit.w[:, 0] + fit.b[0, 0] if in_gram else fit.Z[0, left_out]
     return scores

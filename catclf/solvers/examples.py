@@ -46,8 +46,8 @@ class Examples:
         How many bytes X may take where it is wanted whole.
     """
 
-    elsewhere = False
-    """Whether others hold the rows, and share a pass over them."""
+    remote = False
+    """Whether other machines hold the rows, and share a pass over them."""
 
     def __init__(
         self,
