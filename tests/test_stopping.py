@@ -102,11 +102,11 @@ def test_a_signal_is_heard_in_the_midst_of_a_long_instruction(class_folder, tmp_
 
 READING = """
 import catclf.cli.predict as predict
-stdin = predict._stdin
-def _stdin(most):
+stdin = predict._read_stdin
+def _read_stdin(max_bytes):
     open("begun", "w").close()
-    return stdin(most)
-predict._stdin = _stdin
+    return stdin(max_bytes)
+predict._read_stdin = _read_stdin
 """
 
 

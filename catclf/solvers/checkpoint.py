@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -75,6 +76,8 @@ class Checkpoint(Journal):
         self.settings: dict[str, Any] = {}
         self._earlier: dict[str, Any] | None = None  # the settings of the run to go on with
         self._own = False  # whether the file is this run's
+        # When training is told to stop, its thread goes on while the main thread writes.
+        self._lock = threading.Lock()
         self._due = time.monotonic() + (every or 0.0)
         self.failure = ""
         there = CHECKPOINT_FILE.check(self.path)
@@ -118,30 +121,37 @@ class Checkpoint(Journal):
     def keep(self, entry: int, state: State) -> None:
         """Note where a regression stands; write it down when it is time."""
         super().keep(entry, state)
-        if self.every is not None and time.monotonic() >= self._due:
-            try:
-                self.save()
-            except CheckpointError as error:  # no reason to lose the run
-                self.note(f"{error}; training goes on")
-            self._due = time.monotonic() + self.every
+        with self._lock:
+            if self.every is not None and time.monotonic() >= self._due:
+                try:
+                    self._write()
+                except CheckpointError as error:  # no reason to lose the run
+                    self.note(f"{error}; training goes on")
+                self._due = time.monotonic() + self.every
 
     def save(self) -> None:
-        """Write the checkpoint, whole or not at all.
+        """Write the checkpoint, whole or not at all; from then on it is not written by itself.
 
         Raises
         ------
         CheckpointError
             If it cannot be written.
         """
+        with self._lock:
+            self.every = None
+            self._write()
+
+    def _write(self) -> None:
+        states = list(self.states)
         arrays = {
             f"state_{i}": np.vstack([v, np.broadcast_to(b, (v.shape[1], 1)).T])
-            for i, (_, v, b, _) in enumerate(self.states)
+            for i, (_, v, b, _) in enumerate(states)
         }
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise CheckpointError(f"{self.path}: not written, for the weights are not finite")
         entries = [
             {"iteration": iteration, "costs": [cost for cost in costs if cost[0] < iteration]}
-            for iteration, _, _, costs in self.states
+            for iteration, _, _, costs in states
         ]
         with CHECKPOINT_FILE.replacing(self.path) as file:
             npz.write_npz(file, {"settings": self.settings, "states": entries}, arrays)
