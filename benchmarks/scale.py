@@ -15,7 +15,7 @@ from benchmarks.measuring import Options, median, time_in_turns, write_in_other_
 from benchmarks.results import Result, headline, seconds
 from catclf.common.blocks import in_blocks
 from catclf.data.dataset import Dataset
-from catclf.data.hdf5.reader import load_hdf5
+from catclf.data.hdf5 import load_hdf5
 from catclf.solvers.coordinates import Primal
 from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.examples import Examples

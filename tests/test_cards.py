@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from catclf import load_dataset
-from catclf.data.card import Card, make_card, mean_pictures, sample
+from catclf.data.check import Card, make_card, mean_pictures
 from catclf.data.dataset import CLASSES, Dataset
 from catclf.data.drawn import draw
 from catclf.pictures.png import (
@@ -21,6 +21,7 @@ from catclf.pictures.png import (
     ROW,
     SIDE,
     contact_sheet,
+    sample,
 )
 
 
@@ -82,7 +83,6 @@ def test_a_sample_is_spread_evenly_and_the_same_each_time():
     assert ((np.floor(edges[:-1]) <= where) & (where < edges[1:])).all()
     assert len(set(where)) == 31
     np.testing.assert_array_equal(sample(data, 1, 31), rows)
-    assert (sample(data, 1, 31, seed=1) != rows).any()
     np.testing.assert_array_equal(sample(data, 1, 1000), cats)
 
 

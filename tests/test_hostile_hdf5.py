@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
+from catclf.data import hdf5 as reader
 from catclf.data.drawn import draw
-from catclf.data.hdf5 import reader
 from catclf.data.load import load_dataset
 from catclf.errors import DataError
 

@@ -29,7 +29,7 @@ KILLS = int(os.environ.get("CATCLF_KILLS", "12"))
 # everything imported, since nothing that is of interest happens before that.
 MOTHER = """
 import os, sys
-import catclf.solvers.checkpoint, catclf.cli.app, catclf.data.hdf5.reader, catclf.training
+import catclf.solvers.checkpoint, catclf.cli.app, catclf.data.hdf5, catclf.training
 import catclf.data.convert, PIL.Image, h5py, rich.console, rich.table
 from catclf.cli import main
 catclf.data.hdf5.writer.CHUNK = 2

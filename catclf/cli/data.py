@@ -11,8 +11,7 @@ import typer
 from catclf.cli import loading, output
 
 if TYPE_CHECKING:
-    from catclf.data.card import Card
-    from catclf.data.check import Finding
+    from catclf.data.check import Card, Finding
     from catclf.data.dataset import Dataset
 
 CASES_SHOWN = 10
@@ -60,7 +59,7 @@ def info(
     """
     from dataclasses import asdict
 
-    from catclf.data.card import make_card
+    from catclf.data.check import make_card
 
     if picture is not None:
         from catclf.pictures.png import check_target, save

@@ -1,10 +1,12 @@
-"""What is wrong with a data set, or between a training and a test set."""
+"""What a data set holds, as its card says, and what is wrong with it, alone or beside another."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,92 @@ PLAIN = 8
 
 Rows = NDArray[np.intp]
 """The numbers of some images."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """The figures of a data set.
+
+    Attributes
+    ----------
+    name : str
+    images : int
+    counts : dict
+        Images of each class, by name.
+    sha256 : str
+        Of the images' bytes followed by the labels', as models remember it.
+    file_sha256 : str or None
+        Of the file, if it is one.
+    size : int or None
+        Bytes in the file, or in the files of all images.
+    originals : tuple of three (width, height), or None
+        The smallest, median and largest original by number of pixels, where they are known.
+    copies : int
+        Images whose pixels an earlier image has already.
+    near_copies : int
+        Images that are near-identical to an earlier one, or its mirror image, besides these.
+    sources : int
+        Different groups that images belong to; 0 where nothing is known of them.
+    unreadable : int
+        Files left out because they are damaged.
+    colours : dict
+        The mean red, green and blue of each class's images, 0 to 255.
+    """
+
+    name: str
+    images: int
+    counts: dict[str, int]
+    sha256: str
+    file_sha256: str | None
+    size: int | None
+    originals: tuple[tuple[int, int], ...] | None
+    copies: int
+    near_copies: int
+    sources: int
+    unreadable: int
+    colours: dict[str, tuple[float, ...]]
+
+
+def make_card(dataset: Dataset, data: str | os.PathLike[str] | None = None) -> Card:
+    """Draw up the card of a data set; `data` is where it was read from, if that was a file."""
+    exact, near = number_pictures(dataset)
+    is_copy = exact != np.arange(len(dataset))
+    by_size = sorted(dataset.sizes, key=lambda size: (size[0] * size[1], size))
+    file_sha256, size = None, None
+    if data is not None and Path(data).is_file():
+        with open(data, "rb") as file:
+            file_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+    elif dataset.paths:
+        size = sum(os.stat(path).st_size for path in dataset.paths)
+    return Card(
+        name=dataset.name,
+        images=len(dataset),
+        counts=dataset.counts,
+        sha256=dataset.sha256,
+        file_sha256=file_sha256,
+        size=size,
+        originals=(by_size[0], by_size[len(by_size) // 2], by_size[-1]) if by_size else None,
+        copies=int(is_copy.sum()),
+        near_copies=int(((near != exact) & ~is_copy).sum()),
+        sources=len(set(dataset.groups)),
+        unreadable=len(dataset.unreadable),
+        colours={
+            name: tuple(float(round(value, 1)) for value in mean.mean(axis=(0, 1)))
+            for name, mean in mean_pictures(dataset).items()
+        },
+    )
+
+
+def mean_pictures(dataset: Dataset) -> dict[str, NDArray[np.float64]]:
+    """Average the images of each class that has any: float64 (64, 64, 3), 0 to 255, by name."""
+    means = {}
+    for y, name in enumerate(dataset.classes):
+        rows = np.flatnonzero(dataset.Y[0] == y)
+        if len(rows):
+            blocks = (dataset.images[rows[i : i + 1024]] for i in range(0, len(rows), 1024))
+            means[name] = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(rows)
+    return means
 
 
 @dataclass(frozen=True)
@@ -61,49 +149,38 @@ class Report:
 def check(train: Dataset, test: Dataset | None = None) -> Report:
     """Look for leaks, contradicting labels, duplicates, poor images and rare classes.
 
-    Parameters
-    ----------
-    train, test : Dataset
-        One data set, or two: then what they share is looked for too.
-
-    Returns
-    -------
-    Report
-        Of each kind of finding that there is a case of.
+    With two data sets, what they share is looked for too. The report has each kind of finding that
+    there is a case of.
     """
     sets = {"train": train} if test is None else {"train": train, "test": test}
     names = [name for role, data in sets.items() for name in _names(role, data)]
     y = np.concatenate([data.Y[0] for data in sets.values()])
+    labelled = [f"{name} ({train.classes[c]})" for name, c in zip(names, y, strict=True)]
     exact, near = number_pictures(*sets.values())
     groups = _groups(near)
     in_test = np.arange(len(names)) >= len(train)
     leaks = [g for g in groups if in_test[g].any() and not in_test[g].all()]
     copies = [g[part] for g in groups for part in (~in_test[g], in_test[g]) if part.sum() > 1]
 
-    def is_exact(group: Rows) -> bool:
-        return _are_equal(exact[group])
-
     def cases(groups: Iterable[Rows], names: Sequence[str] = names) -> list[Case]:
-        return [Case(tuple(names[i] for i in g), is_exact(g)) for g in groups]
+        return [Case(tuple(names[i] for i in g), _are_equal(exact[g])) for g in groups]
 
-    labelled = [f"{name} ({train.classes[c]})" for name, c in zip(names, y, strict=True)]
-    cases_by_kind = {
-        ("leak", "images of TEST that are in TRAIN too"): cases(leaks),
-        ("conflict", "pictures with both labels"): cases(_with_both_labels(groups, y), labelled),
-        ("exact", "the same pixels twice or more"): cases(g for g in copies if is_exact(g)),
-        ("near", "near-identical images"): cases(g for g in copies if not is_exact(g)),
-    }
-    lines_by_kind = {
-        ("plain", "images of a single colour"): _plain,
-        ("tiny", f"enlarged: originals below {IMAGE_SIZE} pixels on a side"): _tiny,
-        ("unreadable", "files that cannot be read"): lambda role, data: data.unreadable,
-        ("rare", "classes with few images"): _rare,
-    }
-    for kind, look in lines_by_kind.items():
-        lines = [line for role, data in sets.items() for line in look(role, data)]
-        cases_by_kind[kind] = [Case((line,)) for line in lines]
-    findings = [Finding(*kind, cases) for kind, cases in cases_by_kind.items() if cases]
-    return Report(findings, leaked=sum(int(in_test[g].sum()) for g in leaks))
+    def lines(look: Callable[[str, Dataset], Iterable[str]]) -> list[Case]:
+        return [Case((line,)) for role, data in sets.items() for line in look(role, data)]
+
+    copied = cases(copies)
+    findings = [
+        Finding("leak", "images of TEST that are in TRAIN too", cases(leaks)),
+        Finding("conflict", "pictures with both labels", cases(_contradict(groups, y), labelled)),
+        Finding("exact", "the same pixels twice or more", [case for case in copied if case.exact]),
+        Finding("near", "near-identical images", [case for case in copied if not case.exact]),
+        Finding("plain", "images of a single colour", lines(_plain)),
+        Finding("tiny", f"enlarged: originals below {IMAGE_SIZE} pixels on a side", lines(_tiny)),
+        Finding("unreadable", "files that cannot be read", lines(lambda _, data: data.unreadable)),
+        Finding("rare", "classes with few images", lines(_rare)),
+    ]
+    leaked = sum(int(in_test[g].sum()) for g in leaks)
+    return Report([finding for finding in findings if finding.cases], leaked)
 
 
 def warnings(parts: Sequence[Dataset], whole: Dataset) -> Iterator[str]:
@@ -113,7 +190,7 @@ def warnings(parts: Sequence[Dataset], whole: Dataset) -> Iterator[str]:
     """
     part_of = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     groups = _groups(whole.clusters)
-    conflicts = _with_both_labels(groups, whole.Y[0])
+    conflicts = _contradict(groups, whole.Y[0])
     if conflicts:
         first = " and ".join(whole.label(int(i)) for i in conflicts[0][:2])
         more = f", and {len(conflicts) - 1} more such" if len(conflicts) > 1 else ""
@@ -133,16 +210,14 @@ def number_pictures(*sets: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64
     near : int64 (sum of all m,)
         The index of the first image of its cluster: near-identical, mirrored or not.
     """
-    digests = np.array(
-        [
-            hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
-            for data in sets
-            for _, block in in_blocks(data.images)
-            for image in block
-        ]
-    )
-    _, first, which = np.unique(digests, return_index=True, return_inverse=True)
-    exact = first[which].astype(np.int64)
+    digests = [
+        hashlib.sha256(np.ascontiguousarray(image).data).digest()
+        for data in sets
+        for _, block in in_blocks(data.images)
+        for image in block
+    ]
+    first: dict[bytes, int] = {}
+    exact = np.array([first.setdefault(digest, i) for i, digest in enumerate(digests)], np.int64)
     near = clusters(*(data.signatures for data in sets))
     return exact, near[exact]  # so that copies of one colour are one picture too
 
@@ -158,7 +233,7 @@ def _are_equal(numbers: NDArray[np.int64]) -> bool:
     return bool((numbers == numbers[0]).all())
 
 
-def _with_both_labels(groups: Iterable[Rows], y: NDArray[np.int64]) -> list[Rows]:
+def _contradict(groups: Iterable[Rows], y: NDArray[np.int64]) -> list[Rows]:
     return [group for group in groups if not _are_equal(y[group])]
 
 

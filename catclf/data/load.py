@@ -91,7 +91,7 @@ def load_dataset(
             progress=progress,
         )
     elif path.is_file():
-        from catclf.data.hdf5.reader import load_hdf5
+        from catclf.data.hdf5 import load_hdf5
 
         dataset = load_hdf5(path, split, cat_class, trust).within(memory)
     else:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from catclf.common.files import FileKind
 from catclf.common.text import shorten
-from catclf.data.card import SHOWN, mean_pictures, sample
+from catclf.data.check import mean_pictures
 from catclf.data.dataset import Dataset
 from catclf.errors import OutputError
 
@@ -98,6 +98,8 @@ SIDE = 128
 GAP, MARGIN, HEADING, CAPTION = 12, 24, 52, 12  # in pixels; a caption's letters are that high
 ROW = SIDE + 2 * (CAPTION + 4) + GAP
 WIDTH = 2 * MARGIN + COLUMNS * (SIDE + GAP) - GAP
+SHOWN = 31
+"""The contact sheet shows so many images of each class at most: with their mean, four rows."""
 
 
 def contact_sheet(dataset: Dataset) -> Image.Image:
@@ -123,6 +125,16 @@ def contact_sheet(dataset: Dataset) -> Image.Image:
         _rows(picture, top + HEADING, images, captions)
         top += height
     return picture
+
+
+def sample(dataset: Dataset, y: int, n: int) -> NDArray[np.intp]:
+    """Choose n images of class y, or all there are, spread evenly: one of each nth part."""
+    rows = np.flatnonzero(dataset.Y[0] == y)
+    if len(rows) <= n:
+        return rows
+    edges = np.linspace(0, len(rows), n + 1)
+    inside = np.random.default_rng(0).random(n)
+    return rows[(edges[:-1] + inside * np.diff(edges)).astype(np.intp)]
 
 
 def _heading(picture: Image.Image, y: int, words: str, size: int) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from io import FileIO
 from itertools import chain, islice
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +32,19 @@ CHUNK = 16
 LEVEL = 4
 """How hard zlib tries; higher levels gain nothing on photos."""
 
-Example = tuple[NDArray[np.uint8], int]
+Chunk = tuple[bytes, list[int]]
+"""CHUNK images, fewer at the end, as the file holds them; and their labels, 1 for a cat."""
 
 
 def write_hdf5(
-    path: str | os.PathLike[str], examples: Iterable[Example], split: Split = "train"
+    path: str | os.PathLike[str],
+    examples: Iterable[tuple[NDArray[np.uint8], int]],
+    split: Split = "train",
 ) -> int:
     """Write examples as they come, one at least: each an image uint8 (64, 64, 3) and its label.
 
-    The file appears whole or not at all, and little of it is in memory at any time.
+    The file appears whole or not at all, and little of it is in memory at any time. All but the
+    first examples are asked for in another thread.
 
     Returns
     -------
@@ -53,90 +57,65 @@ def write_hdf5(
         If the file cannot be written, or what is there is no HDF5 file.
     """
     HDF5_FILE.check(path)  # before any image is read
-    count = 0
-    chunks = _chunks(examples)
+    chunks = _compress(examples)
     first = next(chunks)  # before a file is opened: the images may turn out unusable
     with (
         HDF5_FILE.replacing(path) as temporary,
         open(temporary.name, "r+b", buffering=0) as file,
-        _Writer(file, split) as writer,
     ):
-        for chunk in chain([first], chunks):
-            writer.write(chunk)
-            count += len(chunk.labels)
-    return count
+        return _on_a_thread(partial(_write, _Disk(file), chain([first], chunks), split))
 
 
-class _Chunk(NamedTuple):
-    """CHUNK images, fewer at the end, as the file holds them; and their labels, 1 for a cat."""
-
-    data: bytes
-    labels: list[int]
-
-
-def _chunks(examples: Iterable[Example]) -> Iterator[_Chunk]:
+def _compress(examples: Iterable[tuple[NDArray[np.uint8], int]]) -> Iterator[Chunk]:
     """Compress examples as HDF5's own filter would, a last chunk made up by black images."""
     rest = iter(examples)
     while batch := list(islice(rest, CHUNK)):
         block = np.zeros((CHUNK, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
         block[: len(batch)] = [image for image, _ in batch]
-        yield _Chunk(zlib.compress(block.data, LEVEL), [y for _, y in batch])
+        yield zlib.compress(block.data, LEVEL), [y for _, y in batch]
 
 
-class _Writer:
-    """Writes chunks, in a thread of its own.
+def _on_a_thread(work: Callable[[list[BaseException]], int]) -> int:
+    """Have work done by a thread that Ctrl-C does not reach; raise that when the thread has ended.
 
-    In the main thread Ctrl-C would be raised within HDF5, which crashes the process. Of all that
-    one can wait for, SimpleQueue alone stays sound when Ctrl-C is raised in it.
+    In the main thread Ctrl-C would be raised within HDF5, which crashes the process. The work looks
+    at the list that it gets: it is to stop when an interrupt stands there.
     """
+    interrupts: list[BaseException] = []
+    outcome: list[int | BaseException] = []
+    # Of all that one can wait for, this alone stays sound when Ctrl-C is raised in it.
+    ended: SimpleQueue[None] = SimpleQueue()
 
-    def __init__(self, file: FileIO, split: Split) -> None:
-        self._disk, self._split = _Disk(file), split
-        self._chunks: SimpleQueue[_Chunk | None] = SimpleQueue()
-        self._answers: SimpleQueue[bool] = SimpleQueue()  # whether the thread can take another
-        self._ended = False
-        self._error: Exception | None = None
-
-    def write(self, chunk: _Chunk) -> None:
-        """Wait until the chunk is written; raise what kept it from being so."""
-        self._chunks.put(chunk)
-        if not self._answers.get() and self._error is not None:
-            raise self._error
-
-    def __enter__(self) -> _Writer:
-        Thread(target=self._run, daemon=True).start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Wait until the thread has left HDF5, and raise Ctrl-C and the like only then."""
-        interrupt: BaseException | None = None
-        while not self._ended:
-            try:
-                self._chunks.put(None)
-                with suppress(Empty):
-                    self._answers.get(timeout=0.5)
-            except BaseException as error:
-                interrupt = error
-        if interrupt is not None:
-            raise interrupt
-        if kind is None and self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
+    def run() -> None:
         try:
-            self._write_file()
-        except Exception as error:
-            self._error = error
-        self._error = self._disk.problem or self._error
-        self._ended = True
-        self._answers.put(False)
+            outcome.append(work(interrupts))
+        except BaseException as error:
+            outcome.append(error)
+        ended.put(None)
 
-    def _write_file(self) -> None:
-        shape = IMAGE_SIZE, IMAGE_SIZE, 3
-        labels: list[int] = []
-        with import_h5py().File(self._disk, "w") as file:
+    Thread(target=run, daemon=True).start()
+    while not outcome:
+        try:
+            with suppress(Empty):
+                ended.get(timeout=0.5)  # without a limit, no signal is heard on Windows
+        except BaseException as error:
+            interrupts.append(error)
+    result = (interrupts or outcome)[0]
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _write(
+    disk: _Disk, chunks: Iterable[Chunk], split: Split, interrupts: list[BaseException]
+) -> int:
+    """Write chunks until there is an interrupt; give how many images there were."""
+    shape = IMAGE_SIZE, IMAGE_SIZE, 3
+    labels: list[int] = []
+    try:
+        with import_h5py().File(disk, "w") as file:
             x = file.create_dataset(
-                f"{self._split}_set_x",
+                f"{split}_set_x",
                 shape=(0, *shape),
                 maxshape=(None, *shape),
                 dtype=np.uint8,
@@ -144,16 +123,18 @@ class _Writer:
                 compression="gzip",  # a shuffle before it does nothing to single bytes
                 compression_opts=LEVEL,
             )
-            for chunk in iter(self._chunks.get, None):
-                start = len(labels)
-                labels += chunk.labels
-                x.resize(len(labels), axis=0)
-                x.id.write_direct_chunk((start, 0, 0, 0), chunk.data)
-                if self._disk.problem is not None:
-                    return
-                self._answers.put(True)
-            file[f"{self._split}_set_y"] = np.array(labels, dtype=np.int64)
+            for data, more in chunks:
+                x.resize(len(labels) + len(more), axis=0)
+                x.id.write_direct_chunk((len(labels), 0, 0, 0), data)
+                labels += more
+                if interrupts or disk.problem is not None:
+                    break
+            file[f"{split}_set_y"] = np.array(labels, dtype=np.int64)
             file["list_classes"] = np.array([name.encode() for name in CLASSES])
+    finally:
+        if disk.problem is not None:
+            raise disk.problem
+    return len(labels)
 
 
 class _Disk:
