@@ -19,7 +19,7 @@ from benchmarks.measuring import Options, median, time_in_turns
 from benchmarks.results import Result, headline
 from catclf import load_dataset, predict
 from catclf.common import threads
-from catclf.features import fit_map
+from catclf.features import MAPS
 from catclf.model import Model
 
 ROUNDS = 5
@@ -69,7 +69,7 @@ def _compare(kind: str, folder: Path, rounds: int) -> list[dict[str, Any]]:
     """Measure one kind of features."""
     paths = [str(path) for path in sorted(folder.rglob("*.jpg"))]
     images = np.stack([_decode(path) for path in paths[:ALONE]])
-    feature_map = fit_map(kind, images[:SEEN])
+    feature_map = MAPS[kind].fit(images[:SEEN])
     model = Model(np.zeros((feature_map.n_x, 1)), 0.0, ("non-cat", "cat"), feature_map)
     works: dict[str, Callable[[], object]] = {
         "decoding": partial(_in_threads, _decode, paths),

@@ -17,7 +17,7 @@ from catclf.common.types import Progress
 from catclf.data.dataset import Dataset
 from catclf.data.load import load_dataset
 from catclf.errors import DataError, ParameterError
-from catclf.features import MAPS, FeatureMap, fit_map
+from catclf.features import MAPS, FeatureMap
 from catclf.features.feature_map import bytes_in_memory, extract
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
@@ -237,7 +237,7 @@ def train_each(
         )
     folds = _deal(dataset, settings.cv)
     if isinstance(features, str):
-        features = fit_map(features, dataset.images, **settings.of_patches)
+        features = MAPS[features].fit(dataset.images, **settings.of_patches)
     rows = dataset.features_of(features)
     examples = make_examples(features, dataset.images, dataset.memory, rows, progress)
     attempts, before = [], 0

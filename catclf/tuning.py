@@ -21,7 +21,7 @@ from catclf.common import stopping
 from catclf.common.blocks import concatenate, mirror
 from catclf.data.dataset import Dataset
 from catclf.errors import ParameterError
-from catclf.features import FeatureMap, fit_map
+from catclf.features import MAPS, FeatureMap
 from catclf.logistic import Array, cost
 from catclf.model import Model
 from catclf.solvers.cross_validation import (
@@ -157,7 +157,7 @@ def tune_settings(
         try:
             begin(name)
             own = settings.of_patches if name == "patches" else {}
-            feature_map = fit_map(one, dataset.images, **own) if isinstance(one, str) else one
+            feature_map = MAPS[one].fit(dataset.images, **own) if isinstance(one, str) else one
             examples = _with_mirrored(dataset, feature_map)
             scores, _ = cross_validate_path(
                 examples,

@@ -10,7 +10,7 @@ from catclf.common.blocks import LazyArray, in_blocks
 from catclf.data.dataset import Dataset
 from catclf.data.drawn import draw
 from catclf.errors import DataError
-from catclf.features import fit_map
+from catclf.features import MAPS
 from catclf.solvers import examples as module
 from catclf.solvers.coordinates import Gram, Primal, choose
 from catclf.solvers.cross_validation import fit_and_cross_validate, sample_weights, stratified_folds
@@ -101,7 +101,7 @@ def test_products_with_the_hessian_are_differences_of_gradients(in_pieces):
 )
 def test_every_solver_and_map_gives_the_same_from_disk(in_pieces, name, solver):
     images, stored, Y = in_pieces
-    feature_map = fit_map(name, images, **({"dictionary": 8} if name == "patches" else {}))
+    feature_map = MAPS[name].fit(images, **({"dictionary": 8} if name == "patches" else {}))
     folds = stratified_folds(Y, 3)
     (one, left), (other, also_left) = (
         fit_and_cross_validate(solver, seen, Y, scaled=feature_map.standardised, folds=folds)
@@ -120,7 +120,7 @@ def test_every_solver_and_map_gives_the_same_from_disk(in_pieces, name, solver):
 
 def test_features_that_do_not_fit_are_kept_in_a_file(in_pieces):
     images, stored, _ = in_pieces
-    conv = fit_map("conv", images)
+    conv = MAPS["conv"].fit(images)
     ample, tight = make_examples(conv, images, memory=1e9), make_examples(conv, stored, memory=1e4)
     assert isinstance(ample.rows, np.ndarray)
     assert isinstance(tight.rows, LazyArray)
@@ -134,7 +134,7 @@ def test_features_are_counted_as_they_are_made(in_pieces):
     told = []
     for rows, memory in ((images, inf), (stored, 1e4)):
         told.clear()
-        make_examples(fit_map("conv", images), rows, memory, progress=lambda *n: told.append(n))
+        make_examples(MAPS["conv"].fit(images), rows, memory, progress=lambda *n: told.append(n))
         assert told == sorted(told)
         assert told[-1] == (31, 31)
     data = Dataset(images, Y, ("non-cat", "cat"), "some")
@@ -149,7 +149,7 @@ def test_features_are_counted_as_they_are_made(in_pieces):
 def test_images_of_another_size_are_refused(in_pieces):
     images, _, _ = in_pieces
     with pytest.raises(DataError, match=r"expected uint8 \(m, 64, 64, 3\)"):
-        make_examples(fit_map("conv", images), images[:, :32])
+        make_examples(MAPS["conv"].fit(images), images[:, :32])
 
 
 def test_gram_coordinates_are_chosen_only_where_they_fit(in_pieces):

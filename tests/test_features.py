@@ -53,7 +53,7 @@ def _few_samples(monkeypatch):
 
 
 def fitted(name, images):
-    return features.fit_map(name, images, **({"dictionary": 7} if name == "patches" else {}))
+    return features.MAPS[name].fit(images, **({"dictionary": 7} if name == "patches" else {}))
 
 
 @pytest.mark.parametrize("name", MAPS)

@@ -13,7 +13,7 @@ from processes import started, told_to_stop
 
 from catclf import load_dataset, predict, prediction, train
 from catclf.common import threads
-from catclf.features import fit_map
+from catclf.features import MAPS
 from catclf.model import Model
 
 
@@ -128,7 +128,7 @@ def written(folder, images):
 def test_a_probability_does_not_depend_on_what_comes_with_it(kind, tmp_path, two_threads):
     data = load_dataset("drawn")
     rng = np.random.default_rng(0)
-    features = fit_map(kind, data.images[:100])
+    features = MAPS[kind].fit(data.images[:100])
     w = rng.normal(size=(features.n_x, 1)) / features.n_x**0.5
     mixed = Model(w, 0.1, ("non-cat", "cat"), features)
     paths = written(tmp_path / "x", data.images[:70])

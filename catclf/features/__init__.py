@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from catclf.common.blocks import Rows
 from catclf.errors import ParameterError
 from catclf.features.conv import Conv
 from catclf.features.feature_map import BATCH, FeatureMap
@@ -16,23 +15,12 @@ from catclf.features.pixels import Pixels
 if TYPE_CHECKING:
     from catclf.features.onnx import Onnx
 
-__all__ = ["BATCH", "MAPS", "ONNX", "FeatureMap", "fit_map", "open_network", "restore_map"]
+__all__ = ["BATCH", "MAPS", "ONNX", "FeatureMap", "open_network", "restore_map"]
 
 MAPS: dict[str, type[FeatureMap]] = {"pixels": Pixels, "patches": Patches, "conv": Conv}
 """The maps by name, as --features and model files have it."""
 ONNX = "onnx"
 """The name of a map that is a network of the user's own."""
-
-
-def fit_map(name: str, images: Rows, **settings: int) -> FeatureMap:
-    """Make a feature map by name, learning from images where there is something to learn.
-
-    Raises
-    ------
-    KeyError
-        If there is no such map.
-    """
-    return MAPS[name].fit(images, **settings)
 
 
 def restore_map(

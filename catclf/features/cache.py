@@ -13,12 +13,11 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.blocks import block_slices
 from catclf.common.files import FileKind, open_regular
 from catclf.common.hdf5 import Structure, StructureError, import_h5py, need
 from catclf.common.hdf5.storage import ArrayInfo, check_storage, describe_array
@@ -26,14 +25,10 @@ from catclf.common.types import FeatureExtractor, Float32
 from catclf.errors import DataError, OutputError
 
 CACHE_FILE = FileKind("cache", OutputError)
-PLACES = ("path", "network")
-"""Settings of a map that say where its network lies: the same one elsewhere is the same."""
 SAVE_SECONDS = 60
 """How often what is new is saved."""
 SAVING_SHARE = 1 / 20
 """The part of the time that saving may take; it is done less often where it takes more."""
-ROWS = 1024
-"""How many rows are written at a time."""
 
 
 class FeatureCache:
@@ -60,7 +55,9 @@ class FeatureCache:
         self._map, self.path = feature_map, os.fspath(path)
         self.image_size, self.n_x = feature_map.image_size, feature_map.n_x
         self.settings = feature_map.settings
-        settings = {key: v for key, v in feature_map.settings().items() if key not in PLACES}
+        settings = dict(feature_map.settings())
+        for place in ("path", "network"):  # the same network elsewhere is the same
+            settings.pop(place, None)
         self._network = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         self._rows = self._load() if CACHE_FILE.check(self.path) else {}
         self._changed, self._lock = False, Lock()
@@ -80,23 +77,13 @@ class FeatureCache:
         rows = np.array([self._rows[key] for key in keys]).reshape(len(keys), self.n_x)
         return np.ascontiguousarray(rows.T)
 
-    def save(self) -> None:
-        """Write the file, if there is anything new, whole or not at all.
-
-        Raises
-        ------
-        OutputError
-            If it cannot be written.
-        """
-        with self._lock:
-            if self._changed:
-                self._write()
-
     def __enter__(self) -> FeatureCache:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.save()
+        with self._lock:
+            if self._changed:
+                self._write()
 
     def _write(self) -> None:
         start = time.monotonic()
@@ -145,37 +132,32 @@ def _read_cache(file: BinaryIO) -> tuple[str, NDArray[np.uint8], Float32]:
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise StructureError(str(error)) from error
     network, sha256 = (arrays[name][0].decode("ascii", "replace") for name in ("network", "sha256"))
-    digest = _begin_digest(network, shape, arrays["images"])
-    digest.update(arrays["features"].data)
-    need(sha256 == digest.hexdigest(), "its digest is another")
+    need(sha256 == _digest(network, arrays["images"], arrays["features"]), "its digest is another")
     need(bool(np.isfinite(arrays["features"]).all()), "features that are not finite")
     return network, arrays["images"], arrays["features"]
 
 
 def _encode_cache(network: str, rows: dict[bytes, Float32]) -> memoryview:
     """Make an HDF5 file in memory, on a thread: Ctrl-C within HDF5 would crash the process."""
-    memory, keys = io.BytesIO(), sorted(rows)
+    keys = sorted(rows)
     images = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), 32)
-    shape = len(keys), len(rows[keys[0]])
-    digest = _begin_digest(network, shape, images)
+    features = np.array([rows[key] for key in keys])
+    sha256, memory = _digest(network, images, features), io.BytesIO()
 
     def write() -> None:
         with import_h5py().File(memory, "w") as file:
             file["network"] = np.array([network.encode()])
             file["images"] = images
-            features = file.create_dataset("features", shape, np.float32)
-            for part in block_slices(images, ROWS):
-                features[part] = block = np.array([rows[key] for key in keys[part]])
-                digest.update(block.data)
-            file["sha256"] = np.array([digest.hexdigest().encode()])
+            file["features"] = features
+            file["sha256"] = np.array([sha256.encode()])
 
     with ThreadPoolExecutor(1) as worker:
         worker.submit(write).result()
     return memory.getbuffer()
 
 
-def _begin_digest(network: str, shape: tuple[int, ...], images: NDArray[np.uint8]) -> Any:
-    """Begin the digest that the features' bytes complete."""
-    digest = hashlib.sha256(f"{network} {shape}\n".encode())
-    digest.update(np.ascontiguousarray(images).data)
-    return digest
+def _digest(network: str, images: NDArray[np.uint8], features: Float32) -> str:
+    digest = hashlib.sha256(f"{network} {features.shape}\n".encode())
+    digest.update(images.data)
+    digest.update(features.data)
+    return digest.hexdigest()

@@ -13,8 +13,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,35 +90,28 @@ class Conv(FeatureMap):
     def first_layer(self) -> Float32:
         """The filters that see the pixels: float32 (3, 3, 3, filters), rows, columns, colours."""
         first = self._network.layers[0]
-        assert isinstance(first, _Convolution)
-        return first.weight
+        assert first is not None
+        return first[0]
 
     def last_map(self, images: NDArray[np.uint8]) -> Float32:
         """Run the network: images uint8 (m, 64, 64, 3) to activations (m, height, width, n_x)."""
         network = self._network
         a: Float32 = images * network.scale + network.shift
         for layer in network.layers:
-            a = layer(a)
+            a = _max_pool(a) if layer is None else _convolve(a, *layer)
         return a
 
 
-@dataclass(frozen=True)
-class _Convolution:
-    """relu(a ∗ weight + bias), with a itself added before the relu in a residual layer."""
-
-    weight: Float32
-    bias: Float32
-    residual: bool
-
-    def __call__(self, a: Float32) -> Float32:
-        k, _, channels, filters = self.weight.shape
-        z = _windows(a, k) @ self.weight.reshape(k * k * channels, filters)
-        z += self.bias
-        z = z.reshape(*a.shape[:3], filters)
-        if self.residual:
-            z += a
-        np.maximum(z, 0.0, out=z)
-        return z
+def _convolve(a: Float32, weight: Float32, bias: Float32, residual: bool) -> Float32:
+    """Compute relu(a ∗ weight + bias), with a itself added before the relu in a residual layer."""
+    k, _, channels, filters = weight.shape
+    z = _windows(a, k) @ weight.reshape(k * k * channels, filters)
+    z += bias
+    z = z.reshape(*a.shape[:3], filters)
+    if residual:
+        z += a
+    np.maximum(z, 0.0, out=z)
+    return z
 
 
 def _windows(a: Float32, k: int) -> Float32:
@@ -149,7 +140,8 @@ def _max_pool(a: Float32) -> Float32:
 class _Network(NamedTuple):
     """The shipped network: a = pixels · scale + shift, and what its layers make of that in turn."""
 
-    layers: list[Callable[[Float32], Float32]]
+    layers: list[tuple[Float32, Float32, bool] | None]
+    """Weight, bias and whether it is residual, of a convolution; None is a pooling."""
     scale: np.float32
     shift: np.float32
     n_x: int
@@ -166,12 +158,12 @@ def _read_network() -> _Network:
         raise ModelError(f"{path}: not the network that is shipped; install catclf again")
     with np.load(io.BytesIO(data), allow_pickle=False) as npz:
         meta = json.loads(str(npz["meta"]))
-        layers: list[Callable[[Float32], Float32]] = []
+        layers: list[tuple[Float32, Float32, bool] | None] = []
         for layer in meta["layers"]:
             if layer["op"] == "max_pool":
-                layers.append(_max_pool)
+                layers.append(None)
             else:
                 names = (f"{layer['name']}_{part}" for part in ("weight", "bias"))
                 weight, bias = (npz[name].astype(np.float32) for name in names)
-                layers.append(_Convolution(weight, bias, layer["residual"]))
+                layers.append((weight, bias, layer["residual"]))
     return _Network(layers, np.float32(meta["scale"]), np.float32(meta["shift"]), meta["n_x"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from threading import Lock
 from typing import Any
 
@@ -16,8 +17,7 @@ from numpy.typing import NDArray
 from catclf.common.types import Array, Float32
 from catclf.errors import ModelError, ParameterError
 from catclf.features.feature_map import FeatureMap
-from catclf.features.onnx.file import read_network
-from catclf.features.onnx.session import MAX_SIDE, Network
+from catclf.features.onnx.file import NetworkFile, read_network, with_output
 
 PATH_VARIABLE = "CATCLF_ONNX_PATH"
 """The environment variable that names a model's network, or the folder that it is in."""
@@ -120,9 +120,9 @@ class Onnx(FeatureMap):
             "scale": list(scale),
             "n_x": 0,
         }
+        feature_map = cls(settings, network=network)
         grey = np.full((*network.image_size, 3), 128, dtype=np.uint8)
-        trial = cls(settings, network=network)
-        once, again = trial._features(grey), trial._features(grey)
+        once, again = feature_map._features(grey), feature_map._features(grey)
         if not np.allclose(once, again, rtol=1e-3, atol=1e-3 * float(np.abs(once).max(initial=0))):
             raise ModelError(
                 f"{name}: gives other numbers each time for the same image; was it exported as "
@@ -133,7 +133,8 @@ class Onnx(FeatureMap):
                 f"{name}: {network.output!r} has {len(once)} numbers an image, and at most "
                 f"{MAX_FEATURES} are taken; choose another with --onnx-output"
             )
-        return cls({**settings, "n_x": len(once)}, network=network)
+        settings["n_x"] = feature_map.n_x = len(once)
+        return feature_map
 
     @classmethod
     def restore(
@@ -206,7 +207,7 @@ class Onnx(FeatureMap):
         network = self._find_network()
         output = network.run(image, self._mean, self._scale)
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
-            x = output.ravel() if output.ndim == 1 else output.mean(axis=(0, 1), dtype=np.float32)
+            x = output if output.ndim == 1 else output.mean(axis=(0, 1), dtype=np.float32)
         if not np.isfinite(x).all():
             raise ModelError(
                 f"{network.name}: gives numbers that are not finite; is --onnx-normalise right?"
@@ -248,3 +249,149 @@ class Onnx(FeatureMap):
             f"the model's network, {wanted}, is neither at {settings['path']} nor beside the "
             f"model{also}; set {PATH_VARIABLE} to where it is"
         )
+
+
+MAX_SIDE = 2048
+"""The largest height or width of an image, in pixels."""
+INPUT_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}
+
+
+class Network:
+    """A network that onnxruntime has loaded, to take a tensor of: by default its first output.
+
+    Attributes
+    ----------
+    name, output : str
+        Its path, and the name of the tensor.
+    image_size : (int, int)
+        Height and width of the image that it takes, in pixels.
+    dtype : numpy type
+        The type of that image.
+
+    Raises
+    ------
+    ModelError
+        If it does not load, or does not take one RGB image of a fixed size.
+    """
+
+    def __init__(self, name: str, file: NetworkFile, output: str | None) -> None:
+        self.name = name
+        self._session = _load(name, file, output)
+        try:
+            inputs = [(one.name, one.type, one.shape) for one in self._session.get_inputs()]
+            outputs = [one.name for one in self._session.get_outputs()]
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{name}: names that are no text ({error})") from error
+        if len(inputs) != 1:
+            names = ", ".join(repr(one[0]) for one in inputs[:8])
+            raise ModelError(f"{name}: it has the inputs {names or 'none'}; expected one, an image")
+        if not outputs:
+            raise ModelError(f"{name}: it has no output")
+        self.output = output or outputs[0]
+        self._input, kind, shape = inputs[0]
+        problem = None
+        if kind not in INPUT_TYPES or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+            problem = "expected an RGB image, [1, 3, height, width] or the like"
+        else:
+            self._channels_first = shape[1] == 3
+            sides = shape[2:] if self._channels_first else shape[1:3]
+            if not all(isinstance(n, int) for n in sides):
+                problem = "export it with a fixed height and width"
+            elif not all(1 <= n <= MAX_SIDE for n in sides):
+                problem = f"expected 1 to {MAX_SIDE} pixels a side"
+            elif isinstance(shape[0], int) and shape[0] != 1:
+                problem = "export it for one image at a time, or any number"
+        if problem:
+            raise ModelError(f"{name}: its input is {kind} {shape}; {problem}")
+        self.dtype = INPUT_TYPES[kind]
+        self.image_size: tuple[int, int] = (sides[0], sides[1])
+
+    def run(self, image: NDArray[np.uint8], mean: Float32, scale: Float32) -> Float32:
+        """Run the network on (image - mean) / scale.
+
+        Parameters
+        ----------
+        image : uint8 (height, width, 3)
+        mean, scale : float32 (3,)
+            Of red, green and blue; a network that takes uint8 gets the image as it is.
+
+        Returns
+        -------
+        float32 (height, width, n_x), or (n_x,)
+            The first if the output has places.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be run, or the output is not one of numbers for one image.
+        """
+        colours = (3, 1, 1) if self._channels_first else (3,)
+        image = image.transpose(2, 0, 1) if self._channels_first else image
+        x: NDArray[Any] = np.ascontiguousarray(image[None])
+        if self.dtype != np.uint8:
+            x = x.astype(np.float32)
+            x -= mean.reshape(colours)
+            x /= scale.reshape(colours)
+            x = x.astype(self.dtype, copy=False)
+        try:
+            (output,) = self._session.run([self.output], {self._input: x})
+        except Exception as error:  # onnxruntime's own dozen
+            raise ModelError(f"{self.name}: it cannot be run ({_reason(error)})") from error
+        if not (isinstance(output, np.ndarray) and output.dtype.kind in "fiu"):
+            raise ModelError(f"{self.name}: {self.output!r} holds no numbers; see --onnx-output")
+        if output.ndim < 2 or output.shape[0] != 1:
+            raise ModelError(
+                f"{self.name}: {self.output!r} is {output.shape} for one image; expected "
+                "(1, ...); see --onnx-output"
+            )
+        with np.errstate(over="ignore"):  # the map refuses what is infinite then
+            numbers: Float32 = output[0].astype(np.float32, copy=False)
+        if numbers.ndim != 3:
+            return numbers.ravel()
+        # Space lies where it does in the input; but converters leave transposes about, and of a
+        # square image the two sides are alike.
+        a, b, c = numbers.shape
+        square = self.image_size[0] == self.image_size[1]
+        if b == c if square and (a == b) != (b == c) else self._channels_first:
+            numbers = numbers.transpose(1, 2, 0)
+        return numbers if numbers.shape[0] * numbers.shape[1] > 1 else numbers.ravel()
+
+
+def _load(name: str, file: NetworkFile, output: str | None) -> Any:
+    """Make a session of onnxruntime's: on one thread, quiet, without files and extensions."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ModelError(
+            "features of an ONNX network need onnxruntime: pip install 'catclf[onnx]'"
+        ) from None
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what it would print is raised, too
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    if file.external_data:
+        names, contents = list(file.external_data), list(file.external_data.values())
+        sizes = [len(content) for content in contents]
+        options.add_external_initializers_from_files_in_memory(names, contents, sizes)
+    data = file.data if output is None else with_output(name, file.data, output)
+    try:
+        # A fallback would begin by printing what went wrong.
+        return onnxruntime.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"], enable_fallback=False
+        )
+    except Exception as error:  # onnxruntime's own dozen
+        raise ModelError(f"{name}: onnxruntime does not load it ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    """Give what onnxruntime says, in one line, without the place in its own source."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"/\S*onnxruntime_src/\S* (?:\w+ )?\S*::\S*\(.*?\)(?: const)? ", "", text)
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -183,39 +183,26 @@ def with_output(name: str, data: bytes, tensor: str) -> bytes:
     ModelError
         If the network has no such tensor, or is damaged.
     """
+
+    def contents(messages: list[memoryview], wanted: int) -> list[memoryview]:
+        fields = (field for message in messages for field in _fields(message))
+        return [value for number, value in fields if number == wanted and value is not None]
+
     try:
-        outputs, inner = list_tensors(data)
+        graphs = contents([memoryview(data)], 7)
+        outputs = contents(contents(graphs, 12), 1)  # the names of Graph.output
+        inner = contents(contents(graphs, 1), 2)  # what Graph.node gives
     except ValueError as error:
         raise _damaged(name, error) from error
-    if tensor not in outputs + inner:
-        last = ", ".join(map(repr, inner[-5:]))
+    encoded = tensor.encode()
+    if encoded in outputs:
+        return data
+    if encoded not in inner:
+        last = ", ".join(repr(str(value, "utf-8", "replace")) for value in inner[-5:])
         raise ModelError(f"{name}: no tensor is called {tensor!r}; the last ones are {last}")
-    return data if tensor in outputs else data + encode_output(tensor)
-
-
-def list_tensors(data: bytes) -> tuple[list[str], list[str]]:
-    """Name a network's outputs, and all tensors that its nodes give, in the file's order."""
-
-    def contents(message: memoryview, wanted: int) -> list[memoryview]:
-        return [value for n, value in _fields(message) if n == wanted and value is not None]
-
-    outputs: list[str] = []
-    inner: list[str] = []
-    for graph in contents(memoryview(data), 7):
-        for value_info in contents(graph, 12):
-            outputs += [str(name, "utf-8", "replace") for name in contents(value_info, 1)]
-        for node in contents(graph, 1):
-            inner += [str(name, "utf-8", "replace") for name in contents(node, 2)]
-    return outputs, inner
-
-
-def encode_output(tensor: str) -> bytes:
-    """Encode what makes a tensor an output when it is added to a network.
-
-    A message that comes twice is merged with the first: this is Model.graph with nothing but
-    Graph.output with nothing but ValueInfo.name.
-    """
-    return encode_field(7, encode_field(12, encode_field(1, tensor.encode())))
+    # A message that comes twice is merged with the first: this is Model.graph with nothing but
+    # Graph.output with nothing but ValueInfo.name.
+    return data + encode_field(7, encode_field(12, encode_field(1, encoded)))
 
 
 def encode_field(number: int, content: bytes) -> bytes:
