@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.measuring import Options, median, ratio, time_in_turns, timed, write_in_other_light
 from benchmarks.results import Result, headline, seconds
 from catclf import load_dataset
-from catclf.cluster.client import LOCAL, Cluster
+from catclf.cluster import LOCAL, Cluster
 from catclf.common import threads
 from catclf.model import Model, load_model
 

@@ -22,7 +22,7 @@ from catclf.metrics import is_unsure
 from catclf.model import Model
 
 if TYPE_CHECKING:
-    from catclf.cluster.client import Cluster
+    from catclf.cluster import Cluster
 
 Source = str | os.PathLike[str] | tuple[str, bytes]
 

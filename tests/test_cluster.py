@@ -18,8 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from catclf import load_dataset
 from catclf import training as pipeline
-from catclf.cluster import remote_blocks
-from catclf.cluster.client import Cluster
+from catclf.cluster import Cluster, remote_blocks
 from catclf.data.dataset import join
 from catclf.data.drawn import draw
 from catclf.data.load import expand_patterns
@@ -48,9 +47,9 @@ def cluster():
     import dask
 
     probe = pytest.MonkeyPatch()
-    probe.setattr("catclf.cluster.client.DEATHS", 0)
-    probe.setattr("catclf.cluster.client.CONNECT_SECONDS", 60)
-    from catclf.cluster.client import _import
+    probe.setattr("catclf.cluster.DEATHS", 0)
+    probe.setattr("catclf.cluster.CONNECT_SECONDS", 60)
+    from catclf.cluster import _import
 
     _import()
     assert dask.config.get("distributed.scheduler.allowed-failures") == 0
@@ -288,7 +287,7 @@ def test_pieces_make_up_every_part():
 
 
 def test_where_no_scheduler_answers(monkeypatch):
-    monkeypatch.setattr("catclf.cluster.client.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("catclf.cluster.CONNECT_SECONDS", 0.5)
     for address in ("tcp://127.0.0.1:9", "nonsense:here"):
         with pytest.raises(ClusterError, match=f"^{address}: no Dask scheduler answers there"):
             Cluster(address)

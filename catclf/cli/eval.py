@@ -13,7 +13,7 @@ import typer
 from catclf.cli import loading, output
 
 if TYPE_CHECKING:
-    from catclf.cluster.client import Cluster
+    from catclf.cluster import Cluster
     from catclf.data.dataset import Dataset
     from catclf.evaluation import Result
     from catclf.model import Model

@@ -13,7 +13,7 @@ import typer
 from catclf.cli import output
 
 if TYPE_CHECKING:
-    from catclf.cluster.client import Cluster
+    from catclf.cluster import Cluster
     from catclf.common.types import FeatureExtractor
     from catclf.data.dataset import Dataset, Split
     from catclf.features import FeatureMap
@@ -154,7 +154,7 @@ def connect(
     for option, is_set in (alone or {}).items():
         if is_set:
             raise typer.BadParameter(f"{option} is for one machine, not for --scheduler")
-    from catclf.cluster.client import Cluster
+    from catclf.cluster import Cluster
 
     cluster: Cluster = context.with_resource(Cluster(scheduler))
     return cluster

@@ -18,7 +18,7 @@ from catclf.common.threads import on_a_thread
 from catclf.solvers.solver import FOLDS, Solver
 
 if TYPE_CHECKING:
-    from catclf.cluster.client import Cluster
+    from catclf.cluster import Cluster
     from catclf.data.dataset import Dataset
     from catclf.model import Model
     from catclf.solvers.checkpoint import Checkpoint

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.cluster.client import Cluster, Remote
+from catclf.cluster import Cluster, Remote
 from catclf.common.blocks import FAN_IN, LazyArray, block_slices, rows_of_block
 from catclf.common.memory import budget
 from catclf.data.dataset import Dataset, Split, join

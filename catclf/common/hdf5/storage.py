@@ -1,6 +1,6 @@
 """Check how an array is stored in an HDF5 file, to the last chunk, before any of it is read.
 
-See `structure` for why. Sections are those of the HDF5 File Format Specification 3.0.
+See `catclf.common.hdf5` for why. Sections are those of the HDF5 File Format Specification 3.0.
 """
 
 from __future__ import annotations
