@@ -267,15 +267,6 @@ def test_a_model_remembers_a_share_of_very_many_images(drawn, monkeypatch):
     assert np.isin(some, every).all()
 
 
-def test_labels_are_sent_in_few_bytes_and_come_out_as_they_were():
-    rng = np.random.default_rng(0)
-    columns = np.vstack([rng.integers(0, 2, 3000), *(rng.integers(0, 3, (4, 3000)) / 7)])
-    coded = remote_blocks._encode(columns)
-    assert coded[1].nbytes <= 2 * 3000
-    Y, weight = remote_blocks._decode(np.empty(3000), coded, 1)
-    np.testing.assert_array_equal(np.vstack([Y, weight]), columns)
-
-
 def test_pieces_make_up_every_part():
     lengths = [5, 1, 9, 3]
     rows = [(file, row) for file, length in enumerate(lengths) for row in range(length)]

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -190,23 +191,17 @@ class Cluster:
         sent = Remote(self, lambda: [self.put(work)])
         waiting: deque[Remote] = deque()
 
-        def begin(item: Any) -> Remote:
-            result = Remote(self, lambda: self.map(_apply, [item], shared=sent.futures()))
-            result.futures()
-            return result
-
-        def first() -> R:
-            result: R
-            (result,) = self.results(waiting.popleft().futures)
-            return result
+        def make(item: Any) -> list[Any]:
+            return self.map(_apply, [item], shared=sent.futures())
 
         ahead = AHEAD * max(1, self._count())
         for item in items:
-            waiting.append(begin(item))
+            waiting.append(Remote(self, partial(make, item)))
+            waiting[-1].futures()  # they are begun
             if len(waiting) == ahead:
-                yield first()
+                yield from self.results(waiting.popleft().futures)
         while waiting:
-            yield first()
+            yield from self.results(waiting.popleft().futures)
 
     def count_pass(self) -> None:
         """Count a pass over the data, and tell of it."""

@@ -194,10 +194,10 @@ class RemoteExamples(Examples):
     def _labels(self, Y: Array, weight: Array) -> list[Any]:
         """Send Y and weight to where the blocks are, unless they are there already."""
         if self._labelled is None or self._labelled[0] is not Y or self._labelled[1] is not weight:
-            codes = [_encode(np.vstack([Y[:, part], weight[:, part]])) for part in self._slices]
+            labels = [(Y[:, part], weight[:, part]) for part in self._slices]
 
             def make() -> list[Any]:
-                return self._cluster.map(_decode, self._blocks.futures(), codes, shared=len(Y))
+                return self._cluster.map(_keep, self._blocks.futures(), labels)
 
             self._labelled = Y, weight, Remote(self._cluster, make)
         return self._labelled[2].futures()
@@ -216,12 +216,6 @@ def _rows_of(files: Sequence[RemoteFile], lengths: Sequence[int], part: slice) -
             rows.append((file, start, stop))
         first += length
     return rows
-
-
-def _encode(columns: Array) -> tuple[Array, NDArray[Any]]:
-    """Shorten columns of which many are equal: those that differ, and the number of each one's."""
-    table, which = np.unique(columns, axis=1, return_inverse=True)
-    return table, which.reshape(-1).astype(np.min_scalar_type(table.shape[1]))
 
 
 # What workers do. The last parameter is what `Cluster.map` shares.
@@ -260,11 +254,9 @@ def _make_features(images: NDArray[np.uint8], feature_map: FeatureMap) -> NDArra
     return rows
 
 
-def _decode(rows: NDArray[Any], coded: tuple[Array, NDArray[Any]], n: int) -> tuple[Array, Array]:
+def _keep(rows: NDArray[Any], labels: tuple[Array, Array], _: None) -> tuple[Array, Array]:
     """Give a block's Y and weight; that they take its rows keeps them on the same worker."""
-    table, which = coded
-    columns = table[:, which]
-    return columns[:n], columns[n:]
+    return labels
 
 
 def _add_up(rows: NDArray[Any], labels: tuple[Array, Array], shared: tuple[Any, ...]) -> Sums:
