@@ -21,7 +21,6 @@ from catclf.features import MAPS, FeatureMap
 from catclf.features.feature_map import bytes_in_memory, extract
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
-from catclf.metrics.calibration import calibrate
 from catclf.model import Model, Provenance
 from catclf.solvers.checkpoint import Checkpoint
 from catclf.solvers.cross_validation import fit_and_cross_validate, grouped_folds
@@ -352,7 +351,10 @@ def assemble(
     """
     temperature, threshold = 1.0, 0.5
     if out_of_fold is not None:
-        temperature, threshold = calibrate(dataset.Y, out_of_fold, maximise)
+        temperature = metrics.fit_temperature(dataset.Y, out_of_fold)
+        if maximise == "balanced-accuracy":
+            A = sigmoid(out_of_fold / temperature)
+            threshold = metrics.best_threshold(dataset.Y, A)
 
     def score(Z: NDArray[np.float64]) -> dict[str, int]:
         return metrics.accuracy(dataset.Y, sigmoid(Z / temperature) > threshold)._asdict()

@@ -17,7 +17,7 @@ from catclf.errors import DataError, ParameterError
 from catclf.features import patches
 from catclf.features.pixels import Pixels
 from catclf.logistic import cost, sigmoid
-from catclf.metrics.calibration import best_threshold, fit_temperature
+from catclf.metrics import best_threshold, fit_temperature
 from catclf.solvers.coordinates import Gram
 from catclf.solvers.cross_validation import stratified_folds
 from catclf.solvers.newton import newton
@@ -47,7 +47,7 @@ def recorded(monkeypatch):
 
     def record(name):
         # Calibration is called where the model is put together.
-        home = pipeline if name == "calibrate" else tuning
+        home = pipeline.metrics if name == "fit_temperature" else tuning
         calls, function = [], getattr(home, name)
 
         def wrapped(*given, **settings):
@@ -170,7 +170,7 @@ def out_of_fold(data, folds, l2):
 def test_mirrored_copies_are_trained_on_and_never_scored(recorded):
     data = with_copies(30, 10)
     called, dealt, scored = (
-        recorded(name) for name in ("cross_validate_path", "grouped_folds", "calibrate")
+        recorded(name) for name in ("cross_validate_path", "grouped_folds", "fit_temperature")
     )
     tuning = tune(data, features="pixels", cv=3)
     [(_, _, folds)] = dealt
@@ -180,7 +180,7 @@ def test_mirrored_copies_are_trained_on_and_never_scored(recorded):
     np.testing.assert_array_equal(labels, data.Y)
     np.testing.assert_array_equal(kept_apart, folds)
     assert path == L2_PATH
-    [((Y, Z, _), _, (T, _))] = scored
+    [((Y, Z), _, T)] = scored
     np.testing.assert_array_equal(Y, data.Y)
     expected = out_of_fold(data, folds, tuning.best.l2)
     np.testing.assert_allclose(Z, expected, rtol=5e-3, atol=5e-3)
@@ -251,10 +251,10 @@ def test_balanced_accuracy_moves_the_threshold_on_unequal_classes(recorded):
     images, labels = draw(130, seed=8)
     kept = np.concatenate([np.flatnonzero(labels == 0)[:60], np.flatnonzero(labels == 1)[:14]])
     data = dataset(images[kept], labels[kept])
-    calls = recorded("calibrate")
+    calls = recorded("fit_temperature")
     how = {"features": "patches", "dictionary": 12, "l2": 0.1, "cv": 4}
     plain, balanced = tune(data, **how).model, tune(data, **how, maximise="balanced-accuracy").model
-    (_, Z, _), _, (T, _) = calls[1]
+    (_, Z), _, T = calls[1]
     A = sigmoid(Z / T)
     assert plain.threshold == 0.5
     assert balanced.threshold == best_threshold(data.Y, A) < 0.4

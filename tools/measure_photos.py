@@ -19,8 +19,7 @@ from photo_sets import load, split
 from catclf.data.duplicates import clusters, signatures
 from catclf.features.conv import Conv
 from catclf.logistic import Array, sigmoid
-from catclf.metrics import Proportion, calibration_error, roc_auc
-from catclf.metrics.calibration import fit_temperature
+from catclf.metrics import Proportion, calibration_error, fit_temperature, roc_auc
 from catclf.solvers.cross_validation import fit_and_cross_validate, grouped_folds
 from catclf.solvers.examples import Examples
 from catclf.solvers.solver import Solver

@@ -1,4 +1,7 @@
-"""Figures from labels Y and scores Z or probabilities A; all arrays are (1, m)."""
+"""Figures from labels Y and scores Z or probabilities A; all arrays are (1, m).
+
+Labels are int64, 0 or 1; scores and probabilities are float64.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ CALIBRATION_BINS = 10
 """P(cat) is compared with what comes true in so many bins."""
 ROUNDING = 1e-12
 """By so much 1 - P(cat) may be off; the ends of the unsure band are no sharper."""
+TEMPERATURES = (0.05, 100.0)
+"""The best temperature is sought between these."""
 
 
 class Proportion(NamedTuple):
@@ -91,6 +96,39 @@ def calibration_error(Y: Labels, A: Array, bins: int = CALIBRATION_BINS) -> floa
     return float(np.abs(gaps).sum() / Y.size)
 
 
+def fit_temperature(Y: Labels, Z: Array) -> float:
+    """Find the T for which σ(Z/T) has the lowest log loss (Guo et al. 2017, "On calibration").
+
+    Z are scores of examples that were not trained on; T is above 1 where they claim too much.
+    """
+    low, high = 1.0 / TEMPERATURES[1], 1.0 / TEMPERATURES[0]
+    # In s = 1/T the log loss is convex with slope Σ (σ(sz) − y) z, which rises: halve the interval.
+    for _ in range(100):
+        s = 0.5 * (low + high)
+        if np.sum((sigmoid(s * Z) - Y) * Z) > 0:
+            high = s
+        else:
+            low = s
+    return 1.0 / s
+
+
+def best_threshold(Y: Labels, A: Array) -> float:
+    """Find the threshold on probabilities with the highest balanced accuracy, ties nearest to 0.5.
+
+    Y and A are (1, m), of examples that were not trained on, with both classes among them.
+    """
+    order = np.argsort(A[0], kind="stable")
+    a, y = A[0, order], Y[0, order]
+    cuts = np.flatnonzero(np.diff(a) > 0)  # between unequal neighbours
+    thresholds = np.concatenate([[0.0], (a[cuts] + a[cuts + 1]) / 2, [1.0]])
+    below = np.searchsorted(a, thresholds, side="right")  # how many lie at or below each
+    cats_below = np.concatenate([[0], np.cumsum(y)])[below]
+    n_1 = int(y.sum())
+    balanced = (n_1 - cats_below) / n_1 + (below - cats_below) / (len(y) - n_1)
+    best = np.flatnonzero(balanced >= balanced.max() - 1e-12)
+    return float(thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]])
+
+
 def is_unsure(A: Array | float, unsure: float) -> NDArray[np.bool_]:
     """Tell where P(cat) lies from 1 - unsure to unsure, ends included: bool of A's shape."""
     doubt: NDArray[np.bool_] = np.minimum(A, 1 - A) >= min(unsure, 1 - unsure) - ROUNDING
@@ -119,16 +157,11 @@ class McNemar(NamedTuple):
 
 
 def mcnemar(right_a: NDArray[np.bool_], right_b: NDArray[np.bool_]) -> McNemar:
-    """Compare two models by the images on which one is right and the other wrong.
+    """Compare two models, each right or wrong on each image: bool arrays of one shape.
 
     McNemar's test (1947, Psychometrika 12:153) in its exact, two-sided form: were both equally
-    good, each such image would be a fair coin's toss, so that of n of them the rarer side has
-    k or fewer with chance 2 Σ_{i≤k} C(n, i) / 2ⁿ, at most 1.
-
-    Parameters
-    ----------
-    right_a, right_b : bool, of one shape
-        Whether each model is right, image by image.
+    good, each image on which one alone is right would be a fair coin's toss, so that of n of them
+    the rarer side has k or fewer with chance 2 Σ_{i≤k} C(n, i) / 2ⁿ, at most 1.
     """
     only_a, only_b = int(np.sum(right_a & ~right_b)), int(np.sum(~right_a & right_b))
     n = only_a + only_b
@@ -177,14 +210,10 @@ class Evaluation:
     sure_accuracy: Proportion | None
 
 
-def _ratio(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
-
-
 def evaluate_scores(
     Y: Labels, Z: Array, threshold: float = 0.5, temperature: float = 1.0, unsure: float = 0.8
 ) -> Evaluation:
-    """Compute every figure from labels int64 (1, m) and scores float64 (1, m), m at least 1.
+    """Compute every figure from labels and scores, m at least 1.
 
     The probability is σ(Z / temperature); an example is called a cat where it lies above
     `threshold`.
@@ -196,7 +225,11 @@ def evaluate_scores(
     actual = Y == 1
     tp, fp = int(np.sum(predicted & actual)), int(np.sum(predicted & ~actual))
     fn, tn = int(np.sum(~predicted & actual)), int(np.sum(~predicted & ~actual))
-    recall, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
+
+    def ratio(part: float, whole: float) -> float | None:
+        return part / whole if whole else None
+
+    recall, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
     return Evaluation(
         n=Y.size,
         accuracy=accuracy(Y, predicted),
@@ -204,9 +237,9 @@ def evaluate_scores(
         balanced_accuracy=(
             None if recall is None or specificity is None else (recall + specificity) / 2
         ),
-        precision=_ratio(tp, tp + fp),
+        precision=ratio(tp, tp + fp),
         recall=recall,
-        f1=_ratio(2 * tp, 2 * tp + fp + fn),
+        f1=ratio(2 * tp, 2 * tp + fp + fn),
         confusion=((tn, fp), (fn, tp)),
         roc_auc=roc_auc(Y, Z),
         log_loss=cost(calibrated, Y.astype(np.float64)),

@@ -13,22 +13,17 @@ from numpy.typing import NDArray
 from catclf.logistic import Array
 from catclf.metrics import CALIBRATION_BINS, ROUNDING, Labels, calibration_bin
 
-MOST_POINTS = 500
-"""So many points of a curve are kept, at most, to be shown."""
-
 
 class Ranking(NamedTuple):
-    """What calling the k highest scores cats gives, for each k at which the score changes.
+    """What calling the highest scores cats gives, for each distinct score; float64 (k,) each.
 
     Attributes
     ----------
-    false_positive_rate : float64 (k,)
-        The share of non-cats called cat; in [0, 1], rising.
-    recall : float64 (k,)
-        The share of cats called cat; in [0, 1], rising.
-    precision : float64 (k,)
+    false_positive_rate, recall
+        The shares of non-cats and of cats that are called cat; in [0, 1], rising.
+    precision
         The share of cats among what is called cat, in [0, 1].
-    score : float64 (k,)
+    score
         The lowest score called cat, falling.
     """
 
@@ -55,15 +50,15 @@ class Reliability(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """What is left to the model, and how well it does there, as the unsure band widens.
+    """What is left to the model, and how well it does there; float64 (k,) each.
 
     Attributes
     ----------
-    unsure : float64 (k,)
+    unsure
         The upper end of the band, from 1 - unsure to unsure, ends included; from near 1 to 0.5.
-    coverage : float64 (k,)
+    coverage
         The share of images outside it; in (0, 1], rising.
-    accuracy : float64 (k,)
+    accuracy
         The share of those that come out right, in [0, 1].
     """
 
@@ -116,8 +111,3 @@ def coverage(Y: Labels, A: Array, threshold: float = 0.5) -> Coverage:
     unsure = np.append(1 - d[last[:-1] + 1], 0.5)
     sure = d[last] < 0.5 - ROUNDING
     return Coverage(*(v[sure] for v in (unsure, (last + 1) / Y.size, right / (last + 1))))
-
-
-def thinned(k: int, most: int = MOST_POINTS) -> NDArray[np.int64]:
-    """Choose at most so many of k points, evenly, the first and the last among them."""
-    return np.unique(np.linspace(0, k - 1, min(k, most)).round().astype(np.int64))

@@ -70,15 +70,14 @@ LISTED = 24
 """A list, as of the worst mistakes, names so many images at most."""
 COMPARABLE = 10_000
 """Among more images than these, copies are not looked for: it would take longer than all else."""
+MOST_POINTS = 500
+"""Curves are thinned to so many points."""
 BINS = 20
 """The histogram of P(cat) has so many bins."""
 
 
 def gather(results: Sequence[Result]) -> dict[str, Any]:
-    """Gather the figures, the curves and the lists of one or more models on the same images.
-
-    Curves are thinned to `catclf.metrics.curves.MOST_POINTS` points.
-    """
+    """Gather the figures, the curves and the lists of one or more models on the same images."""
     dataset = results[0].dataset
     return {
         "catclf_report": 1,
@@ -160,8 +159,9 @@ def _curves(result: Result) -> dict[str, Any]:
 
 
 def _points(**columns: NDArray[Any]) -> dict[str, list[float]]:
-    """Thin the columns, which are of one length."""
-    rows = curves.thinned(len(next(iter(columns.values()))))
+    """Thin the columns, which are of one length; both ends stay."""
+    k = len(next(iter(columns.values())))
+    rows = np.rint(np.linspace(0, k - 1, min(k, MOST_POINTS))).astype(int)
     return {name: column[rows].tolist() for name, column in columns.items()}
 
 
