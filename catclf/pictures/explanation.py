@@ -17,7 +17,7 @@ from catclf.features.patches import SIDE, Patches
 from catclf.features.pixels import Pixels
 from catclf.logistic import Array, sigmoid
 from catclf.model import Model
-from catclf.pictures.png import cut, width_of, write
+from catclf.pictures.png import cut, enlarged, width_of, write
 
 REGIONS = 8
 """The coarse grid has so many regions, each way, at most."""
@@ -25,16 +25,14 @@ REGIONS = 8
 
 @dataclass(frozen=True)
 class Explanation:
-    """The log-odds of an image, and what they are the sum of; all in nats.
+    """The log-odds of an image, log(P / (1 − P)) of class 1, and what adds up to them; all in nats.
 
     Attributes
     ----------
-    log_odds : float
-        log(P / (1 − P)) of the model's class 1.
     bias : float
         What is there whatever the image shows.
     shares : float64 (height, width)
-        Of each position, row by row from the top; above 0 it speaks for class 1. As many
+        What each position adds, row by row from the top; above 0 it speaks for class 1. As many
         positions as the feature map has; together they cover the image.
     """
 
@@ -59,10 +57,7 @@ class Explanation:
 
     @property
     def regions(self) -> Array:
-        """The shares added up in a grid of 8 × 8 regions, as even as can be: float64 (8, 8).
-
-        There are fewer where the features know fewer places.
-        """
+        """The shares added up in 8 × 8 regions, or fewer where the features know fewer places."""
         height, width = self.shares.shape
         rows = np.add.reduceat(self.shares, cells(height, min(REGIONS, height)), axis=0)
         regions: Array = np.add.reduceat(rows, cells(width, min(REGIONS, width)), axis=1)
@@ -123,15 +118,10 @@ def tint(values: Array, limit: float, ground: Array | float = 255.0) -> Colours:
 def heat_map(
     photo: Colours, explanation: Explanation, label: str, name: str, file: str
 ) -> Image.Image:
-    """Draw a photo beside the heat map of each region's share of the log-odds.
+    """Draw a photo, uint8 (height, width, 3), beside the heat map of its regions' shares.
 
-    Parameters
-    ----------
-    photo : uint8 (height, width, 3)
-        Its longer side has `PHOTO` pixels.
-    explanation : Explanation
-    label, name, file : str
-        What the model calls the image, its class 1, and the image's file: for the words.
+    The photo's longer side has `PHOTO` pixels. `label` is what the model calls it, `name` its
+    class 1.
     """
     height, width = photo.shape[:2]
     shares = explanation.shares
@@ -169,16 +159,16 @@ def weights(model: Model, name: str) -> Image.Image:
         If its features have nothing to be drawn.
     """
     features = model.features
+    if isinstance(features, Pixels):
+        return _pixels(model, name)
     if isinstance(features, Patches):
         return _dictionary(model, features, name)
     if isinstance(features, Conv):
         return _filters(features, name)
-    if not isinstance(features, Pixels):
-        raise ParameterError(
-            f"there is no picture of a model on features {features.name}; "
-            "catclf predict --explain shows what it sees in a photo"
-        )
-    return _pixels(model, name)
+    raise ParameterError(
+        f"there is no picture of a model on features {features.name}; "
+        "catclf predict --explain shows what it sees in a photo"
+    )
 
 
 def _pixels(model: Model, name: str) -> Image.Image:
@@ -197,7 +187,7 @@ def _pixels(model: Model, name: str) -> Image.Image:
     )
     middle = _LEFT + PHOTO + _GAP
     for x, colours in ((_LEFT, _about_grey(w)), (middle, tint(added, limit))):
-        picture.paste(_enlarged(colours, PHOTO // 64), (x, _TOP))
+        picture.paste(enlarged(colours, PHOTO // 64), (x, _TOP))
     _scale(picture, middle + PHOTO + _GAP, PHOTO, limit, "nats")
     return picture
 
@@ -231,7 +221,7 @@ def _dictionary(model: Model, features: Patches, name: str) -> Image.Image:
         right, bottom = left + each - gap, top + each - gap
         picture.paste(tuple(colours[i].tolist()), (left, top, right, bottom))
         word = _about_grey(features.dictionary[k].reshape(SIDE, SIDE, 3))
-        picture.paste(_enlarged(word, enlarge), (left + frame, top + frame))
+        picture.paste(enlarged(word, enlarge), (left + frame, top + frame))
     _scale(picture, _LEFT + columns * each + _GAP, height, limit, "weight")
     return picture
 
@@ -251,7 +241,7 @@ def _filters(features: Conv, name: str) -> Image.Image:
     )
     for i, weights in enumerate(filters):
         y, x = divmod(i, columns)
-        colours = _enlarged(_about_grey(weights), enlarge)
+        colours = enlarged(_about_grey(weights), enlarge)
         picture.paste(colours, (_LEFT + x * each, _TOP + y * each))
     return picture
 
@@ -261,10 +251,6 @@ def _about_grey(values: NDArray[np.floating]) -> Colours:
     size = float(np.abs(values).max()) or 1.0
     colours: Colours = np.rint(127.5 + 127.5 * values / size).astype(np.uint8)
     return colours
-
-
-def _enlarged(colours: Colours, times: int) -> Image.Image:
-    return Image.fromarray(colours.repeat(times, axis=0).repeat(times, axis=1))
 
 
 def _board(title: str, below: str, height: int, caption: str) -> Image.Image:

@@ -35,14 +35,7 @@ def check_target(path: str | os.PathLike[str]) -> None:
 
 
 def save(image: Image.Image, path: str | os.PathLike[str]) -> None:
-    """Write a picture as PNG, whole or not at all.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written, or what is there is no PNG; what was there before stays.
-    """
-    check_target(path)
+    """Write a picture as PNG, whole or not at all; raise OutputError if that fails."""
     with PNG_FILE.replacing(path) as file:
         image.save(file, "PNG")
 
@@ -105,24 +98,18 @@ SHOWN = 31
 def contact_sheet(dataset: Dataset) -> Image.Image:
     """Show the mean picture and a sample of each class, cats first: RGB, 1156 pixels wide."""
     means = mean_pictures(dataset)
-    sections = []
-    for y in (1, 0):
-        name = dataset.classes[y]
-        if name not in means:
-            continue
-        rows = sample(dataset, y, SHOWN)
-        images = [np.rint(means[name]).astype(np.uint8), *dataset.images[rows]]
-        paths = dataset.paths
-        captions = [os.path.basename(paths[i]) if paths else f"row {i}" for i in rows]
-        heading = f"{name}: {dataset.counts[name]} images"
-        sections.append((heading, images, ["mean of all", *captions]))
-    heights = [HEADING + ROW * -(-len(images) // COLUMNS) for _, images, _ in sections]
+    samples = {name: sample(dataset, y, SHOWN) for y, name in enumerate(dataset.classes)}
+    names = [name for name in reversed(dataset.classes) if name in means]
+    heights = [HEADING + ROW * -(-(1 + len(samples[name])) // COLUMNS) for name in names]
     picture = Image.new("RGB", (WIDTH, HEADING + sum(heights) + MARGIN), "white")
     _heading(picture, MARGIN, f"{dataset.name}: {len(dataset)} images", 22)
     top = HEADING
-    for (heading, images, captions), height in zip(sections, heights, strict=True):
-        _heading(picture, top + HEADING // 2 - 4, heading, 16)
-        _rows(picture, top + HEADING, images, captions)
+    for name, height in zip(names, heights, strict=True):
+        _heading(picture, top + HEADING // 2 - 4, f"{name}: {dataset.counts[name]} images", 16)
+        rows, paths = samples[name], dataset.paths
+        captions = [os.path.basename(paths[i]) if paths else f"row {i}" for i in rows]
+        images = [np.rint(means[name]).astype(np.uint8), *dataset.images[rows]]
+        _rows(picture, top + HEADING, images, ["mean of all", *captions])
         top += height
     return picture
 
@@ -137,6 +124,11 @@ def sample(dataset: Dataset, y: int, n: int) -> NDArray[np.intp]:
     return rows[(edges[:-1] + inside * np.diff(edges)).astype(np.intp)]
 
 
+def enlarged(image: NDArray[np.uint8], times: int) -> Image.Image:
+    """Make each pixel of an image (height, width, 3) a square of so many, each way."""
+    return Image.fromarray(image.repeat(times, axis=0).repeat(times, axis=1))
+
+
 def _heading(picture: Image.Image, y: int, words: str, size: int) -> None:
     write(picture, (MARGIN, y), cut(words, size, WIDTH - 2 * MARGIN), size)
 
@@ -147,10 +139,7 @@ def _rows(
     """Lay images out in rows of eight, each with its caption below, in two lines at most."""
     for k, (image, caption) in enumerate(zip(images, captions, strict=True)):
         x, y = MARGIN + k % COLUMNS * (SIDE + GAP), top + k // COLUMNS * ROW
-        large = Image.fromarray(np.ascontiguousarray(image)).resize(
-            (SIDE, SIDE), Image.Resampling.NEAREST
-        )
-        picture.paste(large, (x, y))
+        picture.paste(enlarged(image, SIDE // 64), (x, y))
         for i, line in enumerate(_lines(caption)):
             write(picture, (x, y + SIDE + 3 + i * (CAPTION + 4)), line, CAPTION, "#555555")
 

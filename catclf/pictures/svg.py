@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from catclf.common.files import FileKind
 from catclf.common.text import printable, shorten, width_in_cells
 from catclf.common.types import Array
 from catclf.errors import OutputError
-from catclf.pictures.markup import Markup, joined, tag
+from catclf.pictures import Markup, joined, tag
 
 WIDTH, HEIGHT = 720, 480
 """A chart has so many pixels where it is not scaled."""
@@ -52,28 +53,15 @@ def check_target(path: str | os.PathLike[str]) -> None:
 
 
 def save(chart: Chart, path: str | os.PathLike[str]) -> None:
-    """Write a chart as an SVG file, whole or not at all.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written, or what is there is no SVG file; what was there before stays.
-    """
-    check_target(path)
+    """Write a chart as an SVG file, whole or not at all; raise OutputError if that fails."""
     with SVG_FILE.replacing(path) as file:
         file.write(draw(chart, style=STYLE).encode())
 
 
 def draw(chart: Chart, description: str = "", style: str = "") -> Markup:
-    """Draw a chart.
+    """Draw a chart; a screen reader says the description, by default the title, in its place.
 
-    Parameters
-    ----------
-    chart : Chart
-    description : str
-        What a screen reader says in its place; the title by default.
-    style : str
-        CSS that the SVG holds; none where a page holds `STYLE`.
+    `style` is CSS that the SVG holds: `STYLE`, but where it is drawn for a page.
     """
     legend, top = _legend(chart)
     x_axis, y_axis = _axes(chart, top)
@@ -117,13 +105,13 @@ def draw(chart: Chart, description: str = "", style: str = "") -> Markup:
     )
 
 
+@dataclass(frozen=True)
 class _Axis:
     """Values → pixels, along one axis."""
 
-    def __init__(
-        self, values: tuple[float, float], pixels: tuple[int, int], log: bool = False
-    ) -> None:
-        self.values, self.pixels, self.log = values, pixels, log
+    values: tuple[float, float]
+    pixels: tuple[int, int]
+    log: bool = False
 
     def __call__(self, values: Array) -> Array:
         low, high = (math.log10(v) if self.log else v for v in self.values)

@@ -37,18 +37,9 @@ def check_target(folder: str | os.PathLike[str]) -> None:
 
 
 def write(results: Sequence[Result], folder: str | os.PathLike[str]) -> Path:
-    """Write index.html and report.json into `folder`, which is made if it is not there.
+    """Write index.html, whose path it returns, and report.json into `folder`, made if need be.
 
-    Parameters
-    ----------
-    results : sequence of Result
-        Of models on the same images; one or more.
-    folder : path
-
-    Returns
-    -------
-    Path
-        Of the page.
+    The results, one or more, are of models on the same images.
 
     Raises
     ------
@@ -97,16 +88,14 @@ def gather(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def _describe_data(dataset: Dataset) -> dict[str, Any]:
-    copies = None
-    if len(dataset) <= COMPARABLE:
-        copies = len(dataset) - len(np.unique(dataset.clusters))
+    n = len(dataset)
     return {
         "name": dataset.name,
         "folder": folder_of(dataset),
-        "n": len(dataset),
+        "n": n,
         "counts": dataset.counts,
         "sha256": dataset.sha256,
-        "near_copies": copies,
+        "near_copies": n - len(np.unique(dataset.clusters)) if n <= COMPARABLE else None,
         "notes": list(dataset.notes),
     }
 
@@ -119,16 +108,14 @@ def folder_of(dataset: Dataset) -> str | None:
 
 def _describe_model(result: Result) -> dict[str, Any]:
     model = result.model.describe()
+    model["features"]["n_x"] = model["n_x"]
     card = ("catclf_version", "classes", "features", "threshold", "temperature", "provenance")
     return {
         "model": result.name,
         "path": result.path,
         "trained_on_these_images": result.seen,
         **figures_as_json(result.figures),
-        "card": {
-            **{key: model[key] for key in card},
-            "features": {**model["features"], "n_x": model["n_x"]},
-        },
+        "card": {key: model[key] for key in card},
         "curves": _curves(result),
         "worst": result.list_images(result.worst(LISTED)),
         "least_sure": result.list_images(result.least_sure(LISTED)),

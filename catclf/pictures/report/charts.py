@@ -10,16 +10,28 @@ import numpy as np
 
 from catclf.common.chart import Bars, Chart, Curve
 from catclf.evaluation import Result
-from catclf.pictures.markup import Markup, tag
+from catclf.pictures import Markup, tag
 from catclf.pictures.svg import draw
 
-Points = Sequence[float]
-Curves = dict[str, Any]
-"""What `catclf.pictures.report.gather` makes of one model's curves."""
+Curves = Sequence[dict[str, Any]]
+"""For each model, the "curves" of `catclf.pictures.report.gather`."""
 
 
-def roc(results: Sequence[Result], curves: Sequence[Curves]) -> Markup:
-    """Draw recall over the false positive rate; the images are of both classes."""
+def draw_all(results: Sequence[Result], curves: Curves) -> Iterator[Markup]:
+    """Draw every chart that the images allow: where a class is missing there is no ranking."""
+    missing = [name for name, count in results[0].dataset.counts.items() if count == 0]
+    if missing:
+        words = f"These images hold no {missing[0]}: there is no ROC curve, and none of precision "
+        yield tag("p", words + "and recall.", class_="notice")
+    else:
+        yield _roc(results, curves)
+        yield _precision_recall(results, curves)
+    yield _reliability(results, curves)
+    yield from _histograms(results, curves)
+    yield _coverage(results, curves)
+
+
+def _roc(results: Sequence[Result], curves: Curves) -> Markup:
     other, cat = results[0].dataset.classes
     words = []
     for result in results:
@@ -38,8 +50,7 @@ def roc(results: Sequence[Result], curves: Sequence[Curves]) -> Markup:
     )
 
 
-def precision_recall(results: Sequence[Result], curves: Sequence[Curves]) -> Markup:
-    """Draw precision over recall; the images are of both classes."""
+def _precision_recall(results: Sequence[Result], curves: Curves) -> Markup:
     cat = results[0].dataset.classes[1]
     share = float(np.mean(results[0].dataset.Y))
     words = []
@@ -49,19 +60,17 @@ def precision_recall(results: Sequence[Result], curves: Sequence[Curves]) -> Mar
         words.append(
             f"{result.name} has, at its threshold, precision {shown} and recall {recall:.1%}."
         )
-    lines = [(points["ranking"]["recall"], points["ranking"]["precision"]) for points in curves]
+    rankings = [points["ranking"] for points in curves]
+    lines = _curves(results, [(r["recall"], r["precision"]) for r in rankings], (share, share))
     return _figure(
-        Chart(
-            "Precision and recall", "recall", "precision", _curves(results, lines, (share, share))
-        ),
+        Chart("Precision and recall", "recall", "precision", lines),
         words,
         f"Of what is called {cat}, the share that is right, over the share of {cat} that is found. "
         f"Dashed: calling everything {cat}, {share:.1%}.",
     )
 
 
-def reliability(results: Sequence[Result], curves: Sequence[Curves]) -> Markup:
-    """Draw the share of cats over P(cat), in bins."""
+def _reliability(results: Sequence[Result], curves: Curves) -> Markup:
     cat = results[0].dataset.classes[1]
     words = [
         f"{result.name} is off by {result.figures.ece:.1%} on average, "
@@ -78,8 +87,7 @@ def reliability(results: Sequence[Result], curves: Sequence[Curves]) -> Markup:
     )
 
 
-def histograms(results: Sequence[Result], curves: Sequence[Curves]) -> Iterator[Markup]:
-    """Draw how many images of each class get which P(cat), for each model."""
+def _histograms(results: Sequence[Result], curves: Curves) -> Iterator[Markup]:
     cat = results[0].dataset.classes[1]
     for result, points in zip(results, curves, strict=True):
         edges, counts = np.array(points["histogram"]["edges"]), points["histogram"]["counts"]
@@ -102,7 +110,7 @@ def histograms(results: Sequence[Result], curves: Sequence[Curves]) -> Iterator[
         yield _figure(chart, [words], f"How many images of each class get which P({cat}){scale}.")
 
 
-def coverage(results: Sequence[Result], curves: Sequence[Curves]) -> Markup:
+def _coverage(results: Sequence[Result], curves: Curves) -> Markup:
     """Draw the accuracy where the model is sure over how often it is."""
     baseline = results[0].figures.majority.value
     words = []
@@ -132,19 +140,16 @@ def coverage(results: Sequence[Result], curves: Sequence[Curves]) -> Markup:
 
 def _curves(
     results: Sequence[Result],
-    lines: Sequence[tuple[Points, Points]],
+    lines: Sequence[tuple[Sequence[float], Sequence[float]]],
     reference: tuple[float, float],
     dots: bool = False,
 ) -> list[Curve]:
     """Give a curve for each model, named where there are several, and a dashed reference."""
-    names = [result.name if len(results) > 1 else "" for result in results]
-    return [
-        Curve(np.array([0.0, 1.0]), np.array(reference), dashed=True),
-        *(
-            Curve(np.array(x), np.array(y), name, dots)
-            for name, (x, y) in zip(names, lines, strict=True)
-        ),
-    ]
+    curves = [Curve(np.array([0.0, 1.0]), np.array(reference), dashed=True)]
+    for result, (x, y) in zip(results, lines, strict=True):
+        name = result.name if len(results) > 1 else ""
+        curves.append(Curve(np.array(x), np.array(y), name, dots))
+    return curves
 
 
 def _figure(chart: Chart, words: Sequence[str], meaning: str) -> Markup:

@@ -11,13 +11,11 @@ from string import Template
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from catclf.common.version import __version__
 from catclf.evaluation import Result, compare_with_first, figure_rows
-from catclf.pictures import svg
-from catclf.pictures.markup import Markup, joined, safe, tag
+from catclf.pictures import Markup, joined, safe, svg, tag
 from catclf.pictures.report import COMPARABLE, LISTED, charts, disagreements, folder_of
 
 NOTES = 20
@@ -25,15 +23,7 @@ NOTES = 20
 
 
 def render(results: Sequence[Result], contents: dict[str, Any]) -> str:
-    """Write the page.
-
-    Parameters
-    ----------
-    results : sequence of Result
-        Of models on the same images; one or more.
-    contents : dict
-        What `catclf.pictures.report.gather` makes of them.
-    """
+    """Write the page on models on the same images; `contents` is what `report.gather` gives."""
     skeleton, css = (
         Path(__file__).with_name(name).read_text(encoding="utf-8")
         for name in ("page.html", "page.css")
@@ -48,7 +38,7 @@ def render(results: Sequence[Result], contents: dict[str, Any]) -> str:
         figures=_figures(results),
         confusions=joined(*map(_confusion, results)),
         comparison=_comparison(results) if len(results) > 1 else "",
-        charts=joined(*_charts(results, curves)),
+        charts=joined(*charts.draw_all(results, curves)),
         galleries=joined(*_galleries(results)),
         cards=joined(_data(contents["data"]), *map(_model, results)),
     )
@@ -76,13 +66,11 @@ def _headline(result: Result) -> Markup:
         tag("strong", verdict),
         class_="headline",
     )
-    if not result.seen:
-        return headline
     seen = (
         f"{result.name} was trained on {result.seen} of these {figures.n} images, or on "
         "near-identical ones: these say little of how it will do on others."
     )
-    return joined(headline, tag("p", seen, class_="notice"))
+    return joined(headline, tag("p", seen, class_="notice") if result.seen else "")
 
 
 def _figures(results: Sequence[Result]) -> Markup:
@@ -133,23 +121,6 @@ def _comparison(results: Sequence[Result]) -> Markup:
     )
 
 
-def _charts(results: Sequence[Result], curves: Sequence[charts.Curves]) -> Iterator[Markup]:
-    missing = [name for name, count in results[0].dataset.counts.items() if count == 0]
-    if missing:
-        yield tag(
-            "p",
-            f"These images hold no {missing[0]}: there is no ROC curve, and none of precision "
-            "and recall.",
-            class_="notice",
-        )
-    else:
-        yield charts.roc(results, curves)
-        yield charts.precision_recall(results, curves)
-    yield charts.reliability(results, curves)
-    yield from charts.histograms(results, curves)
-    yield charts.coverage(results, curves)
-
-
 def _galleries(results: Sequence[Result]) -> Iterator[Markup]:
     """Show the images that tell most about the first model, and those that part the models."""
     first = results[0]
@@ -169,14 +140,16 @@ def _galleries(results: Sequence[Result]) -> Iterator[Markup]:
 
 
 def _images(results: Sequence[Result], rows: Sequence[int]) -> Markup:
-    """Show images as the model sees them, with their names, classes and P(cat)."""
+    """Show images at twice their size, with their names, classes and P(cat)."""
     dataset = results[0].dataset
     folder = folder_of(dataset)
     items = []
     for i in rows:
-        name = dataset.label(i)
-        if folder is not None:
-            name = os.path.relpath(name, folder)
+        name = dataset.label(i) if folder is None else os.path.relpath(dataset.paths[i], folder)
+        png = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(dataset.images[i])).save(png, "PNG")
+        uri = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode('ascii')}"
+        image = tag("img", src=uri, width=128, height=128, alt=name)
         probabilities = [
             joined(
                 f"P({dataset.classes[1]}) {result.A[0, i]:.3f}",
@@ -187,16 +160,8 @@ def _images(results: Sequence[Result], rows: Sequence[int]) -> Markup:
         ]
         label = f"is {dataset.classes[int(dataset.Y[0, i])]}"
         caption = tag("figcaption", *probabilities, label, tag("br"), tag("bdi", name))
-        items.append(tag("li", tag("figure", _image(dataset.images[i], name), caption)))
+        items.append(tag("li", tag("figure", image, caption)))
     return tag("ul", *items, class_="sheet") if items else Markup("")
-
-
-def _image(pixels: NDArray[np.uint8], alt: str) -> Markup:
-    """Show an image uint8 (64, 64, 3) at twice its size."""
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG")
-    uri = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
-    return tag("img", src=uri, width=128, height=128, alt=alt)
 
 
 def _data(data: dict[str, Any]) -> Markup:
@@ -223,7 +188,6 @@ def _data(data: dict[str, Any]) -> Markup:
 
 
 def _model(result: Result) -> Markup:
-    """Say what is in a model, and where it comes from; its file may say anything of its past."""
     made_by = f"catclf {result.model.version}"
     facts = [("file", result.path), ("made by", made_by), *result.model.in_words()]
     return _definitions(f"Model {result.name}", *facts)
