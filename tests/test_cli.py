@@ -1,6 +1,5 @@
 """The command: its output, its exit codes as a real process, and what reaches a terminal."""
 
-import contextlib
 import csv
 import io
 import json
@@ -8,14 +7,19 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
-from processes import on_a_terminal
+from processes import catclf_here, on_a_terminal, started, unmeasured
 
+from catclf import load_dataset, load_model
 from catclf.cli.output import printable, table
+from catclf.cli.train_summary import show
 from catclf.common.version import __version__
+from catclf.data.drawn import draw
+from catclf.features.pixels import Pixels
+from catclf.model import Model, Provenance
 
 DATA_COMMANDS = ("info", "check", "convert", "draw", "fetch")
 QUICK = ("--iterations", "20", "--cv", "0")
@@ -23,10 +27,15 @@ QUICK = ("--iterations", "20", "--cv", "0")
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A folder with models/catclf.npz in it."""
+    """A folder with models/catclf.npz, twelve photos, and data.h5 of 60 other drawings."""
     folder = tmp_path_factory.mktemp("trained")
-    command = [sys.executable, "-m", "catclf", "train", "drawn", "--cv", "0"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    catclf_here("data", "draw", 200, "train.h5", cwd=folder)
+    catclf_here("train", "train.h5", "--cv", "0", "--iterations", 500, cwd=folder)
+    images, labels = draw(60, seed=1)
+    with h5py.File(folder / "data.h5", "w") as file:
+        file["test_set_x"], file["test_set_y"] = images, labels
+    catclf_here("data", "draw", 12, "photos.h5", "--seed", 3, cwd=folder)
+    catclf_here("data", "convert", "photos.h5", "photos", cwd=folder)
     return folder
 
 
@@ -43,6 +52,68 @@ def trained(tmp_path_factory):
 def test_the_exit_code_is_that_of_the_process(catclf_process, class_folder, code, words):
     stderr = catclf_process(*words, code=code).stderr
     assert ("rror: " in stderr) == (code > 0)
+
+
+def test_a_fault_of_its_own_is_one_line(tmp_path):
+    code = (
+        "import sys; sys.argv = ['catclf', 'train', 'drawn'];"
+        "import catclf.data.load as d; d.load_dataset = lambda *a, **k: 1 / 0;"
+        "from catclf.cli import run; run()"
+    )
+    with started("-c", code, cwd=tmp_path) as process:
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 70
+    assert stderr.startswith("error: a fault in catclf itself (ZeroDivisionError")
+    assert stderr.count("\n") == 1
+    with started("-c", code, cwd=tmp_path, env={**unmeasured(), "CATCLF_DEBUG": "1"}) as process:
+        assert "Traceback" in process.communicate(timeout=60)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["train", "none.h5"], 3, "no such file"),
+        (["train", "."], 3, "holds no folders"),
+        (["train", "--learning-rate", "0"], 2, "learning rate"),
+        (["train", "--iterations", "many"], 2, "many"),
+        (["train", "--coordinates", "polar"], 2, "polar"),
+        (["train", "--out", "/dev/null/x"], 4, "not a folder"),
+        (["train", "--out", "."], 4, "not a regular file"),
+        (["train", "--out", "folder/"], 4, "names a folder"),
+        (["train", ""], 3, "DATA is empty"),
+        (["train", "--solver", "newton"], 2, "l2"),
+        (["train", "--pool", "2"], 2, "patches"),
+        (["train", "--group-by", "folder"], 2, "--auto"),
+        (["train", "--auto", "--learning-rate", "5"], 2, "--auto sets the solver itself"),
+        (["train", "--auto", "--solver", "newton"], 2, "--auto sets the solver itself"),
+        (["train", "drawn", "--learning-rate", "1e308", "--cv", "0"], 2, "learning rate 1e+308"),
+        (["predict"], 2, "IMAGES"),
+        (["predict", "--model", "m", "x.jpg"], 4, "make one with: catclf train"),
+        (["predict", "--json", "--csv", "x.jpg"], 2, "one of"),
+        (["predict", "--threshold", "2", "x.jpg"], 2, "2"),
+        (["eval", "--fail-under", "nan"], 2, "nan"),
+        (["eval", "--model", "none"], 4, "none"),
+        (["eval", "--model", "text.npz"], 4, "error: text.npz: not a catclf model"),
+        (["unknown"], 2, "unknown"),
+    ],
+)
+def test_errors_end_with_their_code_and_write_nothing(catclf, tmp_path, words, code, message):
+    (tmp_path / "text.npz").write_text("not a model")
+    done = catclf(*words, code=code)
+    assert message in done.stderr
+    assert done.stdout == ""
+    assert os.listdir(tmp_path) == ["text.npz"]
+
+
+def test_version_and_help(catclf):
+    assert catclf("--version").stdout == f"catclf {__version__}\n"
+    data = [["data"], *(["data", name] for name in DATA_COMMANDS)]
+    for words in ([], ["train"], ["predict"], ["eval"], ["show"], *data):
+        text = catclf(*words, "-h").stdout
+        assert text == catclf(*words, "--help").stdout
+        assert len(text.splitlines()) <= 40
+        assert max(map(len, text.splitlines())) <= 80
+        assert "catclf" in text
 
 
 # The famous run
@@ -82,20 +153,25 @@ def test_train_says_what_it_did_and_what_to_type_next(catclf, tmp_path):
     assert f"wrote {tmp_path}/models/catclf.npz" in first.stdout
     assert "Next: catclf predict img.jpg" in first.stdout
     assert "replaced" not in first.stderr
-    assert "replaced the model that was at models/catclf.npz" in catclf("train", *QUICK).stderr
 
 
-def test_the_out_name_is_taken_as_given(catclf, tmp_path):
-    done = catclf("train", "drawn", *QUICK, "--out", "my model")
-    assert (tmp_path / "my model").is_file()
+def test_the_out_name_is_taken_as_given_and_no_file_but_a_model_is_replaced(
+    catclf, class_folder, tmp_path
+):
+    words = ("train", "photos", *QUICK, "--out", "my model")
+    done = catclf(*words)
     assert "Next: catclf predict --model 'my model' img.jpg" in done.stdout
-    assert sorted(os.listdir(tmp_path)) == ["my model"]
-
-
-def test_the_same_command_writes_the_same_bytes(catclf, tmp_path):
-    for name in ("a", "b"):
-        catclf("train", "drawn", "--iterations", 30, "--cv", 3, "--out", name)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    before = (tmp_path / "my model").read_bytes()
+    assert "replaced the model that was at my model" in catclf(*words).stderr
+    assert (tmp_path / "my model").read_bytes() == before  # the same command, the same bytes
+    assert sorted(os.listdir(tmp_path)) == ["my model", "photos"]
+    photo = next((class_folder / "dogs").iterdir())
+    before = photo.read_bytes()
+    done = catclf("train", "photos", *QUICK, "--out", photo, code=4)
+    assert "is no model; name another file" in done.stderr
+    assert photo.read_bytes() == before
+    (tmp_path / "empty").touch()
+    catclf("train", "photos", *QUICK, "--out", "empty")
 
 
 def test_training_on_a_folder_names_its_classes(catclf, class_folder):
@@ -108,24 +184,74 @@ def test_training_on_a_folder_names_its_classes(catclf, class_folder):
     assert "6-fold CV" in done.stdout
 
 
-def test_quiet_leaves_stderr_empty(catclf, class_folder):
-    assert catclf("train", "-q", *QUICK).stderr == ""
-    assert catclf("eval", "--quiet").stderr == ""
-    assert catclf("predict", "-q", class_folder).stderr == ""
+def test_quiet_leaves_stderr_empty(catclf, trained):
+    assert catclf("train", "photos", "-q", *QUICK, "--out", "m.npz", cwd=trained).stderr == ""
+    assert catclf("eval", "photos", "--quiet", cwd=trained).stderr == ""
+    assert catclf("predict", "-q", "photos", cwd=trained).stderr == ""
 
 
-def test_divergence_names_the_learning_rate_and_writes_nothing(catclf, tmp_path):
-    done = catclf("train", "drawn", "--learning-rate", "1e308", "--cv", 0, code=2)
-    assert "learning rate 1e+308" in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
+def test_several_data_sets_are_joined_and_few_images_told_of(catclf, trained, class_folder):
+    done = catclf("train", class_folder, trained / "train.h5", *QUICK, "--json")
+    assert json.loads(done.stdout)["m"] == 212
+    for photo in sorted((class_folder / "Cats").iterdir())[1:]:
+        photo.unlink()
+    assert "No cross-validation" in catclf("train", class_folder, "--iterations", 5).stdout
+    assert "two examples" in catclf("train", class_folder, "--auto", code=3).stderr
+
+
+def test_auto_prints_what_it_tried_and_names_the_winner(catclf, class_folder):
+    done = catclf("train", class_folder, "--auto", "--cv", 3)
+    assert "* the lowest log loss on left-out folds: " in done.stdout
+    for name in ("conv", "patches", "pixels"):
+        assert done.stdout.count(f" {name}, l2 ") == 11
+    assert re.search(r"about \d+ s to go", done.stderr)
+    figures = json.loads(
+        catclf("train", class_folder, "--auto", "--features", "conv", "--l2", 0.3, "--json").stdout
+    )
+    assert [row[:2] for row in figures["tried"]] == [["conv", 0.3]]
+    assert figures["features"] == "conv"
+    assert figures["complete"] is True
+    assert catclf("predict", class_folder).stdout.count("\n") == 12
+
+
+@pytest.mark.parametrize(
+    ("costs", "correct", "hints"),
+    [([0.7, 0.9], 6, True), ([0.7, 0.9], 9, False), ([0.9, 0.7], 6, False), ([0.7], 6, False)],
+)
+def test_training_that_learns_nothing_says_what_to_try(capsys, costs, correct, hints):
+    provenance = Provenance(
+        {
+            "solver": {"name": "descent"},
+            "data": {"counts": {"non-cat": 6, "cat": 6}},
+            "training": {"correct": correct, "n": 12},
+            "cross_validation": None,
+        }
+    )
+    curve = [(100 * i, cost) for i, cost in enumerate(costs)]
+    classes = ("non-cat", "cat")
+    model = Model(np.zeros((12288, 1)), 0.0, classes, Pixels(), costs=curve, provenance=provenance)
+    show(model, None, "m", 0.0, 0)
+    assert ("try a smaller --learning-rate" in capsys.readouterr().out) == hints
+
+
+def test_a_tuned_threshold_is_told_and_its_figures_are_the_models(catclf, tmp_path):
+    images, labels = draw(120, seed=8)
+    few = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:15]])
+    with h5py.File(tmp_path / "few.h5", "w") as file:
+        file["train_set_x"], file["train_set_y"] = images[few], labels[few]
+    goal = ("--maximise", "balanced-accuracy")
+    done = catclf("train", "few.h5", "--features", "conv", "--solver", "newton", "--l2", 1, *goal)
+    assert re.search(r"Called cat above 0\.\d+, chosen on the left-out folds", done.stdout)
+    shown = re.search(r" training +([\d.]+)%", done.stdout)[1]
+    figures = json.loads(catclf("eval", "few.h5", "--json").stdout)
+    assert f"{figures['accuracy']:.2%}" == f"{shown}%"
 
 
 # eval
 
 
 def test_eval_prints_every_figure(catclf, trained):
-    done = catclf("eval", "--json", "--errors", 2, cwd=trained)
+    done = catclf("eval", "data.h5", "--json", "--errors", 2, cwd=trained)
     found = json.loads(done.stdout)
     assert list(found) == [
         "n", "accuracy", "accuracy_interval", "majority", "balanced_accuracy", "precision",
@@ -133,50 +259,54 @@ def test_eval_prints_every_figure(catclf, trained):
         "ece_uncalibrated", "unsure", "coverage", "sure_accuracy", "errors",
     ]  # fmt: skip
     (tn, fp), (fn, tp) = found["confusion"]
-    assert found["n"] == tn + fp + fn + tp == 600
-    assert found["accuracy"] == (tn + tp) / 600
+    assert found["n"] == tn + fp + fn + tp == 60
+    assert found["accuracy"] == (tn + tp) / 60
     low, high = found["accuracy_interval"]
     assert low < found["accuracy"] < high
     first, second = found["errors"]
     assert (first["probability"] > 0.5) == (first["class"] == "non-cat")
     assert abs(first["probability"] - 0.5) >= abs(second["probability"] - 0.5)
-    text = catclf("eval", "--errors", 2, cwd=trained).stdout
+    text = catclf("eval", "data.h5", "--errors", 2, cwd=trained).stdout
     for word in ("accuracy", "ROC-AUC", "Brier", "called cat", "worst mistakes", "95% interval"):
         assert word in text
+    catclf("eval", "data.h5", "--fail-under", found["accuracy"], cwd=trained)
+    gate = found["accuracy"] + 0.001
+    assert "is below" in catclf("eval", "data.h5", "--fail-under", gate, cwd=trained, code=1).stderr
 
 
-def test_the_gate_fails_under_the_figure(catclf, trained):
-    accuracy = json.loads(catclf("eval", "--json", cwd=trained).stdout)["accuracy"]
-    catclf("eval", "--fail-under", accuracy, cwd=trained)
-    done = catclf("eval", "--fail-under", accuracy + 0.001, cwd=trained, code=1)
-    assert "is below" in done.stderr
+def test_eval_says_when_it_sees_training_images(catclf, trained):
+    assert "trained on" not in catclf("eval", "data.h5", cwd=trained).stderr
+    told = "the model was trained on 200 of these 200 images, or on near-identical ones\n"
+    assert told in catclf("eval", "train.h5", cwd=trained).stderr
 
 
 # predict
 
 
-def test_a_pipe_gets_a_tab_separated_line_an_image(catclf, trained, class_folder):
-    done = catclf("predict", class_folder, cwd=trained)
+def test_a_pipe_gets_a_tab_separated_line_an_image(catclf, trained):
+    done = catclf("predict", "photos", cwd=trained)
     rows = [line.split("\t") for line in done.stdout.splitlines()]
     assert len(rows) == 12
     for path, label, probability in rows:
-        assert Path(path).is_file()
+        assert (trained / path).is_file()
         assert label == ("cat" if float(probability) > 0.5 else "non-cat")
     assert done.stderr == "model: models/catclf.npz\n"
 
 
-def test_json_and_csv_say_the_same(catclf, trained, class_folder):
-    lines = catclf("predict", "--json", class_folder, cwd=trained).stdout.splitlines()
+def test_json_csv_and_python_say_the_same(catclf, trained):
+    lines = catclf("predict", "--json", "photos", cwd=trained).stdout.splitlines()
     objects = [json.loads(line) for line in lines]
     assert all(list(found) == ["path", "label", "probability"] for found in objects)
-    rows = list(
-        csv.DictReader(io.StringIO(catclf("predict", "--csv", class_folder, cwd=trained).stdout))
-    )
+    text = catclf("predict", "--csv", "photos", cwd=trained).stdout
+    rows = list(csv.DictReader(io.StringIO(text)))
     assert [{**row, "probability": float(row["probability"])} for row in rows] == objects
+    model = load_model(trained / "models" / "catclf.npz")
+    A = model.probabilities(load_dataset(trained / "photos").images)[0]
+    np.testing.assert_allclose([found["probability"] for found in objects], A, rtol=1e-9)
 
 
-def test_one_bad_image_does_not_stop_the_rest(catclf, trained, class_folder):
-    good = next((class_folder / "dogs").iterdir())
+def test_one_bad_image_does_not_stop_the_rest(catclf, trained):
+    good = next((trained / "photos").rglob("*.png"))
     sources = (good, "none.jpg", good)
     done = catclf("predict", *sources, cwd=trained, code=3)
     assert len(done.stdout.splitlines()) == 2
@@ -186,8 +316,8 @@ def test_one_bad_image_does_not_stop_the_rest(catclf, trained, class_folder):
     assert len(catclf("predict", "--csv", *sources, cwd=trained, code=3).stdout.splitlines()) == 3
 
 
-def test_stdin_is_read_as_an_image(catclf, trained, class_folder):
-    good = next((class_folder / "dogs").iterdir())
+def test_stdin_is_read_as_an_image(catclf, trained):
+    good = next((trained / "photos").rglob("*.png"))
     named = catclf("predict", good, cwd=trained).stdout.split("\t")[1:]
     piped = catclf("predict", "-", cwd=trained, input=good.read_bytes()).stdout.decode()
     assert piped.split("\t") == ["-", *named]
@@ -201,91 +331,49 @@ def test_the_model_can_be_named_by_option_and_environment(catclf, trained, class
     assert str(model) in a.stderr
 
 
-def test_the_threshold_moves_the_label(catclf, trained, class_folder):
-    everything = catclf("predict", "--threshold", 0, class_folder, cwd=trained).stdout
-    nothing = catclf("predict", "--threshold", 1, class_folder, cwd=trained).stdout
+def test_the_threshold_and_the_band_move_the_label(catclf, trained):
+    everything = catclf("predict", "--threshold", 0, "photos", cwd=trained).stdout
+    nothing = catclf("predict", "--threshold", 1, "photos", cwd=trained).stdout
     assert everything.count("\tcat\t") == nothing.count("\tnon-cat\t") == 12
+    lines = catclf("predict", "--unsure", 0.9, "photos", cwd=trained).stdout.splitlines()
+    rows = [line.split("\t") for line in lines]
+    for _, label, p in rows:
+        expected = "unsure" if 0.1 <= float(p) <= 0.9 else "cat" if float(p) > 0.5 else "non-cat"
+        assert label == expected
+    assert len({label for _, label, _ in rows}) > 1
 
 
-# Ways to end
+# Streams that are closed or full, readers that leave
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "message"),
-    [
-        (["train", "none.h5"], 3, "no such file"),
-        (["train", "."], 3, "holds no folders"),
-        (["train", "--learning-rate", "0"], 2, "learning rate"),
-        (["train", "--iterations", "many"], 2, "many"),
-        (["train", "--coordinates", "polar"], 2, "polar"),
-        (["train", "--out", "/dev/null/x"], 4, "not a folder"),
-        (["train", "--out", "."], 4, "not a regular file"),
-        (["train", "--out", "folder/"], 4, "names a folder"),
-        (["train", ""], 3, "DATA is empty"),
-        (["train", "--solver", "newton"], 2, "l2"),
-        (["train", "--pool", "2"], 2, "patches"),
-        (["train", "--group-by", "folder"], 2, "--auto"),
-        (["predict"], 2, "IMAGES"),
-        (["predict", "--model", "m", "x.jpg"], 4, "make one with: catclf train"),
-        (["predict", "--json", "--csv", "x.jpg"], 2, "one of"),
-        (["predict", "--threshold", "2", "x.jpg"], 2, "2"),
-        (["eval", "--fail-under", "nan"], 2, "nan"),
-        (["eval", "--model", "none"], 4, "none"),
-        (["unknown"], 2, "unknown"),
-    ],
-)
-def test_errors_end_with_their_code(catclf, words, code, message):
-    done = catclf(*words, code=code)
-    assert message in done.stderr
-    assert done.stdout == ""
-
-
-def test_a_file_that_is_no_model_ends_with_4(catclf, tmp_path):
-    (tmp_path / "x.npz").write_text("not a model")
-    done = catclf("eval", "--model", "x.npz", code=4)
-    assert done.stderr.startswith("error: x.npz: not a catclf model")
-    assert done.stderr.count("\n") == 1
-
-
-def test_a_closed_pipe_ends_quietly(trained, class_folder):
-    command = f"{sys.executable} -m catclf predict -q {' '.join([str(class_folder)] * 200)}"
+def shell(command, folder, code):
+    """Run a shell command in which catclf stands for the command itself."""
+    command = command.replace("catclf", f"{sys.executable} -m catclf")
     done = subprocess.run(
-        ["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"],
-        cwd=trained,
-        capture_output=True,
-        text=True,
-        check=False,
+        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+    assert done.returncode == code, done
+    assert "Traceback" not in done.stderr
+    return done
 
 
-def test_a_fault_of_its_own_is_one_line(tmp_path):
-    code = (
-        "import sys; sys.argv = ['catclf', 'train', 'drawn'];"
-        "import catclf.data.load as d; d.load_dataset = lambda *a, **k: 1 / 0;"
-        "from catclf.cli import main; main()"
-    )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 70
-    assert done.stderr.startswith("error: a fault in catclf itself (ZeroDivisionError")
-    assert done.stderr.count("\n") == 1
-    debug = {**os.environ, "CATCLF_DEBUG": "1"}
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, env=debug
-    )
-    assert "Traceback" in done.stderr
+def test_a_reader_that_leaves_ends_it_quietly_but_does_not_open_the_gate(trained):
+    many = " ".join(["photos"] * 200)
+    done = shell(f"catclf predict -q {many} | head -1; exit ${{PIPESTATUS[0]}}", trained, 0)
+    assert (done.stderr, done.stdout.count("\n")) == ("", 1)
+    gate = "catclf eval data.h5 --errors 500 --fail-under 0.99"
+    shell(f"{gate} | head -1; exit ${{PIPESTATUS[0]}}", trained, 1)
+    shell(f"{gate} --json | true; exit ${{PIPESTATUS[0]}}", trained, 1)
+    shell("catclf predict none.jpg | true; exit ${PIPESTATUS[0]}", trained, 3)
 
 
-def test_version_and_help(catclf):
-    assert catclf("--version").stdout == f"catclf {__version__}\n"
-    data = [["data"], *(["data", name] for name in DATA_COMMANDS)]
-    for words in ([], ["train"], ["predict"], ["eval"], ["show"], *data):
-        text = catclf(*words, "-h").stdout
-        assert text == catclf(*words, "--help").stdout
-        assert len(text.splitlines()) <= 40
-        assert max(map(len, text.splitlines())) <= 80
-        assert "catclf" in text
+def test_closed_and_full_streams(trained):
+    assert shell("catclf predict photos 2>&-", trained, 0).stdout.count("\n") == 12
+    shell("catclf predict none.jpg 2>/dev/full", trained, 3)
+    shell("catclf predict photos >&-", trained, 0)
+    assert "stdin is closed" in shell("catclf predict - <&-", trained, 3).stderr
+    done = shell("catclf predict photos >/dev/full", trained, 3)
+    assert "the output cannot be written (No space left on device)" in done.stderr
 
 
 # What reaches a terminal
@@ -304,12 +392,11 @@ HOSTILE = [
 ]
 
 
-def test_hostile_names_are_printed_as_text(catclf, trained, class_folder, tmp_path):
-    image = next((class_folder / "dogs").iterdir()).read_bytes()
+def test_hostile_names_are_printed_as_text(catclf, trained, tmp_path):
+    image = next((trained / "photos").rglob("*.png")).read_bytes()
     folder = tmp_path / "hostile"
-    folder.mkdir()
     for name in HOSTILE:
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(image)
     lines = catclf("predict", folder, cwd=trained).stdout.splitlines()
     assert len(lines) == len(HOSTILE)
@@ -318,12 +405,8 @@ def test_hostile_names_are_printed_as_text(catclf, trained, class_folder, tmp_pa
     assert found == {printable(name) for name in HOSTILE}
     assert "[red]x[/red].png" in found
     assert r"\x1b[31mred\x1b[0m.png" in found
-    paths = [
-        json.loads(x)["path"]
-        for x in catclf("predict", "--json", folder, cwd=trained).stdout.splitlines()
-    ]
-    assert {path.removeprefix(f"{folder}/") for path in paths} == set(HOSTILE)
-    assert catclf("predict", "--csv", folder, cwd=trained).stdout
+    lines = catclf("predict", "--json", folder, cwd=trained).stdout.splitlines()
+    assert {json.loads(line)["path"].removeprefix(f"{folder}/") for line in lines} == set(HOSTILE)
 
     code, text = on_a_terminal("predict", folder, cwd=trained, COLUMNS=200, NO_COLOR=1)
     assert code == 0
@@ -333,36 +416,43 @@ def test_hostile_names_are_printed_as_text(catclf, trained, class_folder, tmp_pa
     assert "\u202e" not in text
 
 
-def test_a_terminal_gets_a_table_and_a_bar(trained, class_folder):
-    code, text = on_a_terminal("predict", class_folder, cwd=trained)
-    assert code == 0
-    assert "P(cat)" in text
-    assert "\t" not in text
-    code, text = on_a_terminal("train", "drawn", "--iterations", 3000, "--cv", 0, cwd=trained)
-    assert code == 0
-    assert re.search(r"training.*cost 0\.\d{6} \d+/s", text)
-    assert "photos" not in text
-    words = ("--features", "conv", "--iterations", 3000, "--cv", 0, "--out", "conv.npz")
-    code, text = on_a_terminal("train", "drawn", *words, cwd=trained)
+def test_a_terminal_gets_a_table_and_a_bar(trained):
+    words = ("--features", "conv", "--iterations", 30_000, "--cv", 0, "--out", "conv.npz")
+    code, text = on_a_terminal("train", "train.h5", *words, cwd=trained)
     assert code == 0
     assert re.search(r"training.*photos \d+/s.*cost 0\.\d+ \d+/s", text, re.DOTALL)
 
 
 @pytest.mark.parametrize("columns", [40, 80])
 def test_no_colour_where_none_is_wanted_and_nothing_too_wide(trained, columns):
-    code, text = on_a_terminal("eval", "-q", cwd=trained, COLUMNS=columns, NO_COLOR=1)
+    words = ("eval", "data.h5", "-q")
+    code, text = on_a_terminal(*words, cwd=trained, COLUMNS=columns, NO_COLOR=1)
     assert code == 0
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", text)
     assert max(len(line) for line in re.sub(r"\x1b\[[0-9;?]*\w", "", text).splitlines()) <= columns
 
 
-def test_names_outside_the_encoding_are_escaped(catclf_process, trained, class_folder, tmp_path):
-    image = next((class_folder / "dogs").iterdir())
+def test_names_outside_the_encoding_are_escaped(catclf_process, trained, tmp_path):
+    image = next((trained / "photos").rglob("*.png"))
     (tmp_path / "猫.png").write_bytes(image.read_bytes())
     env = {"PYTHONIOENCODING": "ascii"}
     done = catclf_process("predict", tmp_path / "猫.png", cwd=trained, env=env)
     assert r"\u732b.png" in done.stdout
-    catclf_process("eval", cwd=trained, env=env)
+    catclf_process("eval", "data.h5", cwd=trained, env=env)
+
+
+def test_a_terminal_gets_each_line_as_it_comes(trained, class_folder):
+    code, text = on_a_terminal("predict", "-q", class_folder, cwd=trained, COLUMNS=40)
+    head, rule, *lines = text.splitlines()
+    assert (code, head) == (0, " label     P(cat)   image")
+    assert rule == "─" * (len(head) + 1)
+    found = [re.fullmatch(r" (cat|non-cat) +(0\.\d{4})   (.*\.png)", line) for line in lines]
+    assert len(found) == 12
+    assert [match[3] for match in found] == sorted(match[3] for match in found)
+    (class_folder / "dogs" / "zz.png").write_bytes(b"\x89PNG")
+    code, text = on_a_terminal("predict", "-q", class_folder / "dogs" / "zz.png", cwd=trained)
+    assert code == 3
+    assert text.count("\n") == 1  # no head over nothing
 
 
 TABLES = [
@@ -396,179 +486,6 @@ def test_a_table_is_as_rich_draws_it(content, columns, capsys, monkeypatch):
     assert capsys.readouterr().out == file.getvalue()
 
 
-def test_a_terminal_gets_each_line_as_it_comes(trained, class_folder):
-    code, text = on_a_terminal("predict", "-q", class_folder, cwd=trained, COLUMNS=40)
-    head, rule, *lines = text.splitlines()
-    assert (code, head) == (0, " label     P(cat)   image")
-    assert rule == "─" * (len(head) + 1)
-    found = [re.fullmatch(r" (cat|non-cat) +(0\.\d{4})   (.*\.png)", line) for line in lines]
-    assert len(found) == 12
-    assert [match[3] for match in found] == sorted(match[3] for match in found)
-    (class_folder / "dogs" / "zz.png").write_bytes(b"\x89PNG")
-    code, text = on_a_terminal("predict", "-q", class_folder / "dogs" / "zz.png", cwd=trained)
-    assert code == 3
-    assert text.count("\n") == 1  # no head over nothing
-
-
 def test_printable_leaves_text_alone_and_escapes_the_rest():
     assert printable("a b-ü猫[red]\\") == "a b-ü猫[red]\\"
     assert printable("\x00\x1b\x7f\x85\u200f\u2066\udc80") == r"\x00\x1b\x7f\x85\u200f\u2066\udc80"
-
-
-def test_python_and_the_command_agree(catclf, trained, class_folder):
-    from catclf import load_dataset, load_model
-
-    model = load_model(trained / "models" / "catclf.npz")
-    A = model.probabilities(load_dataset(class_folder).images)[0]
-    lines = catclf("predict", "--json", class_folder, cwd=trained).stdout.splitlines()
-    np.testing.assert_allclose([json.loads(x)["probability"] for x in lines], A, rtol=1e-9)
-
-
-# What is there stays, and what cannot be written is told
-
-
-def test_no_file_but_a_model_is_replaced(catclf, tmp_path, class_folder):
-    photo = next((class_folder / "dogs").iterdir())
-    before = photo.read_bytes()
-    done = catclf("train", "drawn", *QUICK, "--out", photo, code=4)
-    assert "is no model; name another file" in done.stderr
-    assert photo.read_bytes() == before
-    (tmp_path / "empty").touch()
-    catclf("train", "drawn", *QUICK, "--out", "empty")
-    catclf("train", "drawn", *QUICK, "--out", "empty")
-
-
-def shell(command, folder, code):
-    """Run a shell command in which catclf stands for the command itself."""
-    command = command.replace("catclf", f"{sys.executable} -m catclf")
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done
-    assert "Traceback" not in done.stderr
-    return done
-
-
-def test_a_reader_that_leaves_does_not_open_the_gate(trained):
-    gate = "catclf eval --errors 500 --fail-under 0.99"
-    shell(f"{gate} | head -1; exit ${{PIPESTATUS[0]}}", trained, 1)
-    shell(f"{gate} --json | true; exit ${{PIPESTATUS[0]}}", trained, 1)
-    shell("catclf predict none.jpg | true; exit ${PIPESTATUS[0]}", trained, 3)
-
-
-def test_closed_and_full_streams(trained, class_folder):
-    assert shell(f"catclf predict {class_folder} 2>&-", trained, 0).stdout.count("\n") == 12
-    shell("catclf predict none.jpg 2>/dev/full", trained, 3)
-    shell(f"catclf predict {class_folder} >&-", trained, 0)
-    assert "stdin is closed" in shell("catclf predict - <&-", trained, 3).stderr
-    done = shell(f"catclf predict {class_folder} >/dev/full", trained, 3)
-    assert "the output cannot be written (No space left on device)" in done.stderr
-
-
-def test_images_in_the_band_are_called_unsure(catclf, trained, class_folder):
-    command = ("predict", "--unsure", 0.9, class_folder)
-    rows = [line.split("\t") for line in catclf(*command, cwd=trained).stdout.splitlines()]
-    for _, label, p in rows:
-        expected = "unsure" if 0.1 <= float(p) <= 0.9 else "cat" if float(p) > 0.5 else "non-cat"
-        assert label == expected
-    assert len({label for _, label, _ in rows}) > 1
-
-
-def test_eval_says_when_it_sees_training_images(catclf, trained):
-    catclf("train", "drawn", *QUICK, "--out", "m", cwd=trained)
-    assert "trained on" not in catclf("eval", cwd=trained).stderr
-    catclf("data", "draw", 10, "same.h5", cwd=trained)
-    told = "the model was trained on 10 of these 10 images, or on near-identical ones\n"
-    assert told in catclf("eval", "same.h5", cwd=trained).stderr
-
-
-# --auto
-
-
-def test_auto_prints_what_it_tried_and_names_the_winner(catclf, class_folder, tmp_path):
-    done = catclf("train", class_folder, "--auto", "--cv", 3)
-    assert "* the lowest log loss on left-out folds: " in done.stdout
-    for name in ("conv", "patches", "pixels"):
-        assert done.stdout.count(f" {name}, l2 ") == 11
-    assert re.search(r"about \d+ s to go", done.stderr)
-    figures = json.loads(
-        catclf("train", class_folder, "--auto", "--features", "conv", "--l2", 0.3, "--json").stdout
-    )
-    assert [row[:2] for row in figures["tried"]] == [["conv", 0.3]]
-    assert figures["features"] == "conv"
-    assert figures["complete"] is True
-    assert catclf("predict", class_folder).stdout.count("\n") == 12
-
-
-def test_several_data_sets_are_joined(catclf, class_folder, tmp_path):
-    done = catclf("train", class_folder, "drawn", *QUICK, "--json")
-    assert json.loads(done.stdout)["m"] == 612
-    done = catclf(
-        "train", class_folder, "drawn", "--auto", "--features", "conv", "--l2", 1, "--cv", 2, "-q"
-    )
-    assert "on 612 images" in done.stdout
-
-
-def test_few_images_are_told_of(catclf, class_folder):
-    for photo in sorted((class_folder / "Cats").iterdir())[1:]:
-        photo.unlink()
-    assert "No cross-validation" in catclf("train", class_folder, "--iterations", 5).stdout
-    done = catclf("train", class_folder, "--auto", code=3)
-    assert "two examples" in done.stderr
-
-
-def shown(costs, correct):
-    """What `train` prints of a model of 12 images with these costs and so many right."""
-    from catclf.cli.train_summary import show
-    from catclf.features.pixels import Pixels
-    from catclf.model import Model, Provenance
-
-    past = {
-        "solver": {"name": "descent"},
-        "data": {"counts": {"non-cat": 6, "cat": 6}},
-        "training": {"correct": correct, "n": 12},
-        "cross_validation": None,
-    }
-    model = Model(
-        np.zeros((12288, 1)),
-        0.0,
-        ("non-cat", "cat"),
-        Pixels(),
-        costs=costs,
-        provenance=Provenance(past),
-    )
-    with contextlib.redirect_stdout(io.StringIO()) as text:
-        show(model, None, "m", 0.0, 0)
-    return text.getvalue()
-
-
-def test_training_that_learns_nothing_says_what_to_try(catclf, class_folder):
-    hint = "try a smaller --learning-rate"
-    few = catclf("train", class_folder, "--iterations", 2, "--cv", 0)
-    assert hint not in few.stdout
-    cost = [[0, 0.7], [100, 0.9]]
-    assert hint in shown(cost, correct=6)
-    assert hint not in shown(cost, correct=9)
-    assert hint not in shown(cost[::-1], correct=6)
-
-
-def test_a_tuned_threshold_is_told_and_its_figures_are_the_models(catclf, tmp_path):
-    import h5py
-
-    from catclf.data.drawn import draw
-
-    images, labels = draw(120, seed=8)
-    kept = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:15]])
-    with h5py.File(tmp_path / "few.h5", "w") as file:
-        file["train_set_x"], file["train_set_y"] = images[kept], labels[kept]
-    goal = ("--maximise", "balanced-accuracy")
-    done = catclf("train", "few.h5", "--features", "conv", "--solver", "newton", "--l2", 1, *goal)
-    assert re.search(r"Called cat above 0\.\d+, chosen on the left-out folds", done.stdout)
-    shown = re.search(r" training +([\d.]+)%", done.stdout)[1]
-    figures = json.loads(catclf("eval", "few.h5", "--json").stdout)
-    assert f"{figures['accuracy']:.2%}" == f"{shown}%"
-
-
-@pytest.mark.parametrize("option", [("--learning-rate", 5), ("--solver", "newton")])
-def test_auto_refuses_what_it_would_not_heed(catclf, option):
-    assert "--auto sets the solver itself" in catclf("train", "--auto", *option, code=2).stderr

@@ -1,12 +1,11 @@
-"""catclf eval with several models and with a report, as a real process."""
+"""catclf eval with several models and with a report."""
 
 import json
-import subprocess
-import sys
 
 import h5py
 import numpy as np
 import pytest
+from processes import catclf_here
 from scipy.stats import binomtest
 
 from catclf import load_dataset, load_model
@@ -20,10 +19,10 @@ def trained(tmp_path_factory):
     images, labels = draw(150, seed=5)
     with h5py.File(folder / "data.h5", "w") as file:
         file["test_set_x"], file["test_set_y"] = images, labels
+    catclf_here("data", "draw", 150, "train.h5", cwd=folder)
     for out, iterations in (("a.npz", 1), ("two words.npz", 1000), ("sub/a.npz", 2)):
-        command = [sys.executable, "-m", "catclf", "train", "drawn", "--cv", "0", "--out", out]
-        command += ["--iterations", str(iterations)]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        words = ("train.h5", "--cv", "0", "--out", out, "--iterations", iterations)
+        catclf_here("train", *words, cwd=folder)
     return folder
 
 
@@ -38,9 +37,8 @@ def test_several_models_stand_side_by_side(catclf, trained):
     for one in found["models"]:
         assert f"{one['accuracy']:.2%}" in text
         assert f"worst mistakes of {one['model']}" in text
-        alone = json.loads(
-            catclf("eval", "data.h5", "--model", one["path"], "--json", cwd=trained).stdout
-        )
+        words = ("eval", "data.h5", "--model", one["path"], "--json")
+        alone = json.loads(catclf(*words, cwd=trained).stdout)
         assert one == {"model": one["model"], "path": one["path"], **alone}
     assert [one["model"] for one in found["models"]] == ["a", "two words"]
 

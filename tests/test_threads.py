@@ -115,7 +115,7 @@ def test_threads_end_with_the_iteration_and_begin_nothing_more(early):
     deadline = time.monotonic() + 10
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_a_thread_that_hangs_is_not_waited_for():
