@@ -19,10 +19,16 @@ from catclf.common.chart import Chart, Curve
 from catclf.data.dataset import Dataset
 from catclf.data.drawn import draw
 from catclf.errors import DataError
-from catclf.lesson import SECTIONS, chain_rule, loss_and_cost, vectorization
+from catclf.lesson import SECTIONS, chain_rule, loss_and_descent, vectorization
 from catclf.lesson import vectorization as gradient_check
-from catclf.lesson.gradient_descent import cost_after, one_parameter, slope
-from catclf.lesson.loss_and_cost import misprinted_cost, misprinted_error, squared_cost
+from catclf.lesson.loss_and_descent import (
+    cost_after,
+    misprinted_cost,
+    misprinted_error,
+    one_parameter,
+    slope,
+    squared_cost,
+)
 from catclf.lesson.material import Material, Table
 from catclf.logistic import backward, cost, forward, gradient, sigmoid
 
@@ -123,11 +129,11 @@ def test_the_misprints_are_not_the_gradient_and_that_of_the_loss_is_its_own():
 
 
 def test_eight_examples_have_two_minima_of_squared_error(material):
-    text = text_of(loss_and_cost.losses(material))
+    text = text_of(loss_and_descent.losses(material))
     assert "from w = 0 ends at w = -0.07, where J is 0.1174, and from w = 1.5 at w = 1.79," in text
 
     def square(w):
-        return squared_cost(w * loss_and_cost.EIGHT_X, loss_and_cost.EIGHT_Y)
+        return squared_cost(w * loss_and_descent.EIGHT_X, loss_and_descent.EIGHT_Y)
 
     for w in (-0.07, 1.79):  # a minimum: the cost is higher a little to either side
         assert square(w) < min(square(w - 0.05), square(w + 0.05))
@@ -168,7 +174,7 @@ def test_along_the_line_only_the_log_loss_is_convex(name, drawn, request):
         material = Material(load_dataset(path))
     else:
         material = Material(drawn if name == "drawn" else SMALL[name])
-    square, log, chord = first(Chart, loss_and_cost.losses(material)).curves
+    square, log, chord = first(Chart, loss_and_descent.losses(material)).curves
     middle = np.argmin(np.abs(square.x - chord.x.mean()))
     assert square.y[middle] > chord.y.mean() + 1e-3
     assert np.diff(square.y, 2).min() < -1e-9

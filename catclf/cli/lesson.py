@@ -95,20 +95,17 @@ def _section_texts(number: int, material: Material, pictures: str | None) -> Ite
     heading = f"{number}. {section.title}"
     source = f"section {section.number} of the lesson" if section.number else "beyond the lesson"
     yield f"\n{heading}\n{'=' * len(heading)}\n{source}\n\n"
-    for block in section.tell(material):
-        if isinstance(block, str):
-            for paragraph in textwrap.dedent(block).strip("\n").split("\n\n"):
-                yield f"{_lay_out(paragraph)}\n\n"
-        else:
-            yield f"{_draw(block, number, pictures)}\n\n"
-
-
-def _lay_out(paragraph: str) -> str:
-    """Wrap a paragraph; one that is indented, a formula, stays as it is."""
-    if paragraph.startswith(" "):
-        return textwrap.indent(textwrap.dedent(paragraph), "  ")
     width = min(shutil.get_terminal_size().columns, 80)
-    return textwrap.fill(paragraph, width, break_on_hyphens=False)
+    for block in section.tell(material):
+        if not isinstance(block, str):
+            yield f"{_draw(block, number, pictures)}\n\n"
+            continue
+        for paragraph in textwrap.dedent(block).strip("\n").split("\n\n"):
+            if paragraph.startswith(" "):  # a formula: it is not wrapped
+                text = textwrap.indent(textwrap.dedent(paragraph), "  ")
+            else:
+                text = textwrap.fill(paragraph, width, break_on_hyphens=False)
+            yield f"{text}\n\n"
 
 
 def _draw(block: Table | Chart, number: int, pictures: str | None) -> str:

@@ -1,7 +1,7 @@
 """The lesson, told section by section on images of one's own, every figure computed.
 
 A section is a function that yields blocks: text, formulas, tables and charts, which
-`catclf lesson` prints. `graph` holds a small computation graph that checks the gradient.
+`catclf lesson` prints.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from catclf.lesson.binary_classification import images_as_columns, predictions
 from catclf.lesson.chain_rule import backward_graph, forward_graph, logistic_graph
-from catclf.lesson.gradient_descent import one_parameter
-from catclf.lesson.loss_and_cost import losses
+from catclf.lesson.loss_and_descent import losses, one_parameter
 from catclf.lesson.material import Block, Material
 from catclf.lesson.vectorization import compare_gradients, loop_over_examples, vectorized_step
 

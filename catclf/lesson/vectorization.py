@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from catclf.lesson.chain_rule import BIAS, W1, W2, gradient_graph, two_features
-from catclf.lesson.gradient_descent import cost_after, scores_of_descent
+from catclf.lesson.loss_and_descent import cost_after, scores_of_descent
 from catclf.lesson.material import STEPS, Block, Material, Table
 from catclf.logistic import Array, backward, cost, descend, forward, gradient, sigmoid
 

@@ -1,15 +1,14 @@
-"""Section 1.3: squared error against log loss, the sign of the loss, and the cost."""
+"""Sections 1.3 and 2: loss and cost, and gradient descent, on one parameter and on all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from catclf.common.chart import Chart, Curve
-from catclf.lesson.gradient_descent import cost_after, scores_of_descent
 from catclf.lesson.material import STEPS, Block, Material, Table
-from catclf.logistic import Array, cost, forward, loss, sigmoid
+from catclf.logistic import Array, backward, cost, descend, forward, gradient, loss, sigmoid
 
 EIGHT_X = np.array([[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 20.0]])
 EIGHT_Y = np.array([[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]])
@@ -70,7 +69,10 @@ def _along_a_line(material: Material) -> Iterator[Block]:
     J_square = np.array([squared_cost(s * Z, Y) for s in t])
     J_log = np.array([cost(s * Z, Y) for s in t])
     square, log_loss = J_square / J_square[120], J_log / J_log[120]
-    left, right = worst_chord(J_square)
+    # The chord whose middle the curve is furthest above.
+    chords = [(i, j) for j in range(2, len(t)) for i in range(j % 2, j, 2)]
+    J = J_square
+    left, right = max(chords, key=lambda ends: J[sum(ends) // 2] - (J[ends[0]] + J[ends[1]]) / 2)
     ends, middle = [left, right], (left + right) // 2
     curves = [
         Curve(t, square, "squared error"),
@@ -98,12 +100,6 @@ def _along_a_line(material: Material) -> Iterator[Block]:
     """
 
 
-def worst_chord(J: Array) -> tuple[int, int]:
-    """Find the ends of the chord whose middle a curve is furthest above."""
-    chords = [(i, j) for j in range(2, len(J)) for i in range(j % 2, j, 2)]
-    return max(chords, key=lambda ends: J[sum(ends) // 2] - (J[ends[0]] + J[ends[1]]) / 2)
-
-
 def _two_minima() -> Iterator[Block]:
     """Show squared error with two minima, on eight examples made for it."""
     line = np.linspace(-1.0, 4.0, 501)
@@ -114,20 +110,17 @@ def _two_minima() -> Iterator[Block]:
     squared error over the one weight w:
     """
     yield Chart("Squared error of eight examples by one weight", "w", "J(w)", [Curve(line, J)])
-    ends = [descend_on_squared_error(start, EIGHT_X, EIGHT_Y) for start in (0.0, 1.5)]
-    words = [f"w = {w:.2f}, where J is {squared_cost(w * EIGHT_X, EIGHT_Y):.4f}" for w in ends]
+    ends = []
+    for start in (0.0, 1.5):
+        w = start
+        for _ in range(5000):  # steps of α = 0.1; dJ/dw is the mean of (a − y) a(1 − a) x
+            a = sigmoid(w * EIGHT_X)
+            w -= 0.1 * float(np.mean((a - EIGHT_Y) * a * (1 - a) * EIGHT_X))
+        ends.append(f"w = {w:.2f}, where J is {squared_cost(w * EIGHT_X, EIGHT_Y):.4f}")
     yield f"""
-    Descent on it from w = 0 ends at {words[0]}, and from w = 1.5 at {words[1]}. Between the two
+    Descent on it from w = 0 ends at {ends[0]}, and from w = 1.5 at {ends[1]}. Between the two
     minima it rises. The log loss, being convex, has one minimum.
     """
-
-
-def descend_on_squared_error(w: float, x: Array, Y: Array) -> float:
-    """Take 5,000 steps of α = 0.1 by one weight: dJ/dw is the mean of (a − y) a(1 − a) x."""
-    for _ in range(5000):
-        a = sigmoid(w * x)
-        w -= 0.1 * float(np.mean((a - Y) * a * (1 - a) * x))
-    return w
 
 
 def misprinted_cost(Z: Array, Y: Array) -> float:
@@ -169,4 +162,91 @@ def _sign_slip(material: Material) -> Iterator[Block]:
     yield f"""
     The misprint rewards the answer 1, whatever the label. By the right loss 10 steps end at J =
     {cost_after(material, step, 10):.4f}.
+    """
+
+
+def cost_after(material: Material, learning_rate: float, steps: int) -> float:
+    """Compute the cost after so many steps of descent from zero."""
+    w, b, _ = descend(material.X, material.Y, learning_rate, steps)
+    return cost(forward(w, b, material.X), material.Y)
+
+
+def scores_of_descent(material: Material, error: Callable[..., Array], steps: int) -> list[Array]:
+    """Descend from zero by dZ = error(A, Y), right or wrong; give Z before and after each step."""
+    w, b, scores = np.zeros((len(material.X), 1)), np.zeros((1, 1)), [0 * material.Y]
+    for _ in range(steps):
+        dw, db = backward(material.X, error(sigmoid(scores[-1]), material.Y) / material.Y.size)
+        w, b = w - material.safe_step * dw, b - material.safe_step * db
+        scores.append(forward(w, b, material.X))
+    return scores
+
+
+def slope(w: float, u: Array, Y: Array) -> float:
+    """Compute dJ/dw of the one-parameter cost: the mean of (σ(wu) − y) u."""
+    return float(np.mean((sigmoid(w * u) - Y) * u))
+
+
+def one_parameter(material: Material) -> Iterator[Block]:
+    """Descend on a cost of one weight: by a good step, a short one and one too long."""
+    X, Y = material.X, material.Y
+    deviation = np.maximum(X.std(axis=1), 1e-9)  # a row that does not vary correlates with nothing
+    k = int(np.argmax(np.abs(np.dot(X, (Y - Y.mean()).T)[:, 0] / deviation)))
+    u = (X[k : k + 1] - X[k].mean()) / deviation[k]
+    start = 2.0 if slope(0.0, u, Y) > 0 else -2.0  # beyond 0, seen from the minimum
+
+    def weights(learning_rate: float, steps: int) -> list[float]:
+        w = [start]
+        for _ in range(steps):
+            w.append(w[-1] - learning_rate * slope(w[-1], u, Y))
+        return w
+
+    yield f"""
+    A cost with one parameter can be drawn whole. Take one row of X: number {k}, the
+    {("red", "green", "blue")[k % 3]} at row {k // 192}, column {k % 192 // 3}, which goes with the
+    label most closely; less its mean, and divided by its standard deviation. Call it u, of shape
+    {u.shape}. With its weight w alone, and no b:
+
+        J(w) = (1/m) Σ L(σ(w·u⁽ⁱ⁾), y⁽ⁱ⁾)
+        w := w − α dJ/dw
+
+    From w = {start:g}, with the learning rate α = 2:
+    """
+    good = weights(2.0, 8)
+    yield Table(
+        {"step": "", "w": "z.4f", "J(w)": ".6f", "dJ/dw": "z.6f"},
+        [(i, w, cost(w * u, Y), slope(w, u, Y)) for i, w in enumerate(good)],
+    )
+    line = np.linspace(-3, 3, 181)
+    J = np.array([cost(w * u, Y) for w in line])
+    J_good = np.array([cost(w * u, Y) for w in good])
+    curves = [
+        Curve(np.array(good), J_good, "the steps", dots=True),
+        Curve(line, J, "the cost", dashed=True),
+    ]
+    yield Chart("A cost of one weight, and 8 steps down it", "w", "J(w)", curves)
+    last, short, long = weights(2.0, 200)[-1], weights(0.02, 8)[-1], weights(64.0, 5)
+    yield f"""
+    Where the slope dJ/dw is negative w grows, where it is positive w shrinks: always downhill, in
+    shorter steps as the slope flattens. 200 steps reach w = {last:z.6f}, where the slope is
+    {slope(last, u, Y):.1e}. The least second difference of the curve drawn is
+    {np.diff(J, 2).min():.1e}, above zero: it is convex.
+
+    The learning rate is ours to choose. At α = 0.02 the same 8 steps only reach w = {short:.4f}, J
+    = {cost(short * u, Y):.6f}: too short. Too long a step leaps over the minimum and may end higher
+    than before. At α = 64 the cost goes {", ".join(f"{cost(w * u, Y):.4f}" for w in long)}.
+    """
+    J_0, dw, _ = gradient(np.zeros((len(X), 1)), 0.0, X, Y)
+    directions = np.vstack([-dw.T, np.random.default_rng(0).normal(size=(100, len(dw)))])
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    directions *= 1e-3 / np.maximum(lengths, 1e-12)  # at a minimum dw is zero
+    falls = [J_0 - cost(z[None], Y) for z in np.dot(directions, X)]
+    yield f"""
+    With all 12288 weights the gradient dw, {dw.shape}, points where J grows fastest, and minus dw
+    where it falls fastest. To see it: from w = 0 a step of length 0.001 along minus dw lowers the
+    cost by {falls[0]:.2e}; of 100 random directions the best lowers it by {max(falls[1:]):.2e}.
+
+    How long may a step be? The slope of σ is nowhere above 1/4. So J bends upwards, in any
+    direction, by no more than the mean of (‖x‖² + 1)/4, and a step of up to one over that cannot
+    raise the cost. For u alone that is 4; for all the pixels of this data, and b, α = 4 / mean(‖x‖²
+    + 1) = {material.safe_step:.6g}. The course takes 0.005 for its photos, and 2,000 steps.
     """
