@@ -82,18 +82,13 @@ def test_training_standardises_the_features_if_the_map_says_so(name, data):
     settings = {"dictionary": 7} if name == "patches" else {}
     model = catclf.train(data, features=name, solver="newton", l2=0.1, cv=0, **settings)
     X = model.features.transform(data.images).astype(float)
-    w = {}
-    for scaled in (False, True):
-        mean, scale = 0 * X[:, :1], 1 + 0 * X[:, :1]
-        if scaled:
-            mean, scale = X.mean(axis=1, keepdims=True), X.std(axis=1, keepdims=True)
-        standardised = (X - mean) / scale
-        fit = newton(Gram(standardised), data.Y.astype(float), np.full((1, 24), 1 / 24), l2=0.1)
-        w[scaled] = fold_back(fit.w, fit.b, mean, scale)[0]
-    said = model.features.standardised
-    assert said == (name == "patches")
-    np.testing.assert_allclose(model.w, w[said], rtol=1e-4, atol=1e-6 * np.abs(w[said]).max())
-    assert np.abs(model.w - w[not said]).max() > 1e-2 * np.abs(model.w).max()
+    mean, scale = 0 * X[:, :1], 1 + 0 * X[:, :1]
+    if name == "patches":
+        mean, scale = X.mean(axis=1, keepdims=True), X.std(axis=1, keepdims=True)
+    gram = Gram((X - mean) / scale)
+    fit = newton(gram, data.Y.astype(float), np.full((1, 24), 1 / 24), l2=0.1)
+    w, _ = fold_back(fit.w, fit.b, mean, scale)
+    np.testing.assert_allclose(model.w, w, rtol=1e-4, atol=1e-6 * np.abs(w).max())
 
 
 class Means(FeatureMap):
@@ -154,39 +149,20 @@ def codes_by_hand(feature_map, image):
     return codes
 
 
-@pytest.mark.parametrize("pool", [1, 2])
-def test_patches_equal_their_formula_patch_by_patch(images, pool):
-    feature_map = Patches.fit(images, dictionary=3, pool=pool)
+@pytest.mark.parametrize("cuts", [[0, 59], [0, 29, 59], [0, 19, 39, 59]], ids=len)
+def test_patches_equal_their_formula_patch_by_patch(images, cuts):
+    feature_map = Patches.fit(images, dictionary=3, pool=len(cuts) - 1)
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    X = feature_map.transform(np.stack([images[0], noise]))
-    cuts = [0, 59] if pool == 1 else [0, 29, 59]
-    for j, image in enumerate((images[0], noise)):
-        codes, cells = codes_by_hand(feature_map, image), []
-        for top, bottom in pairwise(cuts):
-            for left, right in pairwise(cuts):
-                cells.append(codes[top:bottom, left:right].mean(axis=(0, 1)))
-        np.testing.assert_allclose(X[:, j], np.sqrt(np.ravel(cells)), rtol=1e-4, atol=1e-5)
-    swapped = np.sqrt(np.ravel(cells)[::-1])
-    assert not np.allclose(X[:, 1], swapped, rtol=1e-4)
-
-
-def test_the_cells_of_a_grid_average_to_the_whole(images):
-    whole = Patches.fit(images, dictionary=5)
-    for pool in (2, 7):
-        grid = Patches(whole.whitening, whole.offset, whole.dictionary, pool)
-        assert grid.n_x == 5 * pool * pool
-        cells = grid.transform(images[:4]).reshape(pool, pool, 5, 4) ** 2
-        edges = [int(59 * i / pool) for i in range(pool + 1)]
-        share = np.diff(edges) / 59
-        average = np.einsum("i,j,ijkm->km", share, share, cells)
-        np.testing.assert_allclose(average, whole.transform(images[:4]) ** 2, rtol=1e-4)
-        assert cells.std(axis=(0, 1)).max() > 0.01  # the cells do differ
-
-
-def test_a_flat_image_has_finite_features(images):
-    feature_map = Patches.fit(images, dictionary=5)
-    X = feature_map.transform(np.full((1, 64, 64, 3), 128, dtype=np.uint8))
-    assert np.isfinite(X).all()
+    several = np.stack([images[0], noise, np.full_like(noise, 128)])
+    X = feature_map.transform(several)
+    for j, image in enumerate(several):
+        codes = codes_by_hand(feature_map, image)
+        means = [
+            codes[top:bottom, left:right].mean(axis=(0, 1))
+            for top, bottom in pairwise(cuts)
+            for left, right in pairwise(cuts)
+        ]
+        np.testing.assert_allclose(X[:, j], np.sqrt(np.ravel(means)), rtol=1e-4, atol=1e-5)
 
 
 def test_the_same_images_give_the_same_dictionary_of_words_of_length_1(images):
@@ -214,14 +190,8 @@ def test_whitening_leaves_the_strong_components_with_a_variance_of_1(images, mon
     monkeypatch.setattr(patches, "SAMPLES", 60_000)
     monkeypatch.setattr(patches, "ROUNDS", 0)
     feature_map = Patches.fit(images, dictionary=2)
-    every = np.concatenate(
-        [
-            image[y : y + 6, x : x + 6].reshape(1, -1)
-            for image in images
-            for y in range(0, 59, 2)
-            for x in range(59)
-        ]
-    ).astype(float)
+    every = np.lib.stride_tricks.sliding_window_view(images, (1, 6, 6, 3))[:, ::2]
+    every = every.reshape(-1, 108).astype(float)
     every -= every.mean(axis=1, keepdims=True)
     every /= np.sqrt((every**2).mean(axis=1, keepdims=True) + 10)
     covariance = np.cov(every.T)
@@ -232,7 +202,6 @@ def test_whitening_leaves_the_strong_components_with_a_variance_of_1(images, mon
     np.testing.assert_allclose(W, W.T, atol=1e-5)
     whitened = strong.T @ W @ covariance @ W @ strong
     np.testing.assert_allclose(whitened, np.eye(strong.shape[1]), atol=0.1)
-    assert np.abs(strong.T @ covariance @ strong - np.eye(strong.shape[1])).max() > 1
     # And the weak ones are not blown up.
     assert np.diag(axes.T @ W @ covariance @ W @ axes).max() < 1.1
 
@@ -252,10 +221,6 @@ def test_a_model_of_any_map_comes_back_with_the_same_predictions(name, images, t
     loaded = load_model(tmp_path / "m")
     np.testing.assert_array_equal(loaded.scores(images[:3]), model.scores(images[:3]))
     assert loaded.features.settings() == model.features.settings()
-    assert loaded.features.n_x == model.features.n_x
-    assert set(loaded.features.arrays()) == set(model.features.arrays())
-    for key, array in model.features.arrays().items():
-        np.testing.assert_array_equal(loaded.features.arrays()[key], array)
 
 
 def rewritten(path, arrays=None, settings=None):
@@ -269,7 +234,7 @@ def rewritten(path, arrays=None, settings=None):
 
 
 @pytest.mark.parametrize(
-    "arrays",
+    "change",
     [
         {"features_whitening": np.zeros((107, 108), np.float32)},
         {"features_whitening": np.zeros((108, 108))},
@@ -280,26 +245,18 @@ def rewritten(path, arrays=None, settings=None):
         {"features_dictionary": np.zeros((7, 108), np.float16)},
         {"features_dictionary": None},
         {"features_more": np.zeros(3, np.float32)},
+        *({"pool": pool} for pool in (2, 0, -1, 60, "some", None, np.inf, np.nan, [1])),
     ],
-    ids=lambda arrays: "{} {}".format(
-        *next((k, getattr(v, "shape", v)) for k, v in arrays.items())
+    ids=lambda change: "{} {}".format(
+        *next((k, getattr(v, "shape", v)) for k, v in change.items())
     ),
 )
-def test_arrays_of_patches_that_do_not_fit_are_refused(words, tmp_path, arrays):
+def test_patches_that_do_not_fit_are_refused(words, tmp_path, change):
     path = tmp_path / "m.npz"
     model_of(words).save(path)
     rewritten(path)
     load_model(path)  # it is not the writing again that is refused
-    rewritten(path, arrays)
-    with pytest.raises(ModelError, match="damaged"):
-        load_model(path)
-
-
-@pytest.mark.parametrize("pool", [2, 0, -1, 60, "some", None, float("inf"), float("nan"), [1]])
-def test_a_grid_that_does_not_fit_the_weights_is_refused(words, tmp_path, pool):
-    path = tmp_path / "m.npz"
-    model_of(words).save(path)
-    rewritten(path, settings={"pool": pool})
+    rewritten(path, **{"settings" if "pool" in change else "arrays": change})
     with pytest.raises(ModelError, match="damaged"):
         load_model(path)
 
@@ -307,73 +264,47 @@ def test_a_grid_that_does_not_fit_the_weights_is_refused(words, tmp_path, pool):
 # conv
 
 
-@pytest.fixture
-def small(monkeypatch, tmp_path):
-    """Ship a small network with random weights, of every kind of layer; give its parts."""
-    rng = np.random.default_rng(4)
-    shapes = {
-        "first": (3, 3, 3, 4),
-        "second": (3, 3, 4, 4),
-        "third": (1, 1, 4, 5),
-        "fourth": (5, 5, 5, 3),
-    }
-    parts = {}
-    for name, shape in shapes.items():
-        parts[f"{name}_weight"] = rng.normal(0, 0.5, shape).astype(np.float32)
-        parts[f"{name}_bias"] = rng.normal(0, 0.5, shape[-1]).astype(np.float32)
-    layers = [
-        {"op": "conv", "name": "first", "residual": False},
-        {"op": "max_pool"},
-        {"op": "conv", "name": "second", "residual": True},
-        {"op": "max_pool"},
-        {"op": "conv", "name": "third", "residual": False},
-        {"op": "max_pool"},
-        {"op": "conv", "name": "fourth", "residual": False},
-    ]
-    meta = {"layers": layers, "scale": 1 / 64, "shift": -2.0, "n_x": 3}
-    path = tmp_path / "small.npz"
-    np.savez(path, meta=np.array(json.dumps(meta)), **parts)
+def ship(monkeypatch, path, **parts):
+    np.savez(path, **parts)
     monkeypatch.setattr(conv, "shipped", lambda name: path)
     monkeypatch.setattr(conv, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     monkeypatch.setattr(conv, "_read_network", cache(conv._read_network.__wrapped__))
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """Ship a small network with random weights, of every kind of layer; give its parts."""
+    rng, parts, layers = np.random.default_rng(4), {}, []
+    for name, shape, residual in (
+        ("first", (3, 3, 3, 4), False),
+        ("second", (3, 3, 4, 4), True),
+        ("third", (1, 1, 4, 5), False),
+        ("fourth", (5, 5, 5, 3), False),
+    ):
+        parts[f"{name}_weight"] = rng.normal(0, 0.5, shape).astype(np.float32)
+        parts[f"{name}_bias"] = rng.normal(0, 0.5, shape[-1]).astype(np.float32)
+        layers += [{"op": "conv", "name": name, "residual": residual}, {"op": "max_pool"}]
+    layers.pop()
+    meta = {"layers": layers, "scale": 1 / 64, "shift": -2.0, "n_x": 3}
+    ship(monkeypatch, tmp_path / "small.npz", meta=np.array(json.dumps(meta)), **parts)
     return meta, parts
 
 
-def convolve(a, weight, bias):
-    """Write a convolution with zeros around the map as the sums that it stands for."""
-    h, w, channels = a.shape
-    k, _, _, filters = weight.shape
-    z = np.empty((h, w, filters))
-    for y in range(h):
-        for x in range(w):
-            total = bias.astype(float)
-            for dy in range(k):
-                for dx in range(k):
-                    v, u = y + dy - k // 2, x + dx - k // 2
-                    if 0 <= v < h and 0 <= u < w:
-                        for c in range(channels):
-                            total = total + a[v, u, c] * weight[dy, dx, c]
-            z[y, x] = total
-    return z
-
-
 def run_by_hand(meta, parts, image):
+    """Run the network with each convolution, zeros around its map, as the sums it stands for."""
     a = image.astype(float) * meta["scale"] + meta["shift"]
     for layer in meta["layers"]:
+        h, w, channels = a.shape
         if layer["op"] == "max_pool":
-            h, w, c = a.shape
-            a = np.array(
-                [
-                    [
-                        [max(a[y + i, x + j, f] for i in (0, 1) for j in (0, 1)) for f in range(c)]
-                        for x in range(0, w, 2)
-                    ]
-                    for y in range(0, h, 2)
-                ]
-            )
+            a = a.reshape(h // 2, 2, w // 2, 2, channels).max(axis=(1, 3))
             continue
-        z = convolve(a, parts[f"{layer['name']}_weight"], parts[f"{layer['name']}_bias"])
-        a = np.maximum(z + a if layer["residual"] else z, 0)
+        weight, bias = (parts[f"{layer['name']}_{part}"] for part in ("weight", "bias"))
+        k = len(weight)
+        padded = np.pad(a, [(k // 2, k // 2), (k // 2, k // 2), (0, 0)])
+        z = bias + (a if layer["residual"] else 0)
+        for dy, dx in np.ndindex(k, k):
+            z = z + padded[dy : dy + h, dx : dx + w] @ weight[dy, dx]
+        a = np.maximum(z, 0)
     return a
 
 
@@ -387,8 +318,6 @@ def test_a_network_equals_its_sums_written_out(small, images):
     mirrored = run_by_hand(*small, images[0, :, ::-1])
     x = (expected.mean(axis=(0, 1)) + mirrored.mean(axis=(0, 1))) / 2
     np.testing.assert_allclose(network.transform(images[:1])[:, 0], x, rtol=1e-4, atol=1e-5)
-    turned = {key: part[::-1] if part.ndim == 4 else part for key, part in small[1].items()}
-    assert not np.allclose(run_by_hand(small[0], turned, images[0]), expected, rtol=1e-2)
 
 
 def test_a_model_saves_no_network_and_refuses_another(tmp_path, small, monkeypatch):
@@ -398,11 +327,8 @@ def test_a_model_saves_no_network_and_refuses_another(tmp_path, small, monkeypat
         assert set(npz) == {"w", "b", "costs", "seen", "meta"}
         assert npz["w"].shape == (3, 1)
     load_model(path)
-    shipped = conv.shipped("")
-    with np.load(shipped) as npz:
+    with np.load(conv.shipped("")) as npz:
         parts = {**npz, "first_bias": npz["first_bias"] + 1}
-    np.savez(shipped, **parts)
-    monkeypatch.setattr(conv, "SHA256", hashlib.sha256(shipped.read_bytes()).hexdigest())
-    monkeypatch.setattr(conv, "_read_network", cache(conv._read_network.__wrapped__))
+    ship(monkeypatch, tmp_path / "other.npz", **parts)
     with pytest.raises(ModelError, match="network of another catclf version"):
         load_model(path)
