@@ -42,6 +42,18 @@ def photos(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def network(tmp_path):
+    """A network of images of 24 × 20, in net.onnx."""
+    return Onnx.open(textured(tmp_path / "net.onnx"), "unit")
+
+
+@pytest.fixture
+def square(tmp_path):
+    """A network of images of 64 × 64, in net.onnx."""
+    return Onnx.open(textured(tmp_path / "net.onnx", (1, 3, 64, 64)), "imagenet")
+
+
 def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
     textured(tmp_path / "net.onnx")
     catclf("train", photos, *WORDS, "--l2", 0.1, "--out", "m.npz")
@@ -142,8 +154,7 @@ def test_where_a_models_network_is_looked_for(catclf, photos, tmp_path):
         {"network": "n" * 5000},
     ],
 )
-def test_settings_that_cannot_be(tmp_path, change):
-    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
+def test_settings_that_cannot_be(tmp_path, change, network):
     model = Model(np.ones((16, 1)), 0.0, ("non-cat", "cat"), network)
     model.save(tmp_path / "m.npz")
     load_model(tmp_path / "m.npz")
@@ -153,9 +164,8 @@ def test_settings_that_cannot_be(tmp_path, change):
         load_model(tmp_path / "m.npz")
 
 
-def test_a_model_cannot_send_for_another_machines_file(tmp_path, monkeypatch):
+def test_a_model_cannot_send_for_another_machines_file(monkeypatch, network):
     """On Windows a path with two slashes in front asks another machine for a file."""
-    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
     looked = []
     monkeypatch.setattr(os.path, "isfile", lambda path: looked.append(path) or False)
     for path in ("//host/share/net.onnx", r"\\host\share\net.onnx"):
@@ -186,51 +196,42 @@ def test_a_photo_of_which_a_network_makes_nothing(catclf, tmp_path, photos):
 # Data that is no folder of photos
 
 
-def test_images_that_have_their_size_already(tmp_path, drawn):
-    network = Onnx.open(textured(tmp_path / "net.onnx", (1, 3, 64, 64)), "unit")
-    model = train(drawn, features=network, solver="newton", l2=1)
-    Z = model.weigh(network.transform(drawn.images).T)
-    np.testing.assert_array_equal(model.scores(drawn.images), Z)
-    dataset = drawn.with_features(network, extract)
-    np.testing.assert_array_equal(dataset.features.rows.T, network.transform(dataset.images))
-
-
-def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch):
+def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch, square):
     monkeypatch.setattr("catclf.common.blocks.BLOCK_BYTES", 16 * 64 * 64 * 3)
-    network = Onnx.open(textured(tmp_path / "net.onnx", (1, 3, 64, 64)), "imagenet")
     pixels, labels = draw(70, seed=4)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("train_set_x", data=pixels, chunks=(8, 64, 64, 3), compression="gzip")
         file["train_set_y"] = labels
     most = []
-    real = network.transform
-    monkeypatch.setattr(network, "transform", lambda x: most.append(len(x)) or real(x))
+    real = square.transform
+    monkeypatch.setattr(square, "transform", lambda x: most.append(len(x)) or real(x))
     told = []
-    disk = load_dataset(tmp_path / "a.h5", memory=1e3, feature_map=network)
-    disk = disk.with_features(network, extract, lambda *n: told.append(n))
+    disk = load_dataset(tmp_path / "a.h5", memory=1e3, feature_map=square)
+    disk = disk.with_features(square, extract, lambda *n: told.append(n))
     assert isinstance(disk.images, LazyArray)
     assert isinstance(disk.features.rows, LazyArray)
     assert (max(most), sum(most)) == (16, 70)
     assert told == [(n, 70) for n in (16, 32, 48, 64, 70)]
-    ample = load_dataset(tmp_path / "a.h5", feature_map=network).with_features(network, extract)
+    ample = load_dataset(tmp_path / "a.h5", feature_map=square).with_features(square, extract)
     assert isinstance(ample.features.rows, np.ndarray)
     np.testing.assert_array_equal(disk.features.rows[:], ample.features.rows)
     np.testing.assert_array_equal(ample.features.rows, real(pixels).T)
     # What is taken is used, from disk, from memory, and joined; and no image is looked at again.
     most.clear()
+    assert join([disk, load_dataset(tmp_path / "a.h5")]).features is None
     both = join([disk, disk]).within(1e9)
     assert isinstance(both.features.rows, np.ndarray)
     np.testing.assert_array_equal(both.features.rows, np.tile(ample.features.rows, (2, 1)))
-    one, other = (train(d, features=network, solver="newton", l2=0.1) for d in (disk, ample))
+    one, other = (train(d, features=square, solver="newton", l2=0.1) for d in (disk, ample))
     np.testing.assert_allclose(one.w, other.w, rtol=1e-6, atol=1e-9)
-    tune(disk, features=network, l2=0.1)
+    tune(disk, features=square, l2=0.1)
     np.testing.assert_array_equal(measure(one, disk).Z, measure(one, ample).Z)
     assert not most
     np.testing.assert_array_equal(one.scores(disk.images) / one.temperature, measure(one, disk).Z)
     # And the command, which keeps all on disk at first.
     catclf("train", "a.h5", *WORDS, "--l2", 0.1, "--cache", "f.h5", "--out", "m.npz")
     np.testing.assert_allclose(load_model(tmp_path / "m.npz").w, one.w, rtol=1e-6, atol=1e-9)
-    with FeatureCache(network, tmp_path / "f.h5") as cache:
+    with FeatureCache(square, tmp_path / "f.h5") as cache:
         load_dataset(tmp_path / "a.h5", memory=0, feature_map=cache)
     assert not most[70:]
 
@@ -272,19 +273,10 @@ def test_several_models_each_see_their_own_size(catclf, tmp_path, photos):
     catclf("eval", photos, "-m", "b.npz", "-m", "a.npz", "--report", "report")
 
 
-def test_data_sets_join_with_their_features(tmp_path, photos):
-    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
-    one = load_dataset(photos, feature_map=network)
-    both = join([one, one])
-    np.testing.assert_array_equal(both.features_of(network), np.vstack([one.features.rows] * 2))
-    assert join([one, load_dataset(photos)]).features is None
-
-
 # --auto and the cache
 
 
-def test_the_cache_lets_each_image_be_seen_once(tmp_path, photos, monkeypatch):
-    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
+def test_the_cache_lets_each_image_be_seen_once(tmp_path, photos, monkeypatch, network):
     plain = load_dataset(photos, feature_map=network)
     seen = []
     real = network.transform
@@ -308,24 +300,23 @@ def test_the_cache_lets_each_image_be_seen_once(tmp_path, photos, monkeypatch):
     assert path.read_bytes() == content
 
 
-def test_a_cache_is_saved_on_the_way(tmp_path, drawn, monkeypatch):
-    network = Onnx.open(textured(tmp_path / "net.onnx", (1, 3, 64, 64)), "unit")
+def test_a_cache_is_saved_on_the_way(tmp_path, drawn, monkeypatch, square):
     monkeypatch.setattr("catclf.features.cache.SAVE_SECONDS", 0)
     monkeypatch.setattr("catclf.features.cache.SAVING_SHARE", 1e9)
-    cache, path = FeatureCache(network, tmp_path / "f.h5"), tmp_path / "f.h5"
+    cache, path = FeatureCache(square, tmp_path / "f.h5"), tmp_path / "f.h5"
     for some in (drawn.images[:5], drawn.images[:12], drawn.images[3:9]):
         cache.transform(some)
         np.testing.assert_array_equal(
-            FeatureCache(network, path).transform(some), network.transform(some)
+            FeatureCache(square, path).transform(some), square.transform(some)
         )
-    assert len(FeatureCache(network, path)._rows) == 12
+    assert len(FeatureCache(square, path)._rows) == 12
     written = path.stat().st_mtime_ns
     with cache:  # nothing is new
         pass
     assert path.stat().st_mtime_ns == written
     batches = [drawn.images[i : i + 2] for i in range(12, 60, 2)]
     list(ordered(cache.transform, batches, 4))
-    assert len(FeatureCache(network, path)._rows) == 60
+    assert len(FeatureCache(square, path)._rows) == 60
 
 
 def test_auto_with_a_cache(catclf, tmp_path, photos):
@@ -349,8 +340,7 @@ def test_auto_with_a_cache(catclf, tmp_path, photos):
     catclf(*words, "--features", "onnx:moved.onnx", "--out", "c.npz")
 
 
-def test_what_is_no_cache_is_left_alone(tmp_path, photos):
-    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
+def test_what_is_no_cache_is_left_alone(tmp_path, photos, network):
     path = tmp_path / "f.h5"
     with FeatureCache(network, path) as cache:
         load_dataset(photos, feature_map=cache)
@@ -371,8 +361,7 @@ def test_what_is_no_cache_is_left_alone(tmp_path, photos):
         assert path.read_bytes() == damaged
 
 
-def test_a_cache_that_cannot_be_written(tmp_path):
-    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
+def test_a_cache_that_cannot_be_written(tmp_path, network):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="the cache cannot be written"):
         FeatureCache(network, tmp_path / "file" / "f.h5")
@@ -390,8 +379,7 @@ def test_networks_are_for_one_machine(catclf, tmp_path, photos):
         assert "an ONNX network is for one machine, not for --scheduler" in told[-1]
 
 
-def test_what_was_taken_before_an_interruption_is_kept(tmp_path, photos, monkeypatch):
-    network = Onnx.open(textured(tmp_path / "net.onnx"), "unit")
+def test_what_was_taken_before_an_interruption_is_kept(tmp_path, photos, monkeypatch, network):
     path = tmp_path / "f.h5"
 
     def progress(done, total):
