@@ -79,8 +79,7 @@ def here(files):
 
 NEWTON = {"solver": "newton", "l2": 0.3, "cv": 2, "coordinates": "primal"}
 SETTINGS = {
-    "descent": {"iterations": 30},
-    "descent with a penalty, without folds": {"iterations": 30, "l2": 0.1, "cv": 0},
+    "descent": {"iterations": 30, "l2": 0.1},
     "descent in Gram coordinates": {"iterations": 30, "coordinates": "gram"},
     "newton in Gram coordinates": {**NEWTON, "l2": 1e-4, "coordinates": "auto"},
     "newton in Gram coordinates, scaled": {**NEWTON, "features": "conv", "coordinates": "auto"},
@@ -277,33 +276,28 @@ def test_pieces_make_up_every_part():
             assert found == rows[start:stop]
 
 
-def test_where_no_scheduler_answers(monkeypatch):
+@pytest.mark.parametrize(
+    ("address", "error", "message"),
+    [
+        ("tcp://127.0.0.1:9", ClusterError, "^tcp://127.0.0.1:9: no Dask scheduler answers there"),
+        ("nonsense:here", ClusterError, "^nonsense:here: no Dask scheduler answers there"),
+        ("locl", ParameterError, "^scheduler is an address such as tcp:"),
+        ("127.0.0.1", ParameterError, "^scheduler is an address such as tcp:"),
+        ("", ParameterError, "^scheduler is an address such as tcp:"),
+    ],
+)
+def test_an_address_where_no_scheduler_answers(monkeypatch, address, error, message):
     monkeypatch.setattr("catclf.cluster.CONNECT_SECONDS", 0.5)
-    for address in ("tcp://127.0.0.1:9", "nonsense:here"):
-        with pytest.raises(ClusterError, match=f"^{address}: no Dask scheduler answers there"):
-            Cluster(address)
+    with pytest.raises(error, match=message):
+        Cluster(address)
 
 
-def test_what_is_no_address():
-    for word in ("locl", "127.0.0.1", ""):
-        with pytest.raises(ParameterError, match=r"^scheduler is an address such as tcp:"):
-            Cluster(word)
-
-
-def test_without_the_extra_there_is_a_line_with_the_remedy(monkeypatch, tmp_path):
+def test_without_the_extra_there_is_a_line_with_the_remedy(monkeypatch, catclf):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ParameterError, match=r"pip install 'catclf\[dask\]'$"):
-        Cluster("local")
-    code = (
-        "import sys; sys.modules['distributed'] = None; from catclf.cli import main;"
-        "sys.argv = ['catclf', 'train', '--scheduler', 'local']; main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "error: --scheduler needs dask.distributed; install it with: pip install 'catclf[dask]'\n"
+    done = catclf("train", "--scheduler", "local", code=2)
+    assert (done.stdout, done.stderr) == (
+        "",
+        "error: --scheduler needs dask.distributed; install it with: pip install 'catclf[dask]'\n",
     )
 
 
