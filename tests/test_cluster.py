@@ -83,9 +83,9 @@ SETTINGS = {
     "descent in Gram coordinates": {"iterations": 30, "coordinates": "gram"},
     "newton in Gram coordinates": {**NEWTON, "l2": 1e-4, "coordinates": "auto"},
     "newton in Gram coordinates, scaled": {**NEWTON, "features": "conv", "coordinates": "auto"},
-    "newton by conjugate gradients": {**NEWTON, "l2": 0.01, "cv": 0},
+    "newton by conjugate gradients": {**NEWTON, "l2": 1, "cv": 0},
     "newton by a system": {**NEWTON, "features": "conv"},
-    "descent on scaled features": {"iterations": 30, "features": "conv", "cv": 2},
+    "descent on scaled features": {"iterations": 30, "features": "conv", "cv": 0},
 }
 
 
@@ -351,22 +351,26 @@ def marked(tmp_path):
     assert list(folder.iterdir()) == []
 
 
-def test_commands_say_what_they_say_without_a_cluster(catclf_process, files, class_folder, marked):
+def test_commands_say_what_they_say_without_a_cluster(catclf, cluster, files):
     pattern = str(Path(files[0]).parent / "part-*.h5")
+    there = ("--scheduler", cluster.scheduler)
     words = ["train", pattern, "--iterations", 30, "--json", "--out"]
-    there = catclf_process(*words, "there.npz", "--scheduler", "local", env=marked)
-    plain = catclf_process(*words, "plain.npz")
-    assert there.stderr == plain.stderr == ""
-    ours, theirs = json.loads(there.stdout), json.loads(plain.stdout)
+    remote, plain = catclf(*words, "there.npz", *there), catclf(*words, "plain.npz")
+    assert remote.stderr == plain.stderr == ""
+    ours, theirs = json.loads(remote.stdout), json.loads(plain.stdout)
     different = {key for key in ours if ours[key] != theirs[key]}
     assert different <= {"model", "seconds", "cost", "temperature", "costs"}
     words = ["eval", pattern, "--model", "plain.npz", "--json"]
-    there = catclf_process(*words, "--scheduler", "local", env=marked)
-    assert there.stdout == catclf_process(*words).stdout
+    assert catclf(*words, *there).stdout == catclf(*words).stdout
+
+
+def test_workers_of_its_own_predict_the_same_and_are_gone_in_the_end(
+    catclf_process, catclf, class_folder, marked
+):
     (class_folder / "broken.jpg").write_bytes(b"no image")
-    words = ["predict", "photos", "missing.png", "--model", "plain.npz"]
+    words = ["predict", "photos", "missing.png", "--model", "photos"]
     there = catclf_process(*words, "--scheduler", "local", env=marked, code=3)
-    plain = catclf_process(*words, code=3)
+    plain = catclf(*words, code=3)
     assert (there.stdout, there.stderr) == (plain.stdout, plain.stderr)
     assert there.stdout.count("\n") == 12
 
