@@ -22,11 +22,10 @@ from catclf.features.feature_map import bytes_in_memory, extract
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
 from catclf.model import Model, Provenance
+from catclf.solvers import FOLDS, Fit, Solver
 from catclf.solvers.checkpoint import Checkpoint
 from catclf.solvers.cross_validation import fit_and_cross_validate, grouped_folds
 from catclf.solvers.examples import Examples
-from catclf.solvers.fit import Fit
-from catclf.solvers.solver import FOLDS, Solver
 
 FOLD_SEED = 0
 MOST_SEEN = 2**24
@@ -130,7 +129,7 @@ def train(
     dictionary, pool : int, optional
         Of patches: how many there are, and into how many cells, each way, they are pooled.
     solver, learning_rate, iterations, l2, tolerance, coordinates
-        See `catclf.solvers.solver.Solver`.
+        See `catclf.solvers.Solver`.
     cv : int
         Folds of cross-validation, 0 for none; fewer where a class has fewer examples.
     maximise : "accuracy" or "balanced-accuracy"
@@ -254,7 +253,7 @@ def train_each(
                 scaled=features.standardised,
                 folds=folds,
                 callback=count_on,
-                journal=checkpoint,
+                checkpoint=checkpoint,
             )
         except ParameterError as error:
             attempts.append(Attempt(solver.learning_rate, error, []))

@@ -24,13 +24,13 @@ from catclf.errors import ParameterError
 from catclf.features import MAPS, FeatureMap
 from catclf.logistic import Array, cost
 from catclf.model import Model
+from catclf.solvers import FOLDS, Solver
 from catclf.solvers.cross_validation import (
     cross_validate_path,
     fit_and_cross_validate,
     grouped_folds,
 )
 from catclf.solvers.examples import Examples
-from catclf.solvers.solver import FOLDS, Solver
 from catclf.training import FOLD_SEED, Settings, Source, assemble, make_examples, read_dataset
 
 L2_PATH = tuple(float(f"{value:.1e}") for value in np.logspace(1, -4, 11))

@@ -13,9 +13,9 @@ from catclf.common.npz import read_npz, take_meta, write_npz
 from catclf.data.dataset import Dataset
 from catclf.errors import CheckpointError, DataError, ModelError
 from catclf.model import Model
+from catclf.solvers import State
 from catclf.solvers import checkpoint as module
 from catclf.solvers.checkpoint import Checkpoint
-from catclf.solvers.fit import State
 
 RUNS = {  # with the steps after which each is broken off
     "descent": (101, {"iterations": 250, "l2": 0.3}),

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from catclf.solvers import coordinates
+from catclf.solvers import Solver, coordinates
 from catclf.solvers.coordinates import Gram, Primal, choose
 from catclf.solvers.cross_validation import (
     cross_validate_path,
@@ -16,7 +16,6 @@ from catclf.solvers.cross_validation import (
 from catclf.solvers.descent import RECORD_EVERY, gradient_descent
 from catclf.solvers.examples import Examples
 from catclf.solvers.newton import newton
-from catclf.solvers.solver import Solver
 
 N_X, M = 70, 23
 STEPS = 50

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from catclf.errors import DataError, ParameterError
 from catclf.logistic import cost
+from catclf.solvers import Solver
 from catclf.solvers.coordinates import Gram, Primal
 from catclf.solvers.cross_validation import (
     cross_validate_path,
@@ -18,7 +19,6 @@ from catclf.solvers.cross_validation import (
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples
 from catclf.solvers.newton import newton
-from catclf.solvers.solver import Solver
 
 L2S = (3.0, 0.3, 0.01)
 

@@ -80,12 +80,19 @@ def test_the_cost_recorded_is_the_penalised_cost_before_the_step():
     assert before.J == pytest.approx(J, rel=1e-12)
 
 
-def test_the_callback_sees_every_step():
+def test_every_step_is_watched_with_the_costs_recorded_so_far():
     X, Y = problem(4, 4)
-    seen = []
-    descend(Gram(X), Y, iterations=150, callback=lambda i, J: seen.append((i, J)))
-    assert [i for i, _ in seen] == list(range(150))
-    assert seen[99][1] == seen[0][1] != seen[100][1]
+    states, recorded = [], []
+
+    def watch(state):
+        states.append(state)
+        recorded.append(len(state.costs))
+
+    descend(Gram(X), Y, iterations=150, watch=watch)
+    assert [state.iteration for state in states] == list(range(150))
+    assert recorded == 100 * [1] + 50 * [2]
+    before = descend(Gram(X), Y, iterations=120)  # what was watched has not changed since
+    np.testing.assert_array_equal(Gram(X).parameters(states[120].v, states[120].b)[0], before.w)
 
 
 @pytest.mark.parametrize("system", [primal, Gram])

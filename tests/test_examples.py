@@ -11,12 +11,12 @@ from catclf.data.dataset import Dataset
 from catclf.data.drawn import draw
 from catclf.errors import DataError
 from catclf.features import MAPS
+from catclf.solvers import Solver
 from catclf.solvers import examples as module
 from catclf.solvers.coordinates import Gram, Primal, choose
 from catclf.solvers.cross_validation import fit_and_cross_validate, sample_weights, stratified_folds
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples
-from catclf.solvers.solver import Solver
 from catclf.training import Settings, make_examples, train_each
 
 

@@ -8,14 +8,13 @@ import pytest
 from catclf import load_dataset
 from catclf.errors import ParameterError
 from catclf.features.pixels import Pixels
+from catclf.solvers import Solver, State
 from catclf.solvers import coordinates as module
 from catclf.solvers.coordinates import Gram, Primal
 from catclf.solvers.cross_validation import fit_and_cross_validate, stratified_folds
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples, fold_back, standardise
-from catclf.solvers.fit import State
 from catclf.solvers.newton import newton
-from catclf.solvers.solver import Solver
 
 SHAPES = [(40, 12), (12, 40)]
 SYSTEMS = ["gram", "solved", "iterated"]
@@ -234,7 +233,8 @@ def test_the_cost_never_rises(system, name, seed):
     coordinates = system(name, 10 * X)
     direction = np.random.default_rng(seed).normal(size=(coordinates.size, 1))
     start, seen = State(0, direction, np.array([[3.0]]), []), []
-    fit = solve(coordinates, Y, l2=1e-3, start=start, callback=lambda *told: seen.append(told))
+    watch = lambda state: seen.append((state.iteration, state.costs[-1][1]))  # noqa: E731
+    fit = solve(coordinates, Y, l2=1e-3, start=start, watch=watch)
     assert fit.costs == seen
     assert [step for step, _ in seen] == list(range(len(seen)))
     costs = np.array([J for _, J in seen])

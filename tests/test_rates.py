@@ -12,7 +12,7 @@ import catclf as library
 from catclf import load_model
 from catclf.errors import ParameterError
 from catclf.logistic import cost
-from catclf.solvers.solver import Solver
+from catclf.solvers import Solver
 from catclf.training import Settings, train_each
 
 SHORT = ("drawn", "--iterations", "30", "--cv", "2")

@@ -17,8 +17,8 @@ from catclf import load_model
 from catclf.cli.train import _resumable
 from catclf.common import stopping
 from catclf.errors import CheckpointError
+from catclf.solvers import State
 from catclf.solvers.checkpoint import Checkpoint
-from catclf.solvers.fit import State
 
 SIGNALS = [
     ("SIGINT", 130, "interrupted"),

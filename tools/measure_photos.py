@@ -20,9 +20,9 @@ from catclf.data.duplicates import clusters, signatures
 from catclf.features.conv import Conv
 from catclf.logistic import Array, sigmoid
 from catclf.metrics import Proportion, calibration_error, fit_temperature, roc_auc
+from catclf.solvers import Solver
 from catclf.solvers.cross_validation import fit_and_cross_validate, grouped_folds
 from catclf.solvers.examples import Examples
-from catclf.solvers.solver import Solver
 
 
 def line(name: str, y: np.ndarray, Z: Array, temperature: float) -> str:

@@ -15,7 +15,7 @@ import typer
 from catclf.cli import loading, output
 from catclf.cli.train_summary import show, show_rates, summary
 from catclf.common.threads import on_a_thread
-from catclf.solvers.solver import FOLDS, Solver
+from catclf.solvers import FOLDS, Solver
 
 if TYPE_CHECKING:
     from catclf.cluster import Cluster

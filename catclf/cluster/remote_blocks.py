@@ -25,7 +25,7 @@ from catclf.data.load import COURSE_FILE, DRAWN, load_dataset
 from catclf.errors import DataError
 from catclf.features import BATCH, FeatureMap
 from catclf.logistic import Array
-from catclf.solvers.examples import Examples, Sums, Work, add_up_block, forward_block, total
+from catclf.solvers.examples import Examples, Sums, Work, total
 
 R = TypeVar("R")
 
@@ -263,7 +263,9 @@ def _add_up(rows: NDArray[Any], labels: tuple[Array, Array], shared: tuple[Any, 
     size, work, mean, scale, parameters = shared
     Y, weight = labels
     return total(
-        add_up_block(work, rows[part], mean, scale, Y[:, part], weight[:, part], *parameters)
+        Examples(rows[part], mean, scale).add_up_slices(
+            work, Y[:, part], weight[:, part], *parameters
+        )
         for part in block_slices(rows, size)
     )
 
@@ -274,9 +276,9 @@ def _total(several: list[Sums], _: None) -> Sums:
 
 
 def _forward(rows: NDArray[Any], shared: tuple[Any, ...]) -> Array:
-    size, *parameters = shared
-    scores = [forward_block(rows[part], *parameters) for part in block_slices(rows, size)]
-    return np.concatenate(scores, axis=1)
+    size, mean, scale, w, b = shared
+    blocks = (Examples(rows[part], mean, scale) for part in block_slices(rows, size))
+    return np.concatenate([block.forward_slices(w, b) for block in blocks], axis=1)
 
 
 def _apply(rows: NDArray[Any], work: Callable[[NDArray[Any]], R]) -> R:

@@ -21,7 +21,7 @@ from catclf.common import npz
 from catclf.common.files import FileKind, open_regular
 from catclf.common.version import __version__
 from catclf.errors import CheckpointError, ClusterError, ModelError
-from catclf.solvers.fit import Journal, State
+from catclf.solvers import State
 
 FAILURES = (ModelError, ClusterError)
 KEEPING = (KeyboardInterrupt, SystemExit, *FAILURES)
@@ -38,8 +38,11 @@ CHECKPOINT_FILE = FileKind(
 )
 
 
-class Checkpoint(Journal):
-    """A run's journal that can outlive its process.
+class Checkpoint:
+    """Where each regression of a training run stands; it can outlive the run's process.
+
+    Regressions are fitted one after another, or some together; what is fitted together is one
+    entry of `states`, and all entries but the last are done.
 
     As a context, it is written when the block is interrupted, the model cannot be saved or a
     cluster fails, and removed when the block ends well; if it cannot be written then, `failure`
@@ -71,7 +74,7 @@ class Checkpoint(Journal):
         resume: bool = False,
         note: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__()
+        self.states: list[State] = []
         self.path, self.every, self.note = os.fspath(path), every, note or (lambda line: None)
         self.settings: dict[str, Any] = {}
         self._earlier: dict[str, Any] | None = None  # the settings of the run to go on with
@@ -118,9 +121,27 @@ class Checkpoint(Journal):
         fold = len(self.states) - 1
         return f"{iteration} of fold {fold}" if fold else iteration
 
+    def start(self, entry: int, shape: tuple[int, int]) -> State | None:
+        """Find where a regression with v of this shape is to go on; None if it is to begin.
+
+        Raises
+        ------
+        CheckpointError
+            If what is noted is of another shape.
+        """
+        if entry >= len(self.states):
+            return None
+        state = self.states[entry]
+        if state.v.shape != shape:
+            raise CheckpointError(
+                f"the checkpoint belongs to another run: it holds {state.v.shape} parameters, "
+                f"expected {shape}; leave out --resume"
+            )
+        return state
+
     def keep(self, entry: int, state: State) -> None:
         """Note where a regression stands; write it down when it is time."""
-        super().keep(entry, state)
+        self.states[entry : entry + 1] = [state]
         with self._lock:
             if self.every is not None and time.monotonic() >= self._due:
                 try:

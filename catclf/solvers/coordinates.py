@@ -16,8 +16,6 @@ bias together, where for w alone g = X dZᵀ + λw and H = X D Xᵀ + λI.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 
 from catclf import logistic
@@ -34,36 +32,46 @@ Point = tuple[Array, Array]
 """v (size, K) and b (K, 1): parameters, a gradient or a step, in some coordinates."""
 
 
-class Coordinates(Protocol):
-    """A place for the parameters of K regressions: v (size, K) and b (K, 1) stand for w and bias.
+class Primal:
+    """The weights themselves: v is w, and b the bias. The examples are gone through in blocks.
 
-    Gradients and steps have the same form. Labels Y are (1, m); weight (K, m) says what each
-    example counts in each regression, adding up to 1; l2 is λ of the penalty (λ/2)‖w‖².
+    In any coordinates v (size, K) and b (K, 1) stand for K regressions; gradients and steps have
+    the same form. Labels Y are (1, m); weight (K, m) says what each example counts in each
+    regression, adding up to 1; l2 is λ of the penalty (λ/2)‖w‖².
     """
 
-    name: str
-    size: int
+    name = "primal"
+
+    def __init__(self, examples: Examples) -> None:
+        self.examples = examples
+        self.size = examples.n_x
 
     def forward(self, v: Array, b: Array) -> Array:
         """Score the examples: Z (K, m)."""
-        ...
+        return self.examples.forward(v, b)
 
     def gradient(
         self, v: Array, b: Array, Y: Array, weight: Array, l2: float = 0.0, *, cost: bool = True
     ) -> tuple[Array, Array, Array]:
         """Give the penalised cost J (K,) and its gradient dv, db, in one pass over the examples.
 
-        Without `cost`, J is 0.
+        Without `cost`, J is to be ignored.
         """
-        ...
+        sums, dv, db = self.examples.add_up(gradient, Y, weight, v, b, cost)
+        J: Array = sums[:, 0]
+        if l2:
+            J = J + l2 * self.penalty(v)
+            dv = dv + l2 * v
+        return J, dv, db
 
     def penalty(self, v: Array) -> Array:
         """Give ‖w‖²/2 of each regression, (K,)."""
-        ...
+        halves: Array = 0.5 * np.sum(v * v, axis=0)
+        return halves
 
     def inner(self, one: Point, other: Point) -> float:
         """Give the inner product of what two points of a single regression are as w and bias."""
-        ...
+        return float(np.vdot(one[0], other[0]) + np.vdot(one[1], other[1]))
 
     def newton_step(
         self, v: Array, b: Array, Y: Array, weight: Array, l2: float, g: Point, relative_norm: float
@@ -73,62 +81,19 @@ class Coordinates(Protocol):
         g is the gradient there, and relative_norm its norm over that at zero: where the step is
         iterated to, it need not be more exact than that asks for.
         """
-        ...
-
-    def parameters(self, v: Array, b: Array) -> tuple[Array, Array]:
-        """Turn v and b into the regressions' w (n_x, K) and bias (K, 1)."""
-        ...
-
-
-class Primal:
-    """The weights themselves: v is w, and b the bias. The examples are gone through in blocks."""
-
-    name = "primal"
-
-    def __init__(self, examples: Examples) -> None:
-        self.examples = examples
-        self.size = examples.n_x
-
-    def forward(self, v: Array, b: Array) -> Array:
-        return self.examples.forward(v, b)
-
-    def gradient(
-        self, v: Array, b: Array, Y: Array, weight: Array, l2: float = 0.0, *, cost: bool = True
-    ) -> tuple[Array, Array, Array]:
-        sums, dv, db = self.examples.add_up(gradient, Y, weight, v, b, cost)
-        J: Array = sums[:, 0]
-        if l2:
-            J = J + l2 * self.penalty(v)
-            dv = dv + l2 * v
-        return J, dv, db
-
-    def penalty(self, v: Array) -> Array:
-        halves: Array = 0.5 * np.sum(v * v, axis=0)
-        return halves
-
-    def inner(self, one: Point, other: Point) -> float:
-        return float(np.vdot(one[0], other[0]) + np.vdot(one[1], other[1]))
-
-    def newton_step(
-        self, v: Array, b: Array, Y: Array, weight: Array, l2: float, g: Point, relative_norm: float
-    ) -> Point:
-        if self.size <= SMALL:
-            return self._solved(v, b, Y, weight, l2, g)
-        return self._iterated(v, b, Y, weight, l2, g, relative_norm)
-
-    def _solved(self, v: Array, b: Array, Y: Array, weight: Array, l2: float, g: Point) -> Point:
-        """Solve the (n_x + 1) × (n_x + 1) system of w and b: one pass over the examples."""
+        if self.size > SMALL:
+            return self._iterate(v, b, Y, weight, l2, g, relative_norm)
         XDX, XD, D = self.examples.add_up(hessian, Y, weight, v, b)
         n_x = self.size
         H = np.empty((n_x + 1, n_x + 1))
         H[:n_x, :n_x] = XDX
         H[np.arange(n_x), np.arange(n_x)] += l2
         H[:n_x, n_x] = H[n_x, :n_x] = XD[:, 0]
-        H[n_x, n_x] = D[0, 0] + np.finfo(float).tiny
+        H[n_x, n_x] = D[0, 0]
         step = np.linalg.solve(H, -np.vstack(g)).astype(np.float64, copy=False)
         return step[:-1], step[-1:]
 
-    def _iterated(
+    def _iterate(
         self, v: Array, b: Array, Y: Array, weight: Array, l2: float, g: Point, relative_norm: float
     ) -> Point:
         """Iterate by conjugate gradients: a pass for each product with H, and no matrix but X.
@@ -152,11 +117,12 @@ class Primal:
         return s[:-1], s[-1:]
 
     def parameters(self, v: Array, b: Array) -> tuple[Array, Array]:
+        """Turn v and b into the regressions' w (n_x, K) and bias (K, 1)."""
         return v, b
 
 
 class Gram:
-    """One number for each example: v is c, and w is Xc.
+    """One number for each example: v is c, and w is Xc. Its methods are those of `Primal`.
 
     The bias is the weight of one more feature, always 1, so that the span holds it as well: G is
     XᵀX + 1, and the bias is Σc + b. In descent b stays 0 but for a penalty, which spares the bias:
@@ -228,6 +194,8 @@ class Gram:
         return np.dot(self.X, v), v.sum(axis=0)[:, None] + b
 
 
+Coordinates = Primal | Gram
+
 GRAM_SPEEDUP = 16
 """How many times faster a product is inside XᵀX than inside wᵀX, which waits for memory.
 
@@ -241,18 +209,32 @@ PRIMAL_ELEMENT = 2.2
 """
 
 
-def cheaper(n_x: int, m: int, steps: int) -> str:
+NEWTON_STEPS = 10
+"""About how many steps Newton's method takes."""
+CG_PASSES = 8
+"""About how many products with X, forward and backward, a step of it takes, iterated to."""
+
+
+def cheaper(n_x: int, m: int, steps: int, newton: bool = False) -> str:
     """Say which coordinates, primal or gram, so many steps on X (n_x, m) take less work in.
 
     Gram costs n_x·m² products once, at GRAM_SPEEDUP, and m² a step; primal PRIMAL_ELEMENT·n_x·m a
-    step, shared out to threads.
+    step, shared out to threads. A step of Newton's takes some more of these, and solves a system.
     """
-    gram = n_x * m * m / GRAM_SPEEDUP + steps * m * m
-    primal = steps * PRIMAL_ELEMENT * n_x * m / for_products()
-    return "gram" if gram < primal else "primal"
+    gram: float = m * m
+    primal = PRIMAL_ELEMENT * n_x * m / for_products()
+    if newton:
+        gram = 8 * gram + m**3 / GRAM_SPEEDUP
+        if n_x > SMALL:
+            primal *= CG_PASSES
+        else:
+            primal = 2 * primal + n_x * n_x * (n_x + m) / GRAM_SPEEDUP
+    return "gram" if n_x * m * m / GRAM_SPEEDUP + steps * gram < steps * primal else "primal"
 
 
-def choose(examples: Examples, steps: int, coordinates: str = "auto") -> Primal | Gram:
+def choose(
+    examples: Examples, steps: int, coordinates: str = "auto", newton: bool = False
+) -> Coordinates:
     """Build the coordinates asked for; "auto" are the cheaper ones for so many steps in all.
 
     Gram coordinates need X and XᵀX in memory, and are not chosen where they do not fit.
@@ -273,5 +255,5 @@ def choose(examples: Examples, steps: int, coordinates: str = "auto") -> Primal 
             "--memory"
         )
     if coordinates == "auto":
-        coordinates = cheaper(n_x, m, steps) if size <= examples.memory else "primal"
+        coordinates = cheaper(n_x, m, steps, newton) if size <= examples.memory else "primal"
     return Gram(examples.matrix()) if coordinates == "gram" else Primal(examples)

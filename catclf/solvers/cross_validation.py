@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catclf.errors import DataError
 from catclf.logistic import Array
-from catclf.solvers.coordinates import Coordinates, Gram, Primal, choose
+from catclf.solvers import Fit, Solver, State
+from catclf.solvers.coordinates import NEWTON_STEPS, Coordinates, Gram, choose
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples, fold_back, standardise
-from catclf.solvers.fit import Fit, Journal
 from catclf.solvers.newton import newton
-from catclf.solvers.solver import Solver
 
-NEWTON_STEPS = 20
-"""About how many products with X Newton's method takes, for the choice of coordinates."""
+if TYPE_CHECKING:
+    from catclf.solvers.checkpoint import Checkpoint
 
 
 def stratified_folds(Y: NDArray[np.int64], k: int, seed: int = 0) -> NDArray[np.int64]:
@@ -125,7 +124,7 @@ def fit_and_cross_validate(
     scaled: bool,
     folds: NDArray[np.int64] | None = None,
     callback: Callable[[int, float], None] | None = None,
-    journal: Journal | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Fit, Array | None]:
     """Train on all examples and, given folds, on all but each of them.
 
@@ -141,7 +140,7 @@ def fit_and_cross_validate(
         The fold of each example.
     callback : callable, optional
         Called as callback(iteration, cost) before each step of the training on all examples.
-    journal : Journal, optional
+    checkpoint : Checkpoint, optional
         What it holds is gone on from, and it is kept up to date.
 
     Returns
@@ -162,37 +161,41 @@ def fit_and_cross_validate(
     steps = solver.iterations if descent else NEWTON_STEPS
     if descent and examples.remote and name == "auto":
         name = "primal"  # the iterates are the same, and the passes are shared
-    notes = journal or Journal()
 
     def run(entry: int, coordinates: Coordinates, labels: Array, weight: Array) -> Fit:
-        more: dict[str, Any] = {
-            "l2": solver.l2,
-            "start": notes.start(entry, coordinates.size, len(weight)),
-            "keep": notes.keeper(entry),
-            "callback": None if entry else callback,
-        }
-        if not descent:
-            return newton(coordinates, labels, weight, tolerance=solver.tolerance, **more)
-        more |= {"learning_rate": solver.learning_rate, "iterations": solver.iterations}
-        return gradient_descent(coordinates, labels, weight, **more)
+        def watch(state: State) -> None:
+            if checkpoint is not None:
+                checkpoint.keep(entry, state)
+            if callback is not None and entry == 0:
+                callback(state.iteration, state.costs[-1][1])
 
+        how: dict[str, Any] = {"l2": solver.l2, "watch": watch}
+        if checkpoint is not None:
+            how["start"] = checkpoint.start(entry, (coordinates.size, len(weight)))
+        if not descent:
+            return newton(coordinates, labels, weight, tolerance=solver.tolerance, **how)
+        how |= {"learning_rate": solver.learning_rate, "iterations": solver.iterations}
+        return gradient_descent(coordinates, labels, weight, **how)
+
+    out_of_fold = None
     if descent and not scaled:  # of all folds at once
-        together = run(0, choose(examples, steps, name), labels, sample_weights(m, folds))
-        whole = replace(together, w=together.w[:, :1], b=together.b[:1], Z=together.Z[:1])
-        if folds is None:
-            return whole, None
-        return whole, together.Z[1 + folds, np.arange(m)].reshape(1, m)
-    coordinates = _of_each_fold(examples, scaled, steps, 1 + k, name)
+        fit = run(0, choose(examples, steps, name), labels, sample_weights(m, folds))
+        if folds is not None:
+            out_of_fold = fit.Z[1 + folds, np.arange(m)].reshape(1, m)
+        return replace(fit, w=fit.w[:, :1], b=fit.b[:1], Z=fit.Z[:1]), out_of_fold
+    coordinates = _of_each_fold(examples, scaled, steps, 1 + k, name, not descent)
     if scaled:
         standard, mean, scale = standardise(examples, uniform)
-        whole = run(0, choose(standard, steps, name), labels, uniform)
-        w, b = fold_back(whole.w, whole.b, mean, scale)
-        whole = replace(whole, w=w, b=b)
+        fit = run(0, choose(standard, steps, name, not descent), labels, uniform)
+        w, b = fold_back(fit.w, fit.b, mean, scale)
+        fit = replace(fit, w=w, b=b)
     else:
-        whole = run(0, coordinates(uniform), labels, uniform)
-    if folds is None:
-        return whole, None
-    return whole, _scores_left_out(labels, folds, coordinates, lambda f, *how: [run(1 + f, *how)])
+        fit = run(0, coordinates(uniform), labels, uniform)
+    if folds is not None:
+        out_of_fold = _scores_left_out(
+            labels, folds, coordinates, lambda fold, *problem: [run(1 + fold, *problem)]
+        )
+    return fit, out_of_fold
 
 
 def cross_validate_path(
@@ -246,27 +249,27 @@ def cross_validate_path(
             yield fit
 
     labels = np.resize(Y, (1, examples.m)).astype(np.float64)
-    coordinates = _of_each_fold(examples, scaled, n * NEWTON_STEPS, k)
+    coordinates = _of_each_fold(examples, scaled, n * NEWTON_STEPS, k, "auto", True)
     return _scores_left_out(labels, folds, coordinates, follow, n, begin), costs
 
 
 def _of_each_fold(
-    examples: Examples, scaled: bool, steps: int, fits: int, name: str = "auto"
-) -> Callable[[Array], Primal | Gram]:
+    examples: Examples, scaled: bool, steps: int, fits: int, name: str, newton: bool
+) -> Callable[[Array], Coordinates]:
     """Give what makes the coordinates of all examples, for so many fits of so many steps.
 
     It takes the weights of the fit's examples. Without scaling, all fits share their coordinates.
     """
     if scaled:
-        return lambda weight: choose(standardise(examples, weight)[0], steps, name)
-    shared = choose(examples, fits * steps, name)
+        return lambda weight: choose(standardise(examples, weight)[0], steps, name, newton)
+    shared = choose(examples, fits * steps, name, newton)
     return lambda weight: shared
 
 
 def _scores_left_out(
     Y: Array,
     folds: NDArray[np.int64],
-    coordinates: Callable[[Array], Primal | Gram],
+    coordinates: Callable[[Array], Coordinates],
     train: Callable[[int, Coordinates, Array, Array], Iterable[Fit]],
     n: int = 1,
     begin: Callable[[int], None] | None = None,
@@ -280,6 +283,7 @@ def _scores_left_out(
         labels, weight = Y, np.zeros(Y.shape)
         weight[:, trained] = 1 / len(trained)
         system = coordinates(weight)
+        in_gram = isinstance(system, Gram)
         if isinstance(system, Gram):
             # With their inner products for features, what is left out has the scores for weights:
             # wᵀx = cᵀ(Xᵀx). X itself is not touched again.
@@ -287,6 +291,5 @@ def _scores_left_out(
             system = Gram(G[np.ix_(left_out, trained)] - 1.0, G[np.ix_(trained, trained)])
             labels, weight = labels[:, trained], weight[:, trained]
         for j, fit in enumerate(train(fold, system, labels, weight)):
-            in_gram = isinstance(system, Gram)
             scores[j, left_out] = fit.w[:, 0] + fit.b[0, 0] if in_gram else fit.Z[0, left_out]
     return scores

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from catclf.errors import ParameterError
 from catclf.logistic import Array, loss
+from catclf.solvers import Fit, State, Watch
 from catclf.solvers.coordinates import Coordinates
-from catclf.solvers.fit import Fit, Keep, State
 
 RECORD_EVERY = 100
 
@@ -22,9 +20,8 @@ def gradient_descent(
     learning_rate: float,
     iterations: int,
     l2: float = 0.0,
-    callback: Callable[[int, float], None] | None = None,
     start: State | None = None,
-    keep: Keep | None = None,
+    watch: Watch | None = None,
 ) -> Fit:
     """Take so many steps v := v − α dv, b := b − α db on K regressions at once.
 
@@ -38,18 +35,12 @@ def gradient_descent(
         Labels, 0 or 1.
     weight : float64 (K, m)
         What each example counts in each regression's mean; 1/m everywhere is the lesson.
-    learning_rate : float
-        α, the step size.
-    iterations : int
-        How many steps.
-    l2 : float
-        λ.
-    callback : callable, optional
-        Called as callback(iteration, cost) before each step, with the last cost recorded.
+    learning_rate, iterations, l2
+        α, the number of steps, and λ.
     start : State, optional
         Where to go on from; else from zeros.
-    keep : callable, optional
-        Called as keep(state) before each step.
+    watch : callable, optional
+        Called as watch(state) before each step.
 
     Raises
     ------
@@ -64,19 +55,19 @@ def gradient_descent(
                 f"with learning rate {learning_rate:g} and l2 {l2:g}; try a smaller learning rate"
             )
 
-    first, v, b, costs = start or State.zeros(coordinates.size, len(weight))
+    K = len(weight)
+    zeros = State(0, np.zeros((coordinates.size, K)), np.zeros((K, 1)), [])
+    first, v, b, costs = start or zeros
     with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of, check() tells
         for iteration in range(first, iterations):
-            if keep is not None:
-                keep(State(iteration, v, b, costs))
             record = iteration % RECORD_EVERY == 0
             J, dv, db = coordinates.gradient(v, b, Y, weight, l2, cost=record)
             if record:
                 check(iteration, J)
                 costs.append((iteration, float(J[0])))
-            if callback is not None:
-                callback(iteration, costs[-1][1])
-            # Not in place: what was kept stays as it was.
+            if watch is not None:
+                watch(State(iteration, v, b, costs))
+            # Not in place: a state that was watched stays as it was.
             v = v - learning_rate * dv
             b = b - learning_rate * db
         Z = coordinates.forward(v, b)

@@ -13,7 +13,6 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from catclf.common.blocks import FAN_IN, Rows, block_slices, in_blocks
 from catclf.common.threads import for_products, ordered
@@ -63,17 +62,17 @@ class Examples:
     def add_up(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
         """Add up what `work` gives for each slice: Y (1, m) and weight (K, m) are sliced with X."""
 
-        def of_block(block: slice) -> Sums:
-            labels = Y[:, block], weight[:, block]
-            return add_up_block(work, self.rows[block], self.mean, self.scale, *labels, *parameters)
+        def of_block(part: slice) -> Sums:
+            block = Examples(self.rows[part], self.mean, self.scale)
+            return block.add_up_slices(work, Y[:, part], weight[:, part], *parameters)
 
         return total(ordered(of_block, block_slices(self.rows), for_products()))
 
     def forward(self, w: Array, b: Array | float) -> Array:
         """Score all examples: Z = wᵀX + b float64 (K, m)."""
 
-        def of_block(block: slice) -> Array:
-            return forward_block(self.rows[block], self.mean, self.scale, w, b)
+        def of_block(part: slice) -> Array:
+            return Examples(self.rows[part], self.mean, self.scale).forward_slices(w, b)
 
         scores = ordered(of_block, block_slices(self.rows), for_products())
         return np.concatenate(list(scores), axis=1)
@@ -84,63 +83,47 @@ class Examples:
             return self.rows[:].reshape(self.m, -1).T
         X = np.empty((self.m, self.n_x))
         for part, rows in in_blocks(self.rows):
-            for inner, x in slices(rows, self.mean, self.scale):
+            for inner, x in Examples(rows, self.mean, self.scale).slices():
                 X[part][inner] = x.T
         return X.T
 
+    # Of examples that are in memory, such as one block:
 
-def slices(
-    rows: NDArray[Any], mean: Array | float | None, scale: Array | float | None
-) -> Iterator[tuple[slice, Array]]:
-    """Turn rows in memory into X float64 (n_x, s), so many at a time as fit the cache.
+    def slices(self) -> Iterator[tuple[slice, Array]]:
+        """Give X float64 (n_x, s), so many examples at a time as fit the cache.
 
-    Each slice takes the place of the one before.
-    """
-    flat = rows.reshape(len(rows), -1)
-    shift = mean.T if isinstance(mean, np.ndarray) else mean
-    unit = scale.T if isinstance(scale, np.ndarray) else scale
-    size = max(1, SLICE_BYTES // (8 * flat.shape[1]))
-    # One place for all slices: memory that is asked for anew is not in the cache, and where malloc
-    # gives it back each time, as Dask has its workers do, a pass takes five times as long.
-    place = np.empty((min(size, len(flat)), flat.shape[1]))
-    for start in range(0, len(flat), size):
-        part = slice(start, min(start + size, len(flat)))
-        x, room = flat[part], place[: part.stop - start]
-        if shift is not None:
-            x = np.subtract(x, shift, out=room, dtype=np.float64)
-        if unit is not None:
-            x = np.divide(x, unit, out=room, dtype=np.float64)
-        if x.dtype != np.float64:
-            np.copyto(room, x)
-            x = room
-        yield part, x.T
+        Each slice takes the place of the one before.
+        """
+        flat = self.rows[:].reshape(self.m, -1)
+        mean = self.mean.T if isinstance(self.mean, np.ndarray) else self.mean
+        scale = self.scale.T if isinstance(self.scale, np.ndarray) else self.scale
+        size = max(1, SLICE_BYTES // (8 * self.n_x))
+        # One place for all slices: memory that is asked for anew is not in the cache, and where
+        # malloc gives it back each time, as Dask has its workers do, a pass takes five times as
+        # long.
+        place = np.empty((min(size, self.m), self.n_x))
+        for start in range(0, self.m, size):
+            part = slice(start, min(start + size, self.m))
+            x, room = flat[part], place[: part.stop - start]
+            if mean is not None:
+                x = np.subtract(x, mean, out=room, dtype=np.float64)
+            if scale is not None:
+                x = np.divide(x, scale, out=room, dtype=np.float64)
+            if x.dtype != np.float64:
+                np.copyto(room, x)
+                x = room
+            yield part, x.T
 
+    def add_up_slices(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
+        """Add up what `work` gives for each slice, one after another."""
+        totals: Sums = ()
+        for part, X in self.slices():
+            totals = plus(totals, work(X, Y[:, part], weight[:, part], *parameters))
+        return totals
 
-def add_up_block(
-    work: Work,
-    rows: NDArray[Any],
-    mean: Array | float | None,
-    scale: Array | float | None,
-    Y: Array,
-    weight: Array,
-    *parameters: Any,
-) -> Sums:
-    """Add up the slices of one block."""
-    totals: Sums = ()
-    for part, X in slices(rows, mean, scale):
-        totals = plus(totals, work(X, Y[:, part], weight[:, part], *parameters))
-    return totals
-
-
-def forward_block(
-    rows: NDArray[Any],
-    mean: Array | float | None,
-    scale: Array | float | None,
-    w: Array,
-    b: Array | float,
-) -> Array:
-    """Score one block: float64 (K, s)."""
-    return np.concatenate([forward(w, b, X) for _, X in slices(rows, mean, scale)], axis=1)
+    def forward_slices(self, w: Array, b: Array | float) -> Array:
+        """Score the examples, a slice at a time: float64 (K, m)."""
+        return np.concatenate([forward(w, b, X) for _, X in self.slices()], axis=1)
 
 
 def plus(totals: Sums, more: Sums) -> Sums:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from catclf.errors import ParameterError
 from catclf.logistic import Array
+from catclf.solvers import Fit, State, Watch
 from catclf.solvers.coordinates import Coordinates, Point
-from catclf.solvers.fit import Fit, Keep, State
 
 MAX_STEPS = 100
 ROUNDING = 1e-14
@@ -24,8 +22,7 @@ def newton(
     l2: float,
     tolerance: float = 1e-8,
     start: State | None = None,
-    callback: Callable[[int, float], None] | None = None,
-    keep: Keep | None = None,
+    watch: Watch | None = None,
 ) -> Fit:
     """Minimise J = Σᵢ weightᵢ L(zᵢ, yᵢ) + (λ/2)‖w‖²; the bias is not penalised.
 
@@ -42,10 +39,8 @@ def newton(
     start : State, optional
         Where to begin or to go on, in these coordinates; else at zeros, and there too if the start
         is worse.
-    callback : callable, optional
-        Called as callback(step, cost) before each step.
-    keep : callable, optional
-        Called as keep(state) before each step.
+    watch : callable, optional
+        Called as watch(state) before each step.
 
     Raises
     ------
@@ -67,7 +62,7 @@ def newton(
         w, bias = coordinates.parameters(v, b)
         return Fit(w, bias, coordinates.forward(v, b), costs, J, State(0, v, b, []))
 
-    zeros = State.zeros(coordinates.size, 1)
+    zeros = State(0, np.zeros((coordinates.size, 1)), np.zeros((1, 1)), [])
     first, v, b, costs = start or zeros
     J, g = at_zeros = look(zeros.v, zeros.b)
     norm_at_zeros = norm(g)
@@ -78,11 +73,9 @@ def newton(
         first, v, b, costs = zeros
         J, g = at_zeros
     for step in range(first, MAX_STEPS):
-        if keep is not None:
-            keep(State(step, v, b, costs))
         costs.append((step, J))
-        if callback is not None:
-            callback(step, J)
+        if watch is not None:
+            watch(State(step, v, b, costs))
         relative_norm = norm(g) / norm_at_zeros
         if relative_norm <= tolerance:
             break

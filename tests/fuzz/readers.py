@@ -209,8 +209,8 @@ def read_model(data: bytes, path: Path) -> None:
 
 @cache
 def checkpoints() -> list[bytes]:
+    from catclf.solvers import State
     from catclf.solvers.checkpoint import Checkpoint
-    from catclf.solvers.fit import State
 
     with TemporaryDirectory() as folder:
         path = Path(folder, "m.checkpoint")
