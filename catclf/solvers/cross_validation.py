@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,21 +30,8 @@ def stratified_folds(Y: NDArray[np.int64], k: int, seed: int = 0) -> NDArray[np.
     """Deal the examples into k folds, each with its share of both classes.
 
     The examples of each class are shuffled, then dealt out in turn; the second class goes on where
-    the first one stopped, so that the folds' sizes differ by at most one.
-
-    Parameters
-    ----------
-    Y : int64 (1, m)
-        Labels, 0 or 1.
-    k : int
-        How many folds, from 2 to the size of the smaller class.
-    seed : int
-        Of the shuffle.
-
-    Returns
-    -------
-    int64 (m,)
-        The fold of each example, 0 to k − 1.
+    the first one stopped, so that the folds' sizes differ by at most one. Y (1, m) holds 0 and 1;
+    the fold of each example (m,) is 0 to k − 1.
     """
     shuffled = np.random.default_rng(seed).permutation(Y.shape[1])
     dealt = shuffled[np.argsort(Y[0, shuffled], kind="stable")]
@@ -58,13 +46,8 @@ def grouped_folds(
     """Deal whole groups into at most k folds, each with about its share of both classes.
 
     The largest group goes first, each to the fold that then holds the least of the group's classes;
-    where every example is a group of its own, this is `stratified_folds`.
-
-    Parameters
-    ----------
-    Y, groups : int64 (1, m), int64 (m,)
-        Labels, 0 or 1; the number of each example's group.
-    k, seed : int
+    where every example is a group of its own, this is `stratified_folds`. `groups` (m,) holds the
+    number of each example's group.
 
     Raises
     ------
@@ -177,25 +160,29 @@ def fit_and_cross_validate(
         how |= {"learning_rate": solver.learning_rate, "iterations": solver.iterations}
         return gradient_descent(coordinates, labels, weight, **how)
 
-    out_of_fold = None
+    pick = partial(choose, coordinates=name, newton=not descent)
     if descent and not scaled:  # of all folds at once
-        fit = run(0, choose(examples, steps, name), labels, sample_weights(m, folds))
-        if folds is not None:
-            out_of_fold = fit.Z[1 + folds, np.arange(m)].reshape(1, m)
+        fit = run(0, pick(examples, steps), labels, sample_weights(m, folds))
+        out_of_fold = None if folds is None else fit.Z[1 + folds, np.arange(m)].reshape(1, m)
         return replace(fit, w=fit.w[:, :1], b=fit.b[:1], Z=fit.Z[:1]), out_of_fold
-    coordinates = _of_each_fold(examples, scaled, steps, 1 + k, name, not descent)
     if scaled:
         standard, mean, scale = standardise(examples, uniform)
-        fit = run(0, choose(standard, steps, name, not descent), labels, uniform)
+        fit = run(0, pick(standard, steps), labels, uniform)
         w, b = fold_back(fit.w, fit.b, mean, scale)
         fit = replace(fit, w=w, b=b)
     else:
-        fit = run(0, coordinates(uniform), labels, uniform)
-    if folds is not None:
-        out_of_fold = _scores_left_out(
-            labels, folds, coordinates, lambda fold, *problem: [run(1 + fold, *problem)]
-        )
-    return fit, out_of_fold
+        shared = pick(examples, (1 + k) * steps)
+        fit = run(0, shared, labels, uniform)
+    if folds is None:
+        return fit, None
+
+    def coordinates(weight: Array) -> Coordinates:
+        return pick(standardise(examples, weight)[0], steps) if scaled else shared
+
+    def train(fold: int, *problem: Any) -> list[Fit]:
+        return [run(1 + fold, *problem)]
+
+    return fit, _scores_left_out(labels, folds, coordinates, train)
 
 
 def cross_validate_path(
@@ -248,22 +235,14 @@ def cross_validate_path(
             start, costs[j, fold] = fit.start, fit.J
             yield fit
 
+    steps = n * NEWTON_STEPS
+    shared = None if scaled else choose(examples, k * steps, newton=True)
+
+    def coordinates(weight: Array) -> Coordinates:
+        return shared or choose(standardise(examples, weight)[0], steps, newton=True)
+
     labels = np.resize(Y, (1, examples.m)).astype(np.float64)
-    coordinates = _of_each_fold(examples, scaled, n * NEWTON_STEPS, k, "auto", True)
     return _scores_left_out(labels, folds, coordinates, follow, n, begin), costs
-
-
-def _of_each_fold(
-    examples: Examples, scaled: bool, steps: int, fits: int, name: str, newton: bool
-) -> Callable[[Array], Coordinates]:
-    """Give what makes the coordinates of all examples, for so many fits of so many steps.
-
-    It takes the weights of the fit's examples. Without scaling, all fits share their coordinates.
-    """
-    if scaled:
-        return lambda weight: choose(standardise(examples, weight)[0], steps, name, newton)
-    shared = choose(examples, fits * steps, name, newton)
-    return lambda weight: shared
 
 
 def _scores_left_out(
