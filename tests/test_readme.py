@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from catclf import errors
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -20,12 +20,9 @@ def sessions(text):
 
 
 def without_what_varies(output):
-    """Drop trailing blanks, the seconds and the folder, which differ from run to run."""
+    """Drop trailing blanks, the seconds and the folder."""
     output = re.sub(r"[ ]+$", "", output, flags=re.MULTILINE)
-    output = re.sub(
-        r"^[\d.]+ s; wrote .*/models/", "T s; wrote models/", output, flags=re.MULTILINE
-    )
-    return output.strip("\n")
+    return re.sub(r"^[\d.]+ s; wrote .*/models/", "", output, flags=re.MULTILINE).strip("\n")
 
 
 def test_the_readme_shows_what_its_commands_print(shared, tmp_path):
@@ -41,15 +38,7 @@ def test_the_readme_shows_what_its_commands_print(shared, tmp_path):
         assert without_what_varies(done.stdout) == without_what_varies(shown)
 
 
-@pytest.mark.parametrize("change", [("99.04%", "99.05%"), ("0.140872", "0.140873")])
-def test_a_stale_figure_would_be_noticed(change):
-    text = README.read_text()
-    assert list(sessions(text)) != list(sessions(text.replace(*change)))
-
-
 def test_the_readme_names_every_exit_code():
-    from catclf import errors
-
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", README.read_text(), re.MULTILINE)}
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     assert {kind.exit_code for kind in kinds} | {0, 70, 130} == codes

@@ -1,6 +1,7 @@
 """What each command loads, for that is what its start takes; and how a process ends."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,14 +45,16 @@ def loaded(folder, *words):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Twenty drawings as an HDF5 file and as JPEGs, and a model."""
+    """Twenty drawings as an HDF5 file, as JPEGs and as JPEGs by class."""
     path = tmp_path_factory.mktemp("startup")
     images, labels = draw(20)
     with h5py.File(path / "data.h5", "w") as file:
         file["train_set_x"], file["train_set_y"] = images, labels
-    (path / "photos").mkdir()
+    for name in ("photos", "classes/cat", "classes/other"):
+        (path / name).mkdir(parents=True)
     for i, image in enumerate(images):
-        Image.fromarray(np.ascontiguousarray(image)).save(path / "photos" / f"{i:02}.jpg")
+        for name in ("photos", "classes/cat" if labels[i] else "classes/other"):
+            Image.fromarray(np.ascontiguousarray(image)).save(path / name / f"{i:02}.jpg")
     (path / "one.jpg").write_bytes((path / "photos" / "00.jpg").read_bytes())
     return path
 
@@ -67,34 +70,28 @@ def test_help_loads_no_more_than_typer_does(tmp_path, words):
     assert (loaded(tmp_path, *words) - typer) & LARGE == set()
 
 
-def test_a_run_loads_its_own_command_alone(folder):
-    found = loaded(folder, "show", "photos", "--json")
-    commands = {f"catclf.cli.{name}" for name in COMMANDS}
-    assert found & commands == {"catclf.cli.show"}
+TRAIN = ("train", "--cv", "0", "--iterations", "10", "--out", "m.npz")
 
 
-@pytest.mark.parametrize("what", ["one.jpg", "photos"])
-def test_predict_loads_what_a_jpeg_needs(folder, what):
-    found = loaded(folder, "predict", what)
-    assert {"numpy", "PIL.JpegImagePlugin"} <= found
-    for name in ("h5py", "rich", "numpy.ma", "catclf.solvers"):
-        assert name not in found
-    assert ("concurrent.futures" in found) == (what == "photos")
-    readers = {name for name in found if name.endswith("ImagePlugin") and name.startswith("PIL.")}
-    assert readers == {"PIL.JpegImagePlugin"}
-
-
-def test_training_from_hdf5_loads_no_pillow(folder):
-    found = loaded(folder, "train", "data.h5", "--cv", 0, "--iterations", 10, "--out", "m.npz")
-    assert {"numpy", "h5py"} <= found
-    for name in ("PIL", "rich", "numpy.ma", "catclf.tuning", "catclf.lesson"):
-        assert name not in found
-
-
-def test_training_from_a_folder_loads_no_h5py(class_folder, tmp_path):
-    found = loaded(tmp_path, "train", class_folder, "--cv", 0, "--iterations", 10)
-    assert "PIL" in found
-    assert found & {"h5py", "rich", "numpy.ma"} == set()
+@pytest.mark.parametrize(
+    ("words", "needed", "not_needed"),
+    [
+        (["predict", "one.jpg"], "numpy PIL", "h5py rich numpy.ma concurrent.futures"),
+        (["predict", "photos"], "concurrent.futures", "h5py rich numpy.ma catclf.solvers"),
+        ([*TRAIN, "data.h5"], "numpy h5py", "PIL rich numpy.ma catclf.tuning catclf.lesson"),
+        ([*TRAIN, "classes"], "numpy PIL", "h5py rich numpy.ma catclf.tuning"),
+        (["show", "photos", "--json"], "numpy", "rich"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_run_loads_what_it_needs(folder, words, needed, not_needed):
+    names = loaded(folder, *words)
+    assert names >= set(needed.split())
+    assert names & set(not_needed.split()) == set()
+    assert names & {f"catclf.cli.{name}" for name in COMMANDS} == {f"catclf.cli.{words[0]}"}
+    if words[0] == "predict":  # of Pillow's readers the one that JPEGs need
+        readers = {name for name in names if re.fullmatch(r"PIL\..*ImagePlugin", name)}
+        assert readers == {"PIL.JpegImagePlugin"}
 
 
 def test_a_command_that_is_none_is_told_with_the_nearest(catclf):
