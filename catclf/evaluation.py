@@ -93,7 +93,7 @@ class Result:
     @cached_property
     def seen(self) -> int:
         """How many of the images, or near-identical ones, the model was trained on."""
-        return int(known(self.dataset.fingerprints, self.model.seen).sum())
+        return int(known(self.dataset.signatures.fingerprints, self.model.seen).sum())
 
     def worst(self, n: int) -> NDArray[np.int64]:
         """Find the n mistakes that the model is surest of, the surest first."""

@@ -363,7 +363,7 @@ def assemble(
         k = int(folds.max()) + 1
         cross_validation = {"folds": k, "seed": FOLD_SEED, **score(out_of_fold)}
     # np.unique would load numpy.ma, a fifth of what NumPy itself takes.
-    seen = np.array(sorted(set(dataset.fingerprints.tolist())), dtype=np.uint64)
+    seen = np.array(sorted(set(dataset.signatures.fingerprints.tolist())), dtype=np.uint64)
     return Model(
         w=np.ascontiguousarray(fit.w),
         b=float(fit.b[0, 0]),

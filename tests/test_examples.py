@@ -179,6 +179,6 @@ def test_a_dataset_stays_on_disk_if_it_does_not_fit(in_pieces):
     memory = Dataset(images, Y, ("non-cat", "cat"), "some")
     for one in (small, large):
         assert one.sha256 == memory.sha256
-        np.testing.assert_array_equal(one.fingerprints, memory.fingerprints)
+        np.testing.assert_array_equal(one.signatures.fingerprints, memory.signatures.fingerprints)
         np.testing.assert_array_equal(one.clusters, memory.clusters)
     assert [part for part, _ in in_blocks(images)] == [slice(0, 31)]

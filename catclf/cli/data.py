@@ -12,7 +12,6 @@ from catclf.cli import loading, output
 
 if TYPE_CHECKING:
     from catclf.data.check import Card, Finding
-    from catclf.data.dataset import Dataset
 
 CASES_SHOWN = 10
 NAMES_SHOWN = 4
@@ -62,14 +61,12 @@ def info(
     from catclf.data.check import make_card
 
     if picture is not None:
-        from catclf.pictures.png import check_target, save
+        from catclf.pictures.png import check_target, contact_sheet, save
 
         check_target(picture)
     dataset = loading.load(data, split, quiet=quiet, cat_class=cat_class)
     card = make_card(dataset, data)
     if picture is not None:
-        from catclf.pictures.png import contact_sheet
-
         save(contact_sheet(dataset), picture)
         output.note(f"wrote {picture}", quiet)
     with output.reader_may_leave():
@@ -128,34 +125,29 @@ def check(
 
     from catclf.data import check as checks
 
-    first = loading.load(train, "train", quiet=quiet, cat_class=cat_class)
-    second = None
+    sets = {"train": loading.load(train, "train", quiet=quiet, cat_class=cat_class)}
     if test is not None:
-        second = loading.load(test, "test", quiet=quiet, cat_class=cat_class)
-    report = checks.check(first, second)
+        sets["test"] = loading.load(test, "test", quiet=quiet, cat_class=cat_class)
+    report = checks.check(**sets)
     with output.reader_may_leave():
         if as_json:
-            sizes = {"train": first.counts, **({"test": second.counts} if second else {})}
-            print(json.dumps({"counts": sizes, **asdict(report)}))
+            counts = {role: data.counts for role, data in sets.items()}
+            print(json.dumps({"counts": counts, **asdict(report)}))
         else:
-            _show_counts("train", first)
-            if second is not None:
-                _show_counts("test", second)
+            for role, data in sets.items():
+                shares = ", ".join(
+                    f"{output.printable(name)} {count} ({count / len(data):.1%})"
+                    for name, count in data.counts.items()
+                )
+                print(f"{role}: {len(data)} images: {shares}")
             for finding in report.findings:
                 _show_finding(finding)
             if not report.findings:
                 print("nothing found")
-    if report.leaked and second is not None:
-        output.error(f"images of TEST that are in TRAIN too: {report.leaked} of {len(second)}")
+    if report.leaked:
+        m = len(sets["test"])
+        output.error(f"images of TEST that are in TRAIN too: {report.leaked} of {m}")
         raise typer.Exit(1)
-
-
-def _show_counts(role: str, data: Dataset) -> None:
-    counts = ", ".join(
-        f"{output.printable(name)} {count} ({count / len(data):.1%})"
-        for name, count in data.counts.items()
-    )
-    print(f"{role}: {len(data)} images: {counts}")
 
 
 def _show_finding(finding: Finding) -> None:
@@ -253,17 +245,16 @@ def fetch(
     """
     import os
 
-    from catclf.data.fetch import COURSE
-    from catclf.data.fetch import fetch as fetch_file
+    from catclf.data import fetch as fetching
 
     note = partial(output.note, quiet=quiet)
-    for file in COURSE:
+    for file in fetching.COURSE:
         with output.progress_bar(file.name, file.size, quiet, counted=False) as advance:
 
             def progress(done: int, size: int) -> None:
                 if advance is not None:
                     advance(done, f"{done / 1e6:.1f} of {size / 1e6:.1f} MB")
 
-            fetched = fetch_file(file, folder, progress=progress, note=note)
+            fetched = fetching.fetch(file, folder, progress=progress, note=note)
         how = "fetched and verified" if fetched else "already there"
         print(f"{output.printable(os.path.join(folder, file.name))}: {how}")

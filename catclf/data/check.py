@@ -27,46 +27,21 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Card:
-    """The figures of a data set.
-
-    Attributes
-    ----------
-    name : str
-    images : int
-    counts : dict
-        Images of each class, by name.
-    sha256 : str
-        Of the images' bytes followed by the labels', as models remember it.
-    file_sha256 : str or None
-        Of the file, if it is one.
-    size : int or None
-        Bytes in the file, or in the files of all images.
-    originals : tuple of three (width, height), or None
-        The smallest, median and largest original by number of pixels, where they are known.
-    copies : int
-        Images whose pixels an earlier image has already.
-    near_copies : int
-        Images that are near-identical to an earlier one, or its mirror image, besides these.
-    sources : int
-        Different groups that images belong to; 0 where nothing is known of them.
-    unreadable : int
-        Files left out because they are damaged.
-    colours : dict
-        The mean red, green and blue of each class's images, 0 to 255.
-    """
+    """The figures of a data set."""
 
     name: str
     images: int
-    counts: dict[str, int]
-    sha256: str
-    file_sha256: str | None
-    size: int | None
+    counts: dict[str, int]  # images of each class, by name
+    sha256: str  # of the images' bytes followed by the labels', as models remember it
+    file_sha256: str | None  # of the file, if it is one
+    size: int | None  # bytes in the file, or in the files of all images
+    # The smallest, median and largest original by number of pixels, where they are known.
     originals: tuple[tuple[int, int], ...] | None
-    copies: int
-    near_copies: int
-    sources: int
-    unreadable: int
-    colours: dict[str, tuple[float, ...]]
+    copies: int  # images whose pixels an earlier image has already
+    near_copies: int  # besides these: near-identical to an earlier one, or its mirror image
+    sources: int  # different groups that images belong to; 0 where nothing is known of them
+    unreadable: int  # files left out because they are damaged
+    colours: dict[str, tuple[float, ...]]  # mean red, green and blue of each class, 0 to 255
 
 
 def make_card(dataset: Dataset, data: str | os.PathLike[str] | None = None) -> Card:
@@ -121,20 +96,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of thing that was found, and where.
+    """One kind of thing that was found, and each time it was."""
 
-    Attributes
-    ----------
-    kind : str
-        "leak", "conflict", "exact", "near", "plain", "tiny", "unreadable" or "rare".
-    title : str
-        What was found, for a person.
-    cases : list of Case
-        Each time it was found.
-    """
-
-    kind: str
-    title: str
+    kind: str  # leak, conflict, exact, near, plain, tiny, unreadable or rare
+    title: str  # for a person
     cases: list[Case]
 
 
@@ -203,12 +168,8 @@ def warnings(parts: Sequence[Dataset], whole: Dataset) -> Iterator[str]:
 def number_pictures(*sets: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number the pictures in several data sets, as if they were one after another.
 
-    Returns
-    -------
-    exact : int64 (sum of all m,)
-        The index of the first image with the same pixels.
-    near : int64 (sum of all m,)
-        The index of the first image of its cluster: near-identical, mirrored or not.
+    Two int64 arrays (sum of all m,) give, for each image, the index of the first one with the same
+    pixels, and of the first one of its cluster: near-identical, mirrored or not.
     """
     digests = [
         hashlib.sha256(np.ascontiguousarray(image).data).digest()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from catclf.common import files
 from catclf.common.files import FileKind
@@ -18,8 +17,6 @@ from catclf.data.folders import SPLIT_NAMES, FolderReader
 from catclf.data.hdf5.writer import write_hdf5
 from catclf.errors import DataError, OutputError
 
-BLOCK = 256
-"""How many images of a data set are in memory at a time while they are written to a folder."""
 FOLDER = FileKind("folder", OutputError)
 T = TypeVar("T")
 
@@ -35,25 +32,8 @@ def folder_to_hdf5(
     """Write the images of a folder of classes to an HDF5 file of the course's layout.
 
     The images are those that `load_dataset` gives, in the same order. The file appears whole or
-    not at all.
-
-    Parameters
-    ----------
-    folder : path
-        It has a sub-folder for each class.
-    out : path
-        The file.
-    split, cat_class
-        As in `load_dataset`.
-    progress : callable, optional
-        Called as progress(done, total).
-
-    Returns
-    -------
-    int
-        How many images were written.
-    tuple of str
-        What a person should know of how the folder was read, a line each.
+    not at all. What is returned is how many images were written, and what a person should know of
+    how the folder was read, a line each.
 
     Raises
     ------
@@ -104,16 +84,10 @@ def dataset_to_folder(
     with FOLDER.errors(folder), files.making_folder(target) as temporary:
         for name in dataset.classes:
             (temporary / name).mkdir()
-        examples = zip(_images(dataset), dataset.Y[0].tolist(), strict=True)
+        examples = zip(dataset.images, dataset.Y[0].tolist(), strict=True)
         for i, (image, y) in enumerate(_counted(examples, len(dataset), progress)):
             path = temporary / dataset.classes[y] / f"{i:0{digits}}.png"
-            Image.fromarray(image).save(path)
-
-
-def _images(dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
-    """Give the images one by one, of which a block at a time is in memory."""
-    for start in range(0, len(dataset), BLOCK):
-        yield from np.ascontiguousarray(dataset.images[start : start + BLOCK])
+            Image.fromarray(np.ascontiguousarray(image)).save(path)
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:

@@ -113,11 +113,6 @@ class Dataset:
 
         return signatures(self.images)
 
-    @property
-    def fingerprints(self) -> NDArray[np.uint64]:
-        """The fingerprint of each image, (m,)."""
-        return self.signatures.fingerprints
-
     @cached_property
     def clusters(self) -> NDArray[np.int64]:
         """Which picture each image shows: the index of the first near-identical one, (m,)."""
@@ -186,6 +181,10 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
                 f"{other.name}: its classes are {' and '.join(other.classes)}, "
                 f"those of {first.name} {' and '.join(first.classes)}"
             )
+    made = [d.features for d in datasets if d.features]
+    features = None
+    if len(made) == len(datasets) and all(f.settings == made[0].settings for f in made):
+        features = Features(made[0].settings, concatenate([f.rows for f in made]))
     return Dataset(
         images=concatenate([d.images for d in datasets]),
         Y=np.concatenate([d.Y for d in datasets], axis=1),
@@ -199,12 +198,5 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
         ),
         notes=tuple(note for d in datasets for note in d.notes),
         unreadable=tuple(line for d in datasets for line in d.unreadable),
-        features=_join_features([d.features for d in datasets]),
+        features=features,
     )
-
-
-def _join_features(parts: Sequence[Features | None]) -> Features | None:
-    first = parts[0]
-    if first is None or any(part is None or part.settings != first.settings for part in parts):
-        return None
-    return Features(first.settings, concatenate([part.rows for part in parts if part is not None]))

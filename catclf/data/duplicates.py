@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common.blocks import Rows, map_blocks
+from catclf.common.types import IMAGE_SIZE
 
 SIDE = 16
 ALIKE = 0.995
@@ -157,12 +158,9 @@ def _signs(numbers: NDArray[np.uint64]) -> NDArray[np.float32]:
 
 def _thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Shrink to grey 16 × 16, with mean 0 and length 1: products are correlations."""
-    k = 64 // SIDE
-    small = np.empty((len(images), SIDE * SIDE), dtype=np.float32)
-    for start in range(0, len(images), BLOCK):
-        block = images[start : start + BLOCK]
-        cells = block.reshape(len(block), SIDE, k, SIDE, k, 3).mean(axis=(2, 4, 5))
-        small[start : start + BLOCK] = cells.reshape(len(block), -1)
+    m, k = len(images), IMAGE_SIZE // SIDE
+    cells = images.reshape(m, SIDE, k, SIDE, k, 3).mean(axis=(2, 4, 5))
+    small: NDArray[np.float32] = cells.reshape(m, SIDE * SIDE).astype(np.float32)
     small -= small.mean(axis=1, keepdims=True)
     length = np.linalg.norm(small, axis=1, keepdims=True)
     small /= np.maximum(length, 1.0)  # an image of one colour stays at 0, like nothing

@@ -69,10 +69,10 @@ def fetch(
 ) -> bool:
     """Download a file into `folder` from the first mirror that serves it, whole or not at all.
 
+    Nothing is done, and False returned, if it is there already.
+
     Parameters
     ----------
-    known : KnownFile
-        What is to come.
     mirrors : tuple of str
         Addresses of folders that hold it, ending in "/", tried in this order.
     opener : optional
@@ -85,11 +85,6 @@ def fetch(
     note : callable, optional
         Called with a line on each mirror that failed while there is another.
 
-    Returns
-    -------
-    bool
-        False if the file was there already.
-
     Raises
     ------
     DataError
@@ -99,8 +94,12 @@ def fetch(
     """
     path = Path(folder) / known.name
     if path.is_file():
-        _check_present(path, known)
-        return False
+        with DOWNLOAD.errors(path), open(path, "rb") as present:
+            data = present.read(known.size + 1)
+        if hashlib.sha256(data).hexdigest() == known.sha256:
+            return False
+        other = "a Git LFS pointer" if is_lfs_pointer(data) else "another file"
+        raise DataError(f"{path}: {other} is there under this name; move it away, and fetch again")
     DOWNLOAD.check(path)
     reasons: list[str] = []
     for mirror in mirrors:
@@ -118,15 +117,6 @@ def fetch(
                 file.write(data)
             return True
     raise DataError(f"{known.name}: could not be fetched; {'; '.join(reasons)}")
-
-
-def _check_present(path: Path, known: KnownFile) -> None:
-    """Raise DataError unless what is at `path` is the file already."""
-    with DOWNLOAD.errors(path), open(path, "rb") as file:
-        data = file.read(known.size + 1)
-    if hashlib.sha256(data).hexdigest() != known.sha256:
-        other = "a Git LFS pointer" if is_lfs_pointer(data) else "another file"
-        raise DataError(f"{path}: {other} is there under this name; move it away, and fetch again")
 
 
 def https_opener(context: SSLContext | None = None) -> request.OpenerDirector:

@@ -52,7 +52,16 @@ def load_folder(
     """Read a folder of classes; parameters as in `catclf.data.load.load_dataset`."""
     reader = FolderReader(folder, split, cat_class)
     n, n_x = len(reader.files), feature_map.n_x if feature_map else 0
-    _check_memory(folder, n, feature_map, memory)
+    needed = n * (3 * IMAGE_SIZE**2 + 4 * n_x)
+    allowed = budget(memory, needed)
+    if needed > allowed:  # before any photo is read
+        small = feature_map is None or feature_map.image_size == (IMAGE_SIZE, IMAGE_SIZE)
+        convert = f"convert it first: catclf data convert {folder} out.h5"
+        raise DataError(
+            f"{folder}: {n} images take {needed / 1e6:.4g} MB of memory, and "
+            f"{allowed / 1e6:.4g} MB is for data; "
+            + (convert if small else "allow more with --memory")
+        )
     images = np.empty((n, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
     rows = np.empty((n, n_x), dtype=np.float32)
     labels, paths, sizes = [], [], []
@@ -78,25 +87,6 @@ def load_folder(
     return dataset.within(memory)
 
 
-def _check_memory(
-    folder: Path, n: int, feature_map: FeatureExtractor | None, memory: float | None
-) -> None:
-    """Raise DataError, before any photo is read, if n images and their features would not fit."""
-    needed = n * (3 * IMAGE_SIZE**2 + (4 * feature_map.n_x if feature_map else 0))
-    allowed = budget(memory, needed)
-    if needed > allowed:
-        small = feature_map is None or feature_map.image_size == (IMAGE_SIZE, IMAGE_SIZE)
-        raise DataError(
-            f"{folder}: {n} images take {needed / 1e6:.4g} MB of memory, and "
-            f"{allowed / 1e6:.4g} MB is for data; "
-            + (
-                f"convert it first: catclf data convert {folder} out.h5"
-                if small
-                else "allow more with --memory"
-            )
-        )
-
-
 class Photo(NamedTuple):
     """An image uint8 (64, 64, 3), its label, its file, and its original's width and height.
 
@@ -107,7 +97,7 @@ class Photo(NamedTuple):
     y: int
     path: Path
     size: tuple[int, int]
-    features: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None
 
 
 class FolderReader:
@@ -155,13 +145,12 @@ class FolderReader:
         """
         from catclf.data.images import load_with_size, shrink
 
+        wanted = feature_map.image_size if feature_map else (IMAGE_SIZE, IMAGE_SIZE)
+
         def read(path: Path, y: int) -> Photo | DataError:
             try:
-                if feature_map is None:
-                    image, size = load_with_size(path, max_bytes=max_bytes)
-                    return Photo(image, y, path, size)
-                image, size = load_with_size(path, feature_map.image_size, max_bytes=max_bytes)
-                features = feature_map.transform(image[None])[:, 0]
+                image, size = load_with_size(path, wanted, max_bytes=max_bytes)
+                features = feature_map.transform(image[None])[:, 0] if feature_map else None
                 return Photo(shrink(image), y, path, size, features)
             except DataError as error:
                 return error

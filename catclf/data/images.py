@@ -7,6 +7,7 @@ is what it learned from. `load_photo` reads the same files, to be looked at by a
 from __future__ import annotations
 
 import os
+import re
 import struct
 import threading
 import warnings
@@ -28,17 +29,15 @@ from catclf.errors import ImageError, NotAnImageError
 BAND_PIXELS = 1_000_000
 """From here on an image that is not a JPEG's is shrunk a band of rows at a time."""
 READERS = {
-    "JPEG": "JpegImageFile",  # and MPO, a JPEG followed by others
-    "PNG": "PngImageFile",
-    "WebP": "WebPImageFile",
-    "GIF": "GifImageFile",
-    "BMP": "BmpImageFile",
-    "AVIF": "AvifImageFile",
+    rb"\xff\xd8\xff": "JpegImageFile",  # and MPO, a JPEG followed by others
+    rb"\x89PNG": "PngImageFile",
+    rb".{8}WEBP": "WebPImageFile",
+    rb"GIF8": "GifImageFile",
+    rb"BM": "BmpImageFile",
+    rb".{4}ftyp(avi[fs]|mif1|msf1)": "AvifImageFile",
 }
-"""Pillow's class for each format, in a module named alike."""
-HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
-
+"""Pillow's class for what a file begins with, in a module named alike."""
+HEIC = rb".{4}ftyp(hei[cxms]|hev[cx]|mif1|msf1)"
 NOT_AN_IMAGE = "not an image that can be read; expected JPEG, PNG, WebP, GIF, BMP or AVIF"
 
 _ONE_LARGE = threading.RLock()
@@ -134,10 +133,10 @@ def _load(
         data = source if isinstance(source, bytes) else _read_file(source, max_bytes, turn)
         if len(data) > max_bytes:
             raise ImageError(f"more than {max_bytes / 2**20:.4g} MiB; see --max-file-size")
-        form = _format_of(data)
+        reader = _reader_of(data)
         try:
             data, held_whole = limits.trim(data)
-            with _open(form, data) as image:
+            with _open(reader, data) as image:
                 kind = str(image.format), *image.size
                 limits.check_size(*kind)
                 if held_whole and limits.is_large(*kind):
@@ -177,40 +176,27 @@ def _read_file(path: str | os.PathLike[str], max_bytes: int, turn: ExitStack) ->
         raise ImageError(getattr(error, "strerror", None) or str(error)) from error
 
 
-def _format_of(data: bytes) -> str:
-    """Tell by its first bytes which format an image has."""
-    brand = data[8:12] if data[4:8] == b"ftyp" else b""
-    if brand in HEIC_BRANDS and b"avif" not in data[12:64]:
+def _reader_of(data: bytes) -> str:
+    """Name the class that reads what has these first bytes."""
+    if re.match(HEIC, data, re.DOTALL) and b"avif" not in data[12:64]:
         raise ImageError("a HEIC photo, which is not read; convert it to JPEG first")
     if data.startswith(b"\x89HDF"):
         raise NotAnImageError(
             "an HDF5 file, where an image was expected; measure it with: catclf eval"
         )
-    signs = {
-        "JPEG": data.startswith(b"\xff\xd8\xff"),
-        "PNG": data.startswith(b"\x89PNG"),
-        "WebP": data[8:12] == b"WEBP",
-        "GIF": data.startswith(b"GIF8"),
-        "BMP": data.startswith(b"BM"),
-        "AVIF": brand in AVIF_BRANDS,
-    }
-    form = next((form for form, fits in signs.items() if fits), None)
-    if form is None:
-        raise NotAnImageError(NOT_AN_IMAGE)
-    return form
+    for start, reader in READERS.items():
+        if re.match(start, data, re.DOTALL):
+            return reader
+    raise NotAnImageError(NOT_AN_IMAGE)
 
 
-def _open(form: str, data: bytes) -> Image.Image:
-    """Have an image's head read by Pillow's reader of its format.
-
-    That alone is loaded: `Image.open` would load more of Pillow's 40.
-    """
-    name = READERS[form]
-    reader = getattr(import_module(f"PIL.{name.removesuffix('File')}Plugin"), name)
+def _open(reader: str, data: bytes) -> Image.Image:
+    """Have an image's head read by one of Pillow's readers, without loading the other 40."""
+    module = import_module(f"PIL.{reader.removesuffix('File')}Plugin")
     try:
-        image: Image.Image = reader(BytesIO(data))
+        image: Image.Image = getattr(module, reader)(BytesIO(data))
     except (SyntaxError, IndexError, TypeError, struct.error):
-        if form == "BMP":  # it begins with the letters BM, as other files may
+        if reader == READERS[rb"BM"]:  # it begins with the letters BM, as other files may
             raise NotAnImageError(NOT_AN_IMAGE) from None
         raise ImageError("a damaged or truncated image") from None
     return image

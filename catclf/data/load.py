@@ -79,7 +79,10 @@ def load_dataset(
     if not os.fspath(data):
         raise DataError(f"DATA is empty; {expected}")
     if os.fspath(data) == DRAWN:
-        dataset = _draw(split, notes)
+        from catclf.data.drawn import draw
+
+        images, labels = draw(DRAWN_COUNT, DRAWN_SEED[split])
+        dataset = Dataset(images, labels.reshape(1, -1), CLASSES, DRAWN, notes=notes)
     elif is_folder(path):
         return load_folder(
             path,
@@ -104,13 +107,6 @@ def load_dataset(
             f"are taken from {height} × {width}; name a folder of photos"
         )
     return dataset
-
-
-def _draw(split: Split, notes: tuple[str, ...]) -> Dataset:
-    from catclf.data.drawn import draw
-
-    images, labels = draw(DRAWN_COUNT, DRAWN_SEED[split])
-    return Dataset(images, labels.reshape(1, -1), CLASSES, DRAWN, notes=notes)
 
 
 def expand_patterns(words: Sequence[str | None]) -> list[str | None]:

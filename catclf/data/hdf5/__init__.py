@@ -49,12 +49,21 @@ def load_hdf5(path: Path, split: Split, cat_class: str | None, trust: bool = Fal
                 )
             structure = Structure(file)
             x, y = _choose_keys(path, set(structure.members), split)
-            arrays = _describe_arrays(path, structure, x, y, trust)
+            keys = [x, y, *(key for key in ("list_classes", "source") if key in structure.members)]
+            arrays = {key: describe_array(structure, key) for key in keys}
+            _check_shapes(path, arrays, x, y)
+            if not trust:
+                _check_sizes(path, arrays, structure.size)
+            for key in keys:
+                check_storage(structure, key)
             file.seek(0)
             images, labels, names, sources = _open_arrays(path, file, x, y, arrays, opened)
     except (OSError, StructureError) as error:
         raise _unreadable(path, error) from error
-    Y = _check_labels(path, labels, len(images))
+    if not np.isin(labels, (0, 1)).all():
+        values = ", ".join(f"{value:g}" for value in np.unique(labels)[:5])
+        raise DataError(f"{path}: labels are {values}; expected 0 and 1 only")
+    Y = labels.astype(np.int64).reshape(1, -1)
     classes, swapped = _name_classes(path, names, cat_class)
     groups = tuple(_text(source) for source in sources) if len(sources) == len(images) else ()
     return Dataset(images, 1 - Y if swapped else Y, classes, path.name, groups=groups)
@@ -76,20 +85,6 @@ def _choose_keys(path: Path, members: set[str], split: Split) -> tuple[str, str]
     if y not in members:
         raise DataError(f"{path}: holds no arrays {x} and {y}")
     return x, y
-
-
-def _describe_arrays(
-    path: Path, structure: Structure, x: str, y: str, trust: bool
-) -> dict[str, ArrayInfo]:
-    """Say what the arrays are by name, all checks passed that need no library."""
-    keys = [x, y, *(key for key in ("list_classes", "source") if key in structure.members)]
-    arrays = {key: describe_array(structure, key) for key in keys}
-    _check_shapes(path, arrays, x, y)
-    if not trust:
-        _check_sizes(path, arrays, structure.size)
-    for key in arrays:
-        check_storage(structure, key)
-    return arrays
 
 
 def _open_arrays(
@@ -190,22 +185,14 @@ def _remedy(pixels: NDArray[Any]) -> str:
     low, high = float(pixels.min()), float(pixels.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         return "some are not finite; expected uint8 from 0 to 255"
-    if pixels.dtype.kind == "f" and low >= 0 and high <= 1:
-        return "they go from 0 to 1: store them as uint8, (255 * x).round().astype('uint8')"
-    if pixels.dtype.kind == "f" and low >= -1 and high <= 1:
-        return (
-            "they go from -1 to 1: store them as uint8, (127.5 * (x + 1)).round().astype('uint8')"
-        )
-    if low >= 0 and high <= 255:
-        return "they go from 0 to 255: store them as uint8, x.round().astype('uint8')"
+    scales = [(0, 255, "x")]
+    if pixels.dtype.kind == "f":
+        scales = [(0, 1, "(255 * x)"), (-1, 1, "(127.5 * (x + 1))"), *scales]
+    for least, most, scaled in scales:
+        if least <= low and high <= most:
+            how = f"store them as uint8, {scaled}.round().astype('uint8')"
+            return f"they go from {least} to {most}: {how}"
     return f"they go from {low:g} to {high:g}; expected uint8 from 0 to 255"
-
-
-def _check_labels(path: Path, labels: NDArray[Any], m: int) -> NDArray[np.int64]:
-    if not np.isin(labels, (0, 1)).all():
-        values = ", ".join(f"{value:g}" for value in np.unique(labels)[:5])
-        raise DataError(f"{path}: labels are {values}; expected 0 and 1 only")
-    return labels.astype(np.int64).reshape(1, m)
 
 
 def _name_classes(path: Path, names: Any, cat_class: str | None) -> tuple[tuple[str, str], bool]:
