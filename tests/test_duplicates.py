@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+from image_files import COPIES
 
-from catclf import load_dataset
 from catclf.data import duplicates
 from catclf.data.drawn import draw
 from catclf.data.duplicates import signatures
-from tests.copies import COPIES
 
 
 def clusters(*sets):
@@ -16,7 +15,7 @@ def clusters(*sets):
 
 @pytest.fixture(scope="module")
 def drawings():
-    return draw(200, seed=11)[0]
+    return draw(100, seed=11)[0]
 
 
 @pytest.mark.parametrize("copy", COPIES)
@@ -28,19 +27,15 @@ def test_copies_are_the_same_picture(drawings, copy):
     assert found.dtype == np.int64
 
 
-def test_different_drawings_are_different_pictures(drawings):
-    np.testing.assert_array_equal(clusters(drawings), np.arange(200))
-
-
-def test_a_picture_upside_down_is_another(drawings):
+def test_other_pictures_are_others_also_upside_down(drawings):
+    np.testing.assert_array_equal(clusters(drawings), np.arange(len(drawings)))
     assert len(set(clusters(np.concatenate([drawings[:5], drawings[:5, ::-1]])))) == 10
+    assert clusters(drawings[:0]).tolist() == []
 
 
 def test_images_of_one_colour_are_alike_only_to_themselves():
-    images = np.empty((6, 64, 64, 3), dtype=np.uint8)
     colours = [(0, 0, 0), (255, 255, 255), (10, 11, 13), (10, 11, 13), (200, 3, 77), (7, 7, 7)]
-    for image, colour in zip(images, colours, strict=True):
-        image[:] = colour
+    images = np.array(colours, np.uint8)[:, None, None].repeat(64, axis=1).repeat(64, axis=2)
     np.testing.assert_array_equal(clusters(images), np.arange(6))
 
 
@@ -67,18 +62,12 @@ def test_the_limit_is_a_correlation_of_995_thousandths():
         assert together == (np.cos(np.radians(degrees)) >= 0.995)
 
 
-@pytest.mark.parametrize("block", [1, 7, 40])
+@pytest.mark.parametrize("block", [1, 7, 2048])
 def test_the_blocks_do_not_matter(drawings, monkeypatch, block):
     images = np.concatenate([drawings[:25], drawings[4:20, :, ::-1], drawings[:10]])
     expected = np.concatenate([np.arange(25), np.arange(4, 20), np.arange(10)])
-    np.testing.assert_array_equal(clusters(images), expected)
     monkeypatch.setattr(duplicates, "BLOCK", block)
     np.testing.assert_array_equal(clusters(images), expected)
-
-
-def test_few_images_are_numbered_too(drawings):
-    assert clusters(drawings[:0]).tolist() == []
-    assert clusters(drawings[:1]).tolist() == [0]
 
 
 def test_many_copies_of_one_picture_in_several_sets_are_one(drawings, monkeypatch):
@@ -103,12 +92,3 @@ def test_thumbnails_are_made_once_in_a_run(catclf, class_folder, monkeypatch):
     monkeypatch.setattr(duplicates, "_thumbnails", counted)
     catclf("train", class_folder, "--iterations", 2, "--cv", 2, "--out", "m.npz")
     assert made == [12]
-
-
-def test_the_courses_two_sets_share_one_photo(shared):
-    course = shared / "datasets/course"
-    train = load_dataset(course / "train_catvnoncat.h5")
-    test = load_dataset(course / "test_catvnoncat.h5", split="test")
-    found = clusters(np.concatenate([train.images, test.images]))
-    again = np.flatnonzero(found != np.arange(len(found)))
-    assert [(int(found[i]), int(i) - len(train)) for i in again] == [(146, 17)]

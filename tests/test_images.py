@@ -5,36 +5,28 @@ import struct
 import warnings
 import zlib
 from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from image_files import encode, png
 from PIL import Image
 
 from catclf.data.image_limits import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE
 from catclf.data.images import load_image
 from catclf.errors import ImageError, NotAnImageError
 
-Picture = NDArray[np.uint8]
-Colour = tuple[int, ...]
-
 RED, BLUE, WHITE, BLACK = (255, 0, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 
 
-def noise(height: int = 64, width: int = 64, seed: int = 0) -> Picture:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+def noise(height=64, width=64):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+NOISE = Image.fromarray(noise())
 
 
-def halves(mode: str, left: int | Colour, right: int | Colour) -> Image.Image:
+def halves(mode, left, right):
     """An image of which the left half has one colour, the right half another."""
     image = Image.new(mode, (128, 96), right)
     image.paste(left, (0, 0, 64, 96))
@@ -43,36 +35,20 @@ def halves(mode: str, left: int | Colour, right: int | Colour) -> Image.Image:
     return image
 
 
-def looks(picture: Picture, left: Colour, right: Colour, tolerance: int = 0) -> bool:
+def looks(picture, left, right, tolerance=0):
     """Whether the halves have these colours, away from the border between them."""
-    assert picture.shape == (64, 64, 3)
-    assert picture.dtype == np.uint8
+    assert (picture.shape, picture.dtype) == ((64, 64, 3), np.uint8)
     assert picture.flags.c_contiguous
     off_left = np.abs(picture[:, :30].astype(int) - left).max()
     off_right = np.abs(picture[:, 34:].astype(int) - right).max()
     return bool(max(off_left, off_right) <= tolerance)
 
 
-def png(
-    width: int, height: int, depth: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes]
-) -> bytes:
-    """Write a PNG by hand (W3C PNG, 3rd edition): `rows` is the content of its IDAT chunk."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n"
-    for kind, body in ((b"IHDR", header), *chunks, (b"IDAT", rows), (b"IEND", b"")):
-        data += struct.pack(">I", len(body)) + kind + body
-        data += struct.pack(">I", zlib.crc32(kind + body))
-    return data
-
-
-def png_halves(depth: int, colour: int, left: bytes, right: bytes, *chunks: Any) -> bytes:
+def png_halves(depth, colour, left, right, *chunks):
     return png(64, 64, depth, colour, zlib.compress((b"\0" + left * 32 + right * 32) * 64), *chunks)
 
 
-# Real photos
-
-
-def test_photos_equal_the_data_set_to_the_byte(shared: Path) -> None:
+def test_photos_equal_the_data_set_to_the_byte(shared):
     lines = (shared / "photos" / "rows.tsv").read_text().splitlines()[1:]
     rows = {int(line.split("\t")[1]): line.split("\t")[0] for line in lines}
     assert len(rows) == 213
@@ -84,17 +60,6 @@ def test_photos_equal_the_data_set_to_the_byte(shared: Path) -> None:
 
 # Every kind of file
 
-
-@pytest.mark.parametrize(
-    ("kind", "options"), [("PNG", {}), ("BMP", {}), ("WEBP", {"lossless": True})]
-)
-def test_an_image_of_the_right_size_passes_unchanged(kind: str, options: Any) -> None:
-    pixels = noise()
-    np.testing.assert_array_equal(
-        load_image(encode(Image.fromarray(pixels), kind, **options)), pixels
-    )
-
-
 COLOURS = [
     *((("RGB", RED, BLUE), kind, {}, 0) for kind in ("PNG", "BMP", "GIF")),
     *((("RGB", RED, BLUE), kind, {}, 8) for kind in ("WEBP", "JPEG", "AVIF")),
@@ -105,12 +70,12 @@ COLOURS = [
     *((("L", 40, 200), kind, {}, 2) for kind in ("PNG", "BMP", "GIF", "JPEG")),
     *((("1", 0, 1), kind, {}, 0) for kind in ("PNG", "BMP", "GIF")),
 ]
-SEEN = {"L": ((40,) * 3, (200,) * 3), "1": (BLACK, WHITE)}
+SEEN = {"L": (40, 200), "1": (BLACK, WHITE)}
 """Left and right, where they are not red and blue."""
 
 
 @pytest.mark.parametrize(("drawn", "kind", "options", "tolerance"), COLOURS)
-def test_colours(drawn: Any, kind: str, options: Any, tolerance: int) -> None:
+def test_colours(drawn, kind, options, tolerance):
     data = encode(halves(*drawn), kind, **options)
     left, right = SEEN.get(drawn[0], (RED, BLUE))
     with Image.open(BytesIO(data)) as image:
@@ -119,94 +84,60 @@ def test_colours(drawn: Any, kind: str, options: Any, tolerance: int) -> None:
     assert not looks(load_image(data), right, left, tolerance)
 
 
-def test_mpo_gives_its_first_picture() -> None:
-    first, second = halves("RGB", RED, BLUE), halves("RGB", BLUE, RED)
-    data = encode(first, "MPO", save_all=True, append_images=[second])
-    with Image.open(BytesIO(data)) as image:
-        assert (image.format, image.n_frames) == ("MPO", 2)
-    assert looks(load_image(data), RED, BLUE, tolerance=8)
-
-
-@pytest.mark.parametrize(("kind", "tolerance"), [("GIF", 0), ("PNG", 0), ("WEBP", 8), ("AVIF", 8)])
-def test_an_animation_gives_its_first_frame(kind: str, tolerance: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "tolerance"), [("GIF", 0), ("PNG", 0), ("WEBP", 8), ("AVIF", 8), ("MPO", 8)]
+)
+def test_of_several_pictures_the_first_is_taken(kind, tolerance):
     frames = [halves("RGB", RED, BLUE), halves("RGB", BLUE, RED), halves("RGB", WHITE, BLACK)]
     for first, second in ((0, 1), (1, 0)):
         data = encode(frames[first], kind, save_all=True, append_images=[frames[second], frames[2]])
         with Image.open(BytesIO(data)) as image:
-            assert image.n_frames == 3
+            assert (image.format, image.n_frames) == (kind, 3)
         picture = load_image(data)
         assert looks(picture, RED, BLUE, tolerance) is (first == 0)
         assert looks(picture, BLUE, RED, tolerance) is (first == 1)
 
 
-def sixteen_bit(grey: NDArray[np.uint16], **options: Any) -> bytes:
-    data = encode(Image.fromarray(grey), "PNG", **options)
-    assert data[24:26] == b"\x10\0", "not 16 bits of grey"
-    return data
-
-
-def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
+def test_sixteen_bit_grey_is_scaled_not_clipped():
     ramp = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    data = encode(Image.fromarray(ramp), "PNG")
+    assert data[24:26] == b"\x10\0", "not 16 bits of grey"
     eight = np.round(ramp / 65535 * 255).astype(int)[:, :, None]
-    np.testing.assert_array_equal(load_image(sixteen_bit(ramp)), eight.repeat(3, axis=2))
+    np.testing.assert_array_equal(load_image(data), eight.repeat(3, axis=2))
     for wrong in (ramp.clip(0, 255), ramp // 256):
         assert np.any(wrong[:, :, None] != eight)
 
 
 # Transparency
 
-
-TRANSPARENT = {
-    "RGBA": (encode(halves("RGBA", (*RED, 0), (*BLUE, 255)), "PNG"), WHITE, BLUE, 0),
-    "RGBA half": (
+RGBA = "RGBA", (*RED, 0), (*BLUE, 255)
+TRANSPARENT = [
+    (encode(halves(*RGBA), "PNG"), WHITE, BLUE, 0),
+    (encode(halves(*RGBA), "WEBP", lossless=True), WHITE, BLUE, 0),
+    (encode(halves(*RGBA), "WEBP"), WHITE, BLUE, 8),
+    (encode(halves(*RGBA), "AVIF"), WHITE, BLUE, 8),
+    (encode(halves(*RGBA), "GIF"), WHITE, BLUE, 0),
+    (
         encode(halves("RGBA", (*RED, 128), (*BLUE, 64)), "PNG"),
         (255, 127, 127),
         (191, 191, 255),
         1,
     ),
-    "WebP lossless": (
-        encode(halves("RGBA", (*RED, 0), (*BLUE, 255)), "WEBP", lossless=True),
-        WHITE,
-        BLUE,
-        0,
-    ),
-    "WebP": (encode(halves("RGBA", (*RED, 0), (*BLUE, 255)), "WEBP"), WHITE, BLUE, 8),
-    "AVIF": (encode(halves("RGBA", (*RED, 0), (*BLUE, 255)), "AVIF"), WHITE, BLUE, 8),
-    "GIF from RGBA": (encode(halves("RGBA", (*RED, 0), (*BLUE, 255)), "GIF"), WHITE, BLUE, 0),
-    "LA": (encode(halves("LA", (0, 0), (90, 255)), "PNG"), WHITE, (90,) * 3, 0),
-    "LA half": (encode(halves("LA", (0, 128), (90, 255)), "PNG"), (127,) * 3, (90,) * 3, 1),
-    "P": (encode(halves("P", 0, 1), "PNG", transparency=0), WHITE, BLUE, 0),
-    "P half": (
-        encode(halves("P", 0, 1), "PNG", transparency=b"\x80\xff"),
-        (255, 127, 127),
-        BLUE,
-        1,
-    ),
-    "GIF": (encode(halves("P", 0, 1), "GIF", transparency=0), WHITE, BLUE, 0),
-    "RGB tRNS": (encode(halves("RGB", RED, BLUE), "PNG", transparency=RED), WHITE, BLUE, 0),
-    "L tRNS": (encode(halves("L", 30, 90), "PNG", transparency=30), WHITE, (90,) * 3, 0),
-    "1 tRNS": (encode(halves("1", 0, 1), "PNG", transparency=0), WHITE, WHITE, 0),
-    "LA of 16 bits": (
-        png_halves(16, 4, b"\x75\x30\0\0", b"\x9c\x40\xff\xff"),
-        WHITE,
-        (156,) * 3,
-        1,
-    ),
-    "L tRNS of 16 bits": (
-        png_halves(16, 0, b"\x01\x2c", b"\x9c\x40", (b"tRNS", b"\x01\x2c")),
-        WHITE,
-        (156,) * 3,
-        1,
-    ),
-}
+    (encode(halves("LA", (0, 0), (90, 255)), "PNG"), WHITE, 90, 0),
+    (encode(halves("LA", (0, 128), (90, 255)), "PNG"), 127, 90, 1),
+    (encode(halves("P", 0, 1), "PNG", transparency=0), WHITE, BLUE, 0),
+    (encode(halves("P", 0, 1), "PNG", transparency=b"\x80\xff"), (255, 127, 127), BLUE, 1),
+    (encode(halves("P", 0, 1), "GIF", transparency=0), WHITE, BLUE, 0),
+    (encode(halves("RGB", RED, BLUE), "PNG", transparency=RED), WHITE, BLUE, 0),
+    (encode(halves("L", 30, 90), "PNG", transparency=30), WHITE, 90, 0),
+    (encode(halves("1", 0, 1), "PNG", transparency=0), WHITE, WHITE, 0),
+    (png_halves(16, 4, b"\x75\x30\0\0", b"\x9c\x40\xff\xff"), WHITE, 156, 1),
+    (png_halves(16, 0, b"\x01\x2c", b"\x9c\x40", (b"tRNS", b"\x01\x2c")), WHITE, 156, 1),
+]
 
 
-@pytest.mark.parametrize(
-    ("data", "left", "right", "tolerance"), TRANSPARENT.values(), ids=TRANSPARENT
-)
-def test_transparency_is_laid_on_white(
-    data: bytes, left: Colour, right: Colour, tolerance: int
-) -> None:
+@pytest.mark.parametrize(("data", "left", "right", "tolerance"), TRANSPARENT, ids=range(16))
+def test_transparency_is_laid_on_white(data, left, right, tolerance):
     assert looks(load_image(data), left, right, tolerance)
     with Image.open(BytesIO(data)) as image:  # dropping the transparency is not the same
         image.load()
@@ -215,15 +146,15 @@ def test_transparency_is_laid_on_white(
     assert not looks(dropped, left, right, tolerance)
 
 
-def test_only_the_very_grey_of_sixteen_bits_is_transparent() -> None:
+def test_only_the_very_grey_of_sixteen_bits_is_transparent():
     near = png_halves(16, 0, b"\x01\x2c", b"\x01\x2d", (b"tRNS", b"\x01\x2c"))
-    assert looks(load_image(near), WHITE, (1, 1, 1))
+    assert looks(load_image(near), WHITE, 1)
 
 
 # Orientation
 
 
-def stored(upright: Picture, orientation: int) -> Picture:
+def stored(upright, orientation):
     """Turn an image as a camera stores it (Exif 2.3, tag 0x0112: where row 0 and column 0 lie)."""
     turned = upright if orientation <= 4 else upright.swapaxes(0, 1)
     rows = -1 if orientation in (3, 4, 6, 7) else 1  # row 0 is the bottom, or the right side
@@ -241,14 +172,14 @@ def stored(upright: Picture, orientation: int) -> Picture:
         ("JPEG", {"quality": 95, "subsampling": 0}, 2),
     ],
 )
-def test_exif_orientation(kind: str, options: Any, tolerance: int, orientation: int) -> None:
+def test_exif_orientation(kind, options, tolerance, orientation):
     upright = noise(4, 6).repeat(16, axis=0).repeat(16, axis=1)
     as_stored = Image.fromarray(stored(upright, orientation))
     exif = Image.Exif()
     exif[0x0112] = orientation
     expected = load_image(encode(Image.fromarray(upright), "PNG")).astype(int)
 
-    def distance(**more: Any) -> float:
+    def distance(**more):
         picture = load_image(encode(as_stored, kind, **options, **more))
         return float(np.abs(picture - expected).mean())
 
@@ -267,36 +198,30 @@ def test_exif_orientation(kind: str, options: Any, tolerance: int, orientation: 
         b"no TIFF header at all",
     ],
 )
-def test_a_damaged_exif_block_does_no_harm(kind: str, block: bytes) -> None:
-    image = Image.fromarray(noise())
-    with_block = encode(image, kind, exif=b"Exif\0\0" + block)
+def test_a_damaged_exif_block_does_no_harm(kind, block):
+    with_block = encode(NOISE, kind, exif=b"Exif\0\0" + block)
     assert block in with_block
-    np.testing.assert_array_equal(load_image(with_block), load_image(encode(image, kind)))
+    np.testing.assert_array_equal(load_image(with_block), load_image(encode(NOISE, kind)))
 
 
 # Names and sources
 
 
-@pytest.mark.parametrize("name", ["cat.png", "cat.jpg", "cat.txt", "cat", "Katze Ä 猫.PNG"])
-def test_the_content_counts_not_the_name(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["cat.png", "cat.jpg", "cat", "Katze Ä 猫.PNG"])
+def test_the_content_counts_not_the_name_and_64_pixels_stay_as_they_are(tmp_path, name):
     path = tmp_path / name
-    pixels = noise()
-    path.write_bytes(encode(Image.fromarray(pixels), "PNG"))
-    for source in (path, str(path), path.read_bytes()):
-        np.testing.assert_array_equal(load_image(source), pixels)
-
-
-def test_a_link_is_followed(tmp_path: Path) -> None:
-    (tmp_path / "cat").write_bytes(encode(Image.fromarray(noise()), "PNG"))
-    (tmp_path / "link").symlink_to("cat")
+    for kind, options in (("PNG", {}), ("BMP", {}), ("WEBP", {"lossless": True})):
+        path.write_bytes(encode(NOISE, kind, **options))
+        for source in (path, str(path), path.read_bytes()):
+            np.testing.assert_array_equal(load_image(source), noise())
+    (tmp_path / "link").symlink_to(name)
     np.testing.assert_array_equal(load_image(tmp_path / "link"), noise())
 
 
 # What is refused
 
-
 OTHER_FILES = {
-    **{kind: encode(Image.fromarray(noise()), kind) for kind in ("TIFF", "EPS", "PPM", "ICO")},
+    **{kind: encode(NOISE, kind) for kind in ("TIFF", "EPS", "PPM", "ICO")},
     "PDF": b"%PDF-1.7\n%%EOF\n",
     "text": b"a text about cats\n" * 50,
     "HTML": b"<!DOCTYPE html><html><body>404</body></html>",
@@ -307,7 +232,7 @@ OTHER_FILES = {
 
 
 @pytest.mark.parametrize("data", OTHER_FILES.values(), ids=OTHER_FILES)
-def test_other_files_are_not_images(tmp_path: Path, data: bytes) -> None:
+def test_other_files_are_not_images(tmp_path, data):
     path = tmp_path / "cat.jpg"
     path.write_bytes(data)
     for source in (data, path):
@@ -318,8 +243,8 @@ def test_other_files_are_not_images(tmp_path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF"])
-def test_a_truncated_image_is_damaged_and_not_another_kind_of_file(kind: str) -> None:
-    data = encode(Image.fromarray(noise()), kind)
+def test_a_truncated_image_is_damaged_and_not_another_kind_of_file(kind):
+    data = encode(NOISE, kind)
     assert load_image(data).shape == (64, 64, 3)
     for length in (20, len(data) // 2, len(data) * 19 // 20):
         if kind == "BMP" and length == 20:  # the letters BM alone are no sign of an image
@@ -330,21 +255,18 @@ def test_a_truncated_image_is_damaged_and_not_another_kind_of_file(kind: str) ->
 
 
 @pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1"])
-def test_a_heic_photo_is_named(brand: bytes) -> None:
+def test_a_heic_photo_is_named_and_avif_not_taken_for_one(brand):
     data = struct.pack(">I", 24) + b"ftyp" + brand + b"\0\0\0\0mif1heic" + b"\0" * 100
     with pytest.raises(ImageError, match=r"HEIC.*JPEG") as caught:
         load_image(data)
     assert not isinstance(caught.value, NotAnImageError)
+    avif = encode(NOISE, "AVIF")
+    assert avif[4:12] == b"ftypavif"
+    general = avif[:8] + b"mif1" + avif[12:]  # the brand that both may carry
+    np.testing.assert_array_equal(load_image(general), load_image(avif))
 
 
-def test_avif_is_not_taken_for_heic() -> None:
-    data = encode(Image.fromarray(noise()), "AVIF")
-    assert data[4:12] == b"ftypavif"
-    general = data[:8] + b"mif1" + data[12:]  # the brand that both may carry
-    np.testing.assert_array_equal(load_image(general), load_image(data))
-
-
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_file_is_refused(tmp_path):
     (tmp_path / "dangling").symlink_to("nowhere")
     os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer for ever
     for name, reason in {
@@ -361,9 +283,9 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
             load_image(name)
 
 
-def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
+def test_a_file_too_large_is_refused_unread(tmp_path):
     path = tmp_path / "sparse.png"
-    path.write_bytes(encode(Image.fromarray(noise()), "PNG"))
+    path.write_bytes(encode(NOISE, "PNG"))
     os.truncate(path, MAX_FILE_BYTES)
     np.testing.assert_array_equal(load_image(path), noise())
     os.truncate(path, MAX_FILE_BYTES + 1)
@@ -372,37 +294,26 @@ def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "refused"),
+    ("width", "height", "error"),
     [
-        (64, 64, False),
-        (MAX_SIDE, 10, False),
-        (10, MAX_SIDE, False),
-        (10_000, MAX_PIXELS // 10_000, False),
-        (10_000, MAX_PIXELS // 10_000 + 1, True),
-        (MAX_SIDE + 1, 1, True),
-        (1, MAX_SIDE + 1, True),
-        (60_000, 10, True),
-        (9_000, 9_000, True),
-        (10_000, 10_000, True),
+        *((*size, "damaged") for size in [(64, 64), (MAX_SIDE, 10), (10, MAX_SIDE)]),
+        (10_000, MAX_PIXELS // 10_000, "damaged"),
+        (10_000, MAX_PIXELS // 10_000 + 1, "10000 × 5001 pixels"),
+        (MAX_SIDE + 1, 1, "20001 × 1 pixels"),
+        (1, MAX_SIDE + 1, "1 × 20001 pixels"),
+        (60_000, 10, "60000 × 10 pixels"),
+        (10_000, 10_000, "10000 × 10000 pixels"),
+        (2**31 - 1, 2**31 - 1, "too large|pixels"),  # Pillow itself refuses it
     ],
 )
-def test_too_many_pixels_are_refused_before_decoding(
-    width: int, height: int, refused: bool
-) -> None:
-    data = png(width, height, 8, 0, b"no pixels")
+def test_too_many_pixels_are_refused_before_decoding(width, height, error):
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        with pytest.raises(ImageError, match=f"{width} × {height}" if refused else "damaged"):
-            load_image(data)
+        with pytest.raises(ImageError, match=error):
+            load_image(png(width, height, 8, 0, b"no pixels"))
     assert warned == []
 
 
-def test_a_header_that_pillow_itself_refuses_is_an_image_error() -> None:
-    with pytest.raises(ImageError, match=r"too large|pixels"):
-        load_image(png(2**31 - 1, 2**31 - 1, 8, 0, b""))
-
-
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (MAX_SIDE, 1), (1, MAX_SIDE), (63, 65)])
-def test_any_shape_becomes_a_square(width: int, height: int) -> None:
-    picture = load_image(encode(Image.new("RGB", (width, height), RED), "PNG"))
-    assert looks(picture, RED, RED)
+def test_any_shape_becomes_a_square(width, height):
+    assert looks(load_image(encode(Image.new("RGB", (width, height), RED), "PNG")), RED, RED)
