@@ -248,6 +248,8 @@ def test_a_run_is_gone_on_with(cluster, files, tmp_path):
 
 def test_passes_and_workers_are_told(cluster, files):
     _, dataset = remote_blocks.load(cluster, files, "train")
+    cluster._client.wait_for_workers(2)  # one may have been killed just now
+    cluster._count()
     cluster.passes = 0
     told = []
     cluster.callback = lambda: told.append(str(cluster))
