@@ -192,7 +192,7 @@ class Cluster:
         waiting: deque[Remote] = deque()
 
         def make(item: Any) -> list[Any]:
-            return self.map(_apply, [item], shared=sent.futures())
+            return self.map(apply, [item], shared=sent.futures()[0])
 
         ahead = AHEAD * max(1, self._count())
         for item in items:
@@ -302,5 +302,5 @@ def _do_silently(work: Callable[..., R], shared: Any, *row: Any) -> R:
         return work(*row, shared)
 
 
-def _apply(item: Any, sent: list[Callable[[Any], R]]) -> R:
-    return sent[0](item)
+def apply(item: Any, work: Callable[[Any], R]) -> R:
+    return work(item)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.cluster import Cluster, Remote
+from catclf.cluster import Cluster, Remote, apply
 from catclf.common.blocks import FAN_IN, LazyArray, block_slices, rows_of_block
 from catclf.common.memory import budget
 from catclf.data.dataset import Dataset, Split, join
@@ -118,7 +118,7 @@ class RemoteImages(LazyArray):
 
     def map_blocks(self, work: Callable[[NDArray[Any]], R]) -> Iterator[R]:
         def ask() -> list[Any]:
-            return self.cluster.map(_apply, self.blocks.futures(), shared=self.cluster.put(work))
+            return self.cluster.map(apply, self.blocks.futures(), shared=self.cluster.put(work))
 
         results: list[R] = self.cluster.results(ask)
         self.cluster.count_pass()
@@ -126,19 +126,7 @@ class RemoteImages(LazyArray):
 
     def examples(self, feature_map: FeatureMap, memory: float) -> RemoteExamples:
         """Prepare the images for training; see `catclf.training.examples`."""
-        n_x, divisor = feature_map.n_x, feature_map.divisor
-        if divisor is not None:
-            left = memory - self.nbytes
-            return RemoteExamples(self, self.blocks, n_x, self.block_rows, left, divisor)
-
-        def make() -> list[Any]:
-            sent = self.cluster.put(feature_map)
-            futures = self.cluster.map(_make_features, self.blocks.futures(), shared=sent)
-            self.stop_caching()  # each is dropped when its features are made
-            return futures
-
-        left = memory - 4 * n_x * len(self)
-        return RemoteExamples(self, Remote(self.cluster, make), n_x, rows_of_block(4 * n_x), left)
+        return RemoteExamples(self, feature_map, memory)
 
 
 class RemoteExamples(Examples):
@@ -146,20 +134,24 @@ class RemoteExamples(Examples):
 
     remote = True
 
-    def __init__(
-        self,
-        images: RemoteImages,
-        blocks: Remote,
-        n_x: int,
-        size: int,
-        memory: float,
-        scale: float | None = None,
-    ) -> None:
-        self.mean, self.scale, self.memory = None, scale, memory
-        self.m, self.n_x = len(images), n_x
+    def __init__(self, images: RemoteImages, feature_map: FeatureMap, memory: float) -> None:
         self._cluster, self._slices = images.cluster, images.slices
-        self._blocks, self._size = blocks, size
+        self.m, self.n_x = len(images), feature_map.n_x
+        self.mean, self.scale = None, feature_map.divisor
         self._labelled: tuple[Array, Array, Remote] | None = None
+        if self.scale is not None:
+            self._blocks, self._size = images.blocks, images.block_rows
+            self.memory = memory - images.nbytes
+            return
+
+        def make() -> list[Any]:
+            sent = self._cluster.put(feature_map)
+            futures = self._cluster.map(_make_features, images.blocks.futures(), shared=sent)
+            images.stop_caching()  # each is dropped when its features are made
+            return futures
+
+        self._blocks, self._size = Remote(self._cluster, make), rows_of_block(4 * self.n_x)
+        self.memory = memory - 4 * self.n_x * self.m
 
     def add_up(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
         def ask() -> list[Any]:
@@ -240,8 +232,8 @@ def _read(block: list[Rows], _: None) -> NDArray[np.uint8]:
 
 @lru_cache(OPEN_FILES)
 def _open(file: RemoteFile, changed: int) -> Dataset:
-    how: dict[str, Any] = {"cat_class": file.cat_class, "trust": file.trust}
-    dataset = load_dataset(file.path, split=file.split, memory=0, **how)
+    settings: dict[str, Any] = {"cat_class": file.cat_class, "trust": file.trust}
+    dataset = load_dataset(file.path, split=file.split, memory=0, **settings)
     if _digest(dataset.Y) != file.labels:
         raise DataError(f"{file.path}: another file than where the command was given")
     return dataset
@@ -279,7 +271,3 @@ def _forward(rows: NDArray[Any], shared: tuple[Any, ...]) -> Array:
     size, mean, scale, w, b = shared
     blocks = (Examples(rows[part], mean, scale) for part in block_slices(rows, size))
     return np.concatenate([block.forward_slices(w, b) for block in blocks], axis=1)
-
-
-def _apply(rows: NDArray[Any], work: Callable[[NDArray[Any]], R]) -> R:
-    return work(rows)

@@ -53,7 +53,21 @@ def describe_array(structure: Structure, name: str) -> ArrayInfo:
     StructureError
         If it is damaged, no array, or an array of what is not read.
     """
-    return _read_array_info(structure.read_messages(structure.members[name]))
+    messages = structure.read_messages(structure.members[name])
+    need({SPACE, TYPE, LAYOUT} <= set(messages), "no array")
+    shape, most = _read_shape(messages[SPACE][0])
+    dtype, itemsize = _read_dtype(messages[TYPE][0])
+    for fill in messages.get(FILL, []):
+        version = fill.number(1)
+        need(version in (1, 2, 3), "a fill value of an unknown version")
+        flags = fill.number(1) if version == 3 else fill.number(3) >> 16
+        if version == 1 or (flags & 32 if version == 3 else flags):
+            length = fill.number(4)
+            need(length in (0, itemsize, 2**32 - 1), "a fill value of another size")
+            fill.take(length if length == itemsize else 0)
+    for fill in messages.get(OLD_FILL, []):
+        need(fill.number(4) in (0, itemsize), "a fill value of another size")
+    return ArrayInfo(shape, dtype, itemsize, grows=most != shape)
 
 
 def check_storage(structure: Structure, name: str) -> None:
@@ -64,8 +78,8 @@ def check_storage(structure: Structure, name: str) -> None:
     StructureError
         If it is damaged, incomplete, or stored in a way that is not read.
     """
+    array = describe_array(structure, name)
     messages = structure.read_messages(structure.members[name])
-    array = _read_array_info(messages)
     filters = _read_filters(messages, array)
     layout = messages[LAYOUT][0]
     version, kind = layout.number(1), layout.number(1)
@@ -85,23 +99,6 @@ def check_storage(structure: Structure, name: str) -> None:
         _check_chunks(structure, array, layout, version, filters)
     if array.dtype == VARIABLE_TEXT:
         _check_texts(structure, Bytes(data), math.prod(array.shape))
-
-
-def _read_array_info(messages: Messages) -> ArrayInfo:
-    need({SPACE, TYPE, LAYOUT} <= set(messages), "no array")
-    shape, most = _read_shape(messages[SPACE][0])
-    dtype, itemsize = _read_dtype(messages[TYPE][0])
-    for fill in messages.get(FILL, []):
-        version = fill.number(1)
-        need(version in (1, 2, 3), "a fill value of an unknown version")
-        flags = fill.number(1) if version == 3 else fill.number(3) >> 16
-        if version == 1 or (flags & 32 if version == 3 else flags):
-            length = fill.number(4)
-            need(length in (0, itemsize, 2**32 - 1), "a fill value of another size")
-            fill.take(length if length == itemsize else 0)
-    for fill in messages.get(OLD_FILL, []):
-        need(fill.number(4) in (0, itemsize), "a fill value of another size")
-    return ArrayInfo(shape, dtype, itemsize, grows=most != shape)
 
 
 def _read_shape(space: Bytes) -> tuple[tuple[int, ...], tuple[int, ...]]:
