@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def head(status="200 OK", length=None, **fields):
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def forever(send, first, block, pause=0.0):
+def forever(first, block, pause, send):
     """Send for longer than anybody waits; the thread that still does may end with the tests."""
     send(first)
     end = time.monotonic() + 5
@@ -41,73 +41,52 @@ def forever(send, first, block, pause=0.0):
         time.sleep(pause)
 
 
-def slowly(send):
-    send(head(length=len(BODY)))
-    for i in range(0, len(BODY), 100_000):
-        time.sleep(0.3)
-        send(BODY[i : i + 100_000])
+def sends(*parts):
+    """Send these; a number is a pause in seconds."""
+
+    def behave(send):
+        for part in parts:
+            time.sleep(part) if isinstance(part, float) else send(part)
+
+    return behave
 
 
+def redirects(where=None, status="302 Found"):
+    return sends(head(status, 0, **({} if where is None else {"Location": where})))
+
+
+WHOLE = head(length=len(BODY))
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 2572022\n" % 0
+CHUNKED = head(Transfer_Encoding="chunked")
+PAGE = head("302 Found", Location="../sends%20an%20error/file.h5")
 BAD = {
-    "stalls at once": (lambda send: time.sleep(3), "timed out"),
-    "stalls in the head": (lambda send: (send(b"HTTP/1.1 200"), time.sleep(3)), "timed out"),
-    "stalls in the middle": (
-        lambda send: (send(head(length=len(BODY)) + BODY[:HALF]), time.sleep(3)),
-        "timed out",
-    ),
-    "drips the head": (
-        lambda send: forever(send, head()[:-2] + b"X: ", b"x", 0.1),
-        "not done after 2 s",
-    ),
-    "drips the body": (
-        lambda send: forever(send, head(length=len(BODY)), b"x", 0.1),
-        "not done after 2 s",
-    ),
-    "truncates": (lambda send: send(head(length=len(BODY)) + BODY[:HALF]), "ended after 150000 of"),
-    "truncates chunks": (
-        lambda send: send(head(Transfer_Encoding="chunked") + b"10\r\nabc"),
-        "IncompleteRead",
-    ),
-    "declares too little": (lambda send: send(head(length=9) + BODY), "ended after 9 of"),
-    "never ends": (lambda send: forever(send, head(), bytes(65536)), "more than"),
-    "sends wrong bytes": (lambda send: send(head(length=len(BODY)) + bytes(len(BODY))), "sha256"),
-    "sends a pointer": (lambda send: send(head(length=len(POINTER)) + POINTER), "Git LFS pointer"),
-    "sends an error": (lambda send: send(head("404 Not Found", 0)), "status 404"),
-    "sends a part": (
-        lambda send: send(head("206 Partial Content", len(BODY)) + BODY),
-        "status 206",
-    ),
-    "speaks no HTTP": (lambda send: send(b"\x1b[2Jhello\r\n\r\n"), "hello"),
-    "closes at once": (lambda send: None, "closed"),
-    "redirects for ever": (
-        lambda send: send(head("302 Found", 0, Location="file.h5")),
-        "again and again",
-    ),
-    "redirects to a file": (
-        lambda send: send(head("302 Found", 0, Location="file:///etc/passwd")),
-        "unknown url type",
-    ),
-    "redirects to nowhere": (
-        lambda send: send(head("302 Found", 0, Location="http://[")),
-        "Invalid IPv6",
-    ),
-    "redirects with an endless page": (
-        lambda send: forever(
-            send, head("302 Found", Location="../sends%20an%20error/file.h5"), b"x" * 65536
-        ),
-        "status 404",
-    ),
-    "redirects without saying where": (lambda send: send(head("302 Found", 0)), "status 302"),
+    "stalls at once": (sends(3.0), "timed out"),
+    "stalls in the head": (sends(b"HTTP/1.1 200", 3.0), "timed out"),
+    "stalls in the middle": (sends(WHOLE + BODY[:HALF], 3.0), "timed out"),
+    "drips the head": (partial(forever, head()[:-2] + b"X: ", b"x", 0.1), "not done after 2 s"),
+    "drips the body": (partial(forever, WHOLE, b"x", 0.1), "not done after 2 s"),
+    "truncates": (sends(WHOLE + BODY[:HALF]), "ended after 150000 of"),
+    "truncates chunks": (sends(CHUNKED + b"10\r\nabc"), "IncompleteRead"),
+    "declares too little": (sends(head(length=9) + BODY), "ended after 9 of"),
+    "never ends": (partial(forever, head(), bytes(65536), 0), "more than"),
+    "sends wrong bytes": (sends(WHOLE + bytes(len(BODY))), "sha256"),
+    "sends a pointer": (sends(head(length=len(POINTER)) + POINTER), "Git LFS pointer"),
+    "sends an error": (sends(head("404 Not Found", 0)), "status 404"),
+    "sends a part": (sends(head("206 Partial Content", len(BODY)) + BODY), "status 206"),
+    "speaks no HTTP": (sends(b"\x1b[2Jhello\r\n\r\n"), "hello"),
+    "closes at once": (sends(), "closed"),
+    "redirects for ever": (redirects("file.h5"), "again and again"),
+    "redirects to a file": (redirects("file:///etc/passwd"), "unknown url type"),
+    "redirects to nowhere": (redirects("http://["), "Invalid IPv6"),
+    "redirects with an endless page": (partial(forever, PAGE, b"x" * 65536, 0), "status 404"),
+    "redirects without saying where": (redirects(), "status 302"),
 }
 GOOD = {
-    "good": lambda send: send(head(length=len(BODY)) + BODY),
-    "redirects": lambda send: send(head("307 Go", 0, Location="/good/file.h5")),
-    "chunks": lambda send: send(
-        head(Transfer_Encoding="chunked") + b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
-    ),
-    "slow but sure": slowly,
-    "no length": lambda send: send(head() + BODY),
+    "good": sends(WHOLE + BODY),
+    "redirects": redirects("/good/file.h5", "307 Go"),
+    "chunks": sends(CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)),
+    "slow but sure": sends(WHOLE, 0.4, BODY[:HALF], 0.4, BODY[HALF:]),
+    "no length": sends(head() + BODY),
 }
 
 
@@ -130,13 +109,19 @@ class Server(socketserver.ThreadingTCPServer):
         pass
 
 
-@pytest.fixture(scope="module")
-def running():
-    with Server(("127.0.0.1", 0), Handler) as server:
+@contextmanager
+def serving(kind):
+    with kind(("127.0.0.1", 0), Handler) as server:
         server.asked = []
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def running():
+    with serving(Server) as server:
+        yield server
 
 
 @pytest.fixture
@@ -239,14 +224,9 @@ def secure(running, tmp_path_factory):
             connection, address = super().get_request()
             return ours.wrap_socket(connection, server_side=True), address
 
-    with SecureServer(("127.0.0.1", 0), Handler) as server:
-        server.asked = []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield (
-            f"https://localhost:{server.server_address[1]}/",
-            ssl.create_default_context(cafile=folder / "cert"),
-        )
-        server.shutdown()
+    with serving(SecureServer) as server:
+        address = f"https://localhost:{server.server_address[1]}/"
+        yield address, ssl.create_default_context(cafile=folder / "cert")
 
 
 def test_nothing_but_https_is_spoken(secure, server, tmp_path, monkeypatch):
@@ -262,22 +242,13 @@ def test_nothing_but_https_is_spoken(secure, server, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="unknown url type: http"):
         get(mirrors=(plain,))
 
-    def away(send):
-        send(head("302 Found", 0, Location=plain + KNOWN.name))
-
-    monkeypatch.setitem(GOOD, "away", away)
+    monkeypatch.setitem(GOOD, "away", redirects(plain + KNOWN.name))
     with pytest.raises(DataError, match="unknown url type: http"):
         get(mirrors=(address + "away/",), opener=https_opener(context))
     assert server.asked == []
 
 
 # The course's files
-
-
-def test_the_known_files_are_the_courses(shared):
-    for known in COURSE:
-        data = (shared / "datasets" / "course" / known.name).read_bytes()
-        assert (len(data), hashlib.sha256(data).hexdigest()) == (known.size, known.sha256)
 
 
 def test_the_card_names_what_is_fetched():
@@ -288,9 +259,9 @@ def test_the_card_names_what_is_fetched():
 
 
 def test_the_command_fetches_what_is_missing(catclf, shared, tmp_path):
-    (tmp_path / "datasets").mkdir()
+    shutil.copytree(shared / "datasets" / "course", tmp_path / "datasets")
     for known in COURSE:
-        shutil.copy(shared / "datasets" / "course" / known.name, tmp_path / "datasets")
+        assert (tmp_path / "datasets" / known.name).stat().st_size == known.size
     lines = catclf("data", "fetch", "course").stdout.splitlines()
     assert lines == [f"datasets/{known.name}: already there" for known in COURSE]
     (tmp_path / "datasets" / COURSE[0].name).unlink()

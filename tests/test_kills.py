@@ -9,20 +9,18 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
-from PIL import Image
-from processes import started, unmeasured
+from processes import catclf_here, started, unmeasured
 
-from catclf import load_model
+from catclf import load_dataset, load_model
 from catclf.common import files
-from catclf.data.drawn import draw
+from catclf.data.convert import dataset_to_folder, draw_to_hdf5
 
 KILLS = int(os.environ.get("CATCLF_KILLS", "12"))
 # On request one process after another that has just begun to exist: each is a copy of one that has
@@ -58,55 +56,39 @@ ENDS = {
 class Nursery:
     """Starts processes that run `catclf` and can be killed."""
 
-    def __init__(self, folder: Path, command: str) -> None:
-        self._started = started(
-            *("-c", MOTHER, *command.split()),
-            cwd=folder,
-            env={**unmeasured(), "OPENBLAS_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+    def __init__(self, mother: subprocess.Popen[str]) -> None:
+        self._mother = mother
 
     def start(self) -> int:
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        return self._number()
+        self._mother.stdin.write("go\n")
+        self._mother.stdin.flush()
+        return self.end()
 
     def end(self) -> int:
         """Wait for the process to end; give its exit code, or the signal's number less than 0."""
-        return self._number()
-
-    def run(self) -> float:
-        """Let a process come to its end; give the seconds that it took."""
-        begun = time.monotonic()
-        self.start()
-        assert self.end() == 0
-        return time.monotonic() - begun
-
-    def _number(self) -> int:
-        heard, _, _ = select.select([self.process.stdout], [], [], 120)
+        heard, _, _ = select.select([self._mother.stdout], [], [], 120)
         assert heard, "a process did not end"
-        return int(self.process.stdout.readline())
+        return int(self._mother.stdout.readline())
 
-    def __enter__(self) -> "Nursery":
-        self.process = self._started.__enter__()
-        return self
 
-    def __exit__(self, *error: object) -> None:
-        self._started.__exit__(*error)
+@contextmanager
+def nursery_of(folder: Path, command: str) -> Iterator[Nursery]:
+    with started(
+        *("-c", MOTHER, *command.split()),
+        cwd=folder,
+        env={**unmeasured(), "OPENBLAS_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as mother:
+        yield Nursery(mother)
 
 
 @pytest.fixture
 def place(tmp_path):
     """Eight drawings in a file, and forty in another and in a folder."""
     for name, n in (("data.h5", 8), ("forty.h5", 40)):
-        images, labels = draw(n, seed=4)
-        with h5py.File(tmp_path / name, "w") as file:
-            file["train_set_x"], file["train_set_y"] = images, labels
-    for i, (image, y) in enumerate(zip(images, labels, strict=True)):
-        path = tmp_path / "photos" / ("cat" if y else "dog") / f"{i:02}.bmp"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path)
+        draw_to_hdf5(n, tmp_path / name, seed=4)
+    dataset_to_folder(load_dataset(tmp_path / "forty.h5"), tmp_path / "photos")
     return tmp_path
 
 
@@ -130,12 +112,14 @@ def test_what_is_written_is_the_old_or_the_new(place, kind, name):
     before, command = COMMANDS[kind]
     chance, out = random.Random(name), place / "out"
     if before is not None:
-        command_line = [sys.executable, "-m", "catclf", *before.split()]
-        subprocess.run(command_line, cwd=place, check=True, stdout=subprocess.DEVNULL)
+        catclf_here(*before.split(), cwd=place)
     old = content(out)
     seen, left = set(), 0
-    with Nursery(place, command) as nursery:
-        longest = 1.2 * nursery.run()
+    with nursery_of(place, command) as nursery:
+        begun = time.monotonic()
+        nursery.start()
+        assert nursery.end() == 0
+        longest = 1.2 * (time.monotonic() - begun)
         new = content(out)
         inputs = {"data.h5", "forty.h5", "photos", "another"}
         assert new != old
@@ -163,9 +147,8 @@ def test_what_is_written_is_the_old_or_the_new(place, kind, name):
 
 def checkpoint_written(place: Path) -> int:
     """What tells one checkpoint, or none, from the next."""
-    with suppress(FileNotFoundError):
-        return (place / "m.npz.checkpoint").stat().st_mtime_ns
-    return 0
+    path = place / "m.npz.checkpoint"
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def alive(child: int) -> bool:
@@ -180,13 +163,12 @@ LONG = "train data.h5 -q --iterations 20000 --cv 2 --out m.npz"
 
 @pytest.mark.parametrize("name", ENDS)
 def test_a_run_killed_again_and_again_comes_to_the_same_end(place, name):
-    command = [sys.executable, "-m", "catclf", *LONG.split()]
-    subprocess.run(command, cwd=place, check=True, stdout=subprocess.DEVNULL)
+    catclf_here(*LONG.split(), cwd=place)
     unbroken = load_model(place / "m.npz")
     (place / "m.npz").unlink()
     chance = random.Random(name)
     kills = 0
-    with Nursery(place, f"{LONG} --checkpoint-every 0.01 --resume") as nursery:
+    with nursery_of(place, f"{LONG} --checkpoint-every 0.01 --resume") as nursery:
         while True:
             child = nursery.start()
             before = checkpoint_written(place)
