@@ -365,6 +365,7 @@ def test_a_reader_that_leaves_ends_it_quietly_but_does_not_open_the_gate(trained
     shell(f"{gate} | head -1; exit ${{PIPESTATUS[0]}}", trained, 1)
     shell(f"{gate} --json | true; exit ${{PIPESTATUS[0]}}", trained, 1)
     shell("catclf predict none.jpg | true; exit ${PIPESTATUS[0]}", trained, 3)
+    shell("catclf show photos | true; exit ${PIPESTATUS[0]}", trained, 0)
 
 
 def test_closed_and_full_streams(trained):

@@ -59,6 +59,14 @@ def test_a_folder_of_bad_files_costs_none_of_the_good_ones(catclf, zoo):
     assert "\x1b" not in done.stderr
 
 
+def test_a_photo_of_a_class_that_cannot_be_read_is_named(catclf, class_folder):
+    (class_folder / "Cats" / "phone.heic").write_text("no image")
+    (class_folder / "Cats" / "gone.jpg").symlink_to("nowhere")
+    done = catclf("eval", class_folder, "--model", "photos")
+    assert "phone.heic" in done.stderr
+    assert "gone.jpg: no such file" in done.stderr
+
+
 def test_each_bad_file_named_by_itself_gets_its_line(catclf, zoo):
     names = sorted(os.listdir(zoo))
     devices = ["/dev/null", "/dev/zero"]

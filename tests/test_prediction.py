@@ -1,7 +1,6 @@
 """Predicting files, folders and bytes, good and bad, in order."""
 
 import math
-import os
 import signal
 import time
 from pathlib import Path
@@ -21,15 +20,6 @@ from catclf.model import Model
 @pytest.fixture(scope="module")
 def model(drawn):
     return train(drawn, iterations=100, cv=0)
-
-
-def test_each_image_gets_what_the_model_says_of_it(model, class_folder):
-    data = load_dataset(class_folder)
-    A = model.probabilities(data.images)[0]
-    found = list(predict(model, data.paths))
-    assert [p.path for p in found] == list(data.paths)
-    np.testing.assert_allclose([p.probability for p in found], A, rtol=1e-9)
-    assert [p.label for p in found] == [("non-cat", "cat")[int(a > 0.5)] for a in A]
 
 
 def test_a_folder_is_read_to_the_bottom_without_its_other_files(model, class_folder):
@@ -65,44 +55,6 @@ def test_the_threshold_decides(model, class_folder):
     for threshold, label in ((p - 1e-9, "cat"), (p, "non-cat"), (p + 1e-9, "non-cat")):
         found = next(iter(predict(model, [class_folder], threshold=threshold)))
         assert found.label == label
-
-
-def test_content_in_memory_equals_the_file(model, class_folder):
-    image = next((class_folder / "dogs").glob("*.png"))
-    a, b = predict(model, [image, ("-", image.read_bytes())])
-    assert (a.label, a.probability) == (b.label, b.probability)
-    assert b.path == "-"
-
-
-def test_a_photo_in_a_folder_that_cannot_be_read_is_named(catclf, class_folder):
-    for name in ("broken.jpg", "phone.HEIC"):
-        (class_folder / name).write_text("no image")
-    (class_folder / "gone.jpg").symlink_to("nowhere")
-    os.mkfifo(class_folder / "pipe.png")
-    (class_folder / "notes.txt").write_text("no image")
-    (class_folder / "notes").symlink_to("nowhere")
-    done = catclf("predict", class_folder, "-q", code=3)
-    assert len(done.stdout.splitlines()) == 12
-    assert sorted(line.split("/")[-1].split(":")[0] for line in done.stderr.splitlines()) == [
-        "broken.jpg",
-        "gone.jpg",
-        "phone.HEIC",
-        "pipe.png",
-    ]
-    (class_folder / "Cats" / "phone.heic").write_text("no image")
-    (class_folder / "Cats" / "gone.jpg").symlink_to("nowhere")
-    done = catclf("eval", class_folder, "--model", "photos")
-    assert "phone.heic" in done.stderr
-    assert "gone.jpg: no such file" in done.stderr
-
-
-def test_a_reader_that_leaves_is_no_error(class_folder, tmp_path):
-    for words in (["show", "photos"], ["predict", str(class_folder)]):
-        with started("-m", "catclf", *words, cwd=tmp_path) as process:
-            process.stdout.readline()
-            process.stdout.close()
-            assert "Traceback" not in process.stderr.read()
-            assert process.wait() == 0
 
 
 # Several at a time

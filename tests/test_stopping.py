@@ -16,7 +16,6 @@ from processes import started, told_to_stop
 from catclf import load_model
 from catclf.cli.train import _resumable
 from catclf.common import stopping
-from catclf.errors import CheckpointError
 from catclf.solvers import State
 from catclf.solvers.checkpoint import Checkpoint
 
@@ -186,12 +185,6 @@ def test_a_checkpoint_that_is_none_is_one_line(catclf, class_folder, tmp_path):
     assert "an older catclf; delete it, or begin anew without --resume" in done.stderr
 
 
-def test_several_rates_keep_no_checkpoint(catclf, class_folder, tmp_path):
-    rates = ["--learning-rate", "0.001", "--learning-rate", "0.002"]
-    catclf("train", "photos", *rates, "--iterations", 5, "--out", "m.npz")
-    assert sorted(os.listdir(tmp_path)) == ["m.npz", "photos"]
-
-
 @pytest.mark.parametrize("others", [("SIGINT", "SIGTERM"), ("SIGHUP", "SIGTERM", "SIGINT")])
 def test_signals_that_come_together_are_one(class_folder, tmp_path, others):
     def send(number, first):
@@ -311,8 +304,3 @@ def test_why_nothing_was_kept_is_said_instead(tmp_path):
     (said,) = end.value.__notes__
     assert said.startswith("at iteration 7; ")
     assert "cannot be written (it is not a regular file)" in said
-
-
-def test_other_errors_pass(tmp_path):
-    with pytest.raises(CheckpointError), _resumable(Checkpoint(tmp_path / "run")):
-        raise CheckpointError("no")
