@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,18 +41,8 @@ Callback = Callable[[int, float], None]
 class Settings:
     """What the regression sees, and how it is cross-validated; checked as it is made.
 
-    Attributes
-    ----------
-    features : str, FeatureMap or None
-        The feature map, or its name; None stands for pixels, or with `auto` for all that are tried.
-    dictionary, pool : int or None
-        Settings of patches; None stands for the map's own.
-    cv : int
-        Folds of cross-validation, 0 for none.
-    maximise : "accuracy" or "balanced-accuracy"
-        What the threshold serves.
-    auto : bool
-        Whether the settings are for `catclf.tuning`, which chooses what is not said.
+    The attributes are as the parameters of `train`. With `auto` they are for `catclf.tuning`, which
+    chooses what is not said; features of None are then all maps that are tried, else pixels.
 
     Raises
     ------
@@ -78,9 +69,8 @@ class Settings:
         elif pool is not None and not 1 <= pool <= POSITIONS:
             problem = f"the grid of patches has 1 to {POSITIONS} cells each way, not {pool}"
         elif (dictionary or DICTIONARY) * (pool or 1) ** 2 > MOST_FEATURES:
-            problem = (
-                f"dictionary times pool squared may be {MOST_FEATURES} at most: try fewer cells"
-            )
+            most = f"may be {MOST_FEATURES} at most"
+            problem = f"dictionary times pool squared {most}: try fewer cells"
         elif self.maximise not in ("accuracy", "balanced-accuracy"):
             problem = f"maximise is accuracy or balanced-accuracy, not {self.maximise!r}"
         elif self.maximise != "accuracy" and self.cv == 0:
@@ -142,9 +132,7 @@ def train(
     Returns
     -------
     Model
-        Its `provenance` holds the settings, the data's counts and digest, and how many training
-        images, and images of left-out folds, come out right. Cross-validation also fits its
-        temperature.
+        Cross-validation fits its temperature and, if asked to, its threshold.
 
     Raises
     ------
@@ -163,15 +151,10 @@ def train(
 
 @dataclass(frozen=True)
 class Attempt:
-    """What training with one of several solvers came to.
+    """What training with one of several solvers came to: a model, or the error that it diverged.
 
-    Attributes
-    ----------
-    learning_rate : float
-    outcome : Model or ParameterError
-        The error tells that the training diverged.
-    costs : list of (iteration, cost in nats)
-        As in the model, and that after the last iteration as well; empty if it diverged.
+    `costs` (iteration, cost in nats) are the model's, and that after the last iteration as well;
+    there are none if it diverged.
     """
 
     learning_rate: float
@@ -218,8 +201,6 @@ def train_each(
     """
     if len(solvers) > 1 and solvers[0].name != "descent":
         raise ParameterError("several learning rates are for the solver descent alone, not newton")
-    if len(solvers) > 1 and checkpoint is not None:
-        raise ParameterError("a checkpoint is for one learning rate, not several")
     features = settings.features or "pixels"
     dataset = read_dataset(data, features)
     if checkpoint is not None:
@@ -233,7 +214,11 @@ def train_each(
                 "data": dataset.sha256,
             }
         )
-    folds = _deal(dataset, settings.cv)
+    folds = None
+    if settings.cv:
+        clusters = dataset.clusters  # near-identical images stay in one fold
+        with suppress(DataError):  # too few images of a class, or all of them one picture
+            folds = grouped_folds(dataset.Y, clusters, settings.cv, FOLD_SEED)
     if isinstance(features, str):
         features = MAPS[features].fit(dataset.images, **settings.of_patches)
     rows = dataset.features_of(features)
@@ -265,16 +250,6 @@ def train_each(
     return attempts
 
 
-def _deal(dataset: Dataset, cv: int) -> NDArray[np.int64] | None:
-    """Deal the examples into folds, near-identical images into one; None where that cannot be."""
-    if min(cv, *dataset.counts.values()) < 2:
-        return None
-    try:
-        return grouped_folds(dataset.Y, dataset.clusters, cv, FOLD_SEED)
-    except DataError:  # all images of a class are one picture
-        return None
-
-
 def read_dataset(data: Source, features: str | FeatureMap | None) -> Dataset:
     """Load what is not loaded yet; a map that is made already takes its features meanwhile.
 
@@ -293,15 +268,6 @@ def read_dataset(data: Source, features: str | FeatureMap | None) -> Dataset:
     if missing:
         raise DataError(f"{dataset.name}: holds no {missing[0]}; training needs both classes")
     return dataset
-
-
-@runtime_checkable
-class RemoteImages(Protocol):
-    """Images that lie on other machines, and are made ready for training there."""
-
-    def examples(self, feature_map: FeatureMap, memory: float) -> Examples:
-        """Prepare the images for training."""
-        ...
 
 
 def make_examples(
@@ -323,8 +289,9 @@ def make_examples(
     OutputError
         If there is no room for the features.
     """
-    if isinstance(images, RemoteImages):
-        return images.examples(feature_map, memory)
+    if hasattr(images, "examples"):  # they are on other machines, and are made ready there
+        remote: Examples = images.examples(feature_map, memory)
+        return remote
     if feature_map.divisor is not None:
         return Examples(images, scale=feature_map.divisor, memory=memory - bytes_in_memory(images))
     if rows is None:
@@ -348,18 +315,15 @@ def assemble(
 
     Figures are counted at the temperature and the threshold that the model gets.
     """
-    temperature, threshold = 1.0, 0.5
-    if out_of_fold is not None:
-        temperature = metrics.fit_temperature(dataset.Y, out_of_fold)
-        if maximise == "balanced-accuracy":
-            A = sigmoid(out_of_fold / temperature)
-            threshold = metrics.best_threshold(dataset.Y, A)
+    temperature, threshold, cross_validation = 1.0, 0.5, None
 
     def score(Z: NDArray[np.float64]) -> dict[str, int]:
         return metrics.accuracy(dataset.Y, sigmoid(Z / temperature) > threshold)._asdict()
 
-    cross_validation = None
-    if out_of_fold is not None and folds is not None:
+    if folds is not None and out_of_fold is not None:
+        temperature = metrics.fit_temperature(dataset.Y, out_of_fold)
+        if maximise != "accuracy":
+            threshold = metrics.best_threshold(dataset.Y, sigmoid(out_of_fold / temperature))
         k = int(folds.max()) + 1
         cross_validation = {"folds": k, "seed": FOLD_SEED, **score(out_of_fold)}
     # np.unique would load numpy.ma, a fifth of what NumPy itself takes.

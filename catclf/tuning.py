@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from catclf.common.blocks import concatenate, mirror
 from catclf.data.dataset import Dataset
 from catclf.errors import ParameterError
 from catclf.features import MAPS, FeatureMap
-from catclf.logistic import Array, cost
+from catclf.logistic import cost
 from catclf.model import Model
 from catclf.solvers import FOLDS, Solver
 from catclf.solvers.cross_validation import (
@@ -30,7 +29,6 @@ from catclf.solvers.cross_validation import (
     fit_and_cross_validate,
     grouped_folds,
 )
-from catclf.solvers.examples import Examples
 from catclf.training import FOLD_SEED, Settings, Source, assemble, make_examples, read_dataset
 
 L2_PATH = tuple(float(f"{value:.1e}") for value in np.logspace(1, -4, 11))
@@ -56,18 +54,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What was tried, and the model that came of the best.
+    """What was tried, in order, and the model that came of the best: that of lowest log loss.
 
-    Attributes
-    ----------
-    trials : list of Trial
-        In the order in which they were tried.
-    best : Trial
-        The one of lowest log loss.
-    model : Model
-        Trained with it on all images, mirrored copies included.
-    complete : bool
-        Whether everything was tried, or the work interrupted.
+    The model is trained on all images, mirrored copies included. It is complete if everything was
+    tried; else the work was interrupted.
     """
 
     trials: list[Trial]
@@ -95,10 +85,8 @@ def tune(
         Its `groups`, where it has them, are kept within one fold.
     features, l2, dictionary, pool : optional
         Choices that are made already; what is left is tuned.
-    cv : int
-        Folds, at least 2.
-    maximise : "accuracy" or "balanced-accuracy"
-        What the threshold on the probability serves; "accuracy" leaves it at 0.5.
+    cv, maximise
+        As in `catclf.training.train`; there are at least 2 folds.
     progress : callable, optional
         Called as progress(what is being done, seconds spent, seconds in all); the last is an
         estimate, and None before the first fold is done.
@@ -150,15 +138,18 @@ def tune_settings(
             stage = "features" if fold is None else f"fold {fold + 1} of {k}"
             progress(f"{name}: {stage}", spent, total)
 
-    candidates: list[_Candidate] = []
-    complete = True
+    trials: list[Trial] = []
+    best = None
     for one in maps:
         name = one if isinstance(one, str) else one.name
         try:
             begin(name)
             own = settings.of_patches if name == "patches" else {}
             feature_map = MAPS[one].fit(dataset.images, **own) if isinstance(one, str) else one
-            examples = _with_mirrored(dataset, feature_map)
+            rows, images = dataset.features_of(feature_map), dataset.images
+            if not feature_map.symmetric:  # then a mirrored copy is another example
+                rows, images = None, concatenate([images, mirror(images)])
+            examples = make_examples(feature_map, images, dataset.memory, rows)
             scores, _ = cross_validate_path(
                 examples,
                 dataset.Y,
@@ -169,59 +160,32 @@ def tune_settings(
                 begin=partial(begin, name),
             )
         except KeyboardInterrupt:
-            if not candidates:
+            if best is None:
                 raise
             stopping.heed()
-            complete = False
             break
         for l2, Z in zip(l2s, scores[:, None, :], strict=True):
             log_loss = cost(Z, dataset.Y.astype(np.float64))
-            trial = Trial(name, l2, log_loss, metrics.accuracy(dataset.Y, Z > 0))
-            candidates.append(_Candidate(trial, feature_map, examples, Z))
-    best = min(candidates, key=lambda candidate: candidate.trial.log_loss)
-    trials = [candidate.trial for candidate in candidates]
+            trials.append(Trial(name, l2, log_loss, metrics.accuracy(dataset.Y, Z > 0)))
+            if best is None or log_loss < best.log_loss:
+                best, best_map, best_examples, best_Z = trials[-1], feature_map, examples, Z
+    assert best is not None  # an interrupt before that was raised
 
     def train_best() -> Model:
         """Train on everything; the scores that cross-validation gave calibrate the model."""
-        solver, labels = Solver("newton", l2=best.trial.l2), np.resize(dataset.Y, best.examples.m)
-        fit, _ = fit_and_cross_validate(
-            solver, best.examples, labels[None], scaled=best.feature_map.standardised
-        )
-        return assemble(
-            dataset,
-            best.feature_map,
-            solver,
-            fit,
-            folds,
-            best.Z,
-            settings.maximise,
-            tried=[[t.features, t.l2, t.log_loss, t.accuracy.value] for t in trials],
-        )
+        solver, labels = Solver("newton", l2=best.l2), np.resize(dataset.Y, (1, best_examples.m))
+        scaled = best_map.standardised
+        fit, _ = fit_and_cross_validate(solver, best_examples, labels, scaled=scaled)
+        how = dataset, best_map, solver, fit, folds, best_Z, settings.maximise
+        tried = [[t.features, t.l2, t.log_loss, t.accuracy.value] for t in trials]
+        return assemble(*how, tried=tried)
 
     try:
         model = train_best()
     except KeyboardInterrupt:  # the choice is made: a moment more keeps it
         stopping.heed()
         model = train_best()
-    return Tuning(trials, best.trial, model, complete)
-
-
-class _Candidate(NamedTuple):
-    """A choice that was tried, and what it takes to train with it."""
-
-    trial: Trial
-    feature_map: FeatureMap
-    examples: Examples
-    Z: Array
-
-
-def _with_mirrored(dataset: Dataset, feature_map: FeatureMap) -> Examples:
-    """Prepare the images, and after them their mirrored copies if the map tells these apart."""
-    if feature_map.symmetric:
-        rows = dataset.features_of(feature_map)
-        return make_examples(feature_map, dataset.images, dataset.memory, rows)
-    images = concatenate([dataset.images, mirror(dataset.images)])
-    return make_examples(feature_map, images, dataset.memory)
+    return Tuning(trials, best, model, complete=len(trials) == len(maps) * len(l2s))
 
 
 def _groups(dataset: Dataset) -> NDArray[np.int64]:
