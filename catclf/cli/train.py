@@ -127,13 +127,8 @@ def train(
     if group_by and not auto:
         raise typer.BadParameter("--group-by goes with --auto")
     rates = list(dict.fromkeys(learning_rate or [Solver.learning_rate]))
-    if auto and (solver, rates, iterations, tolerance, coordinates) != (
-        Solver.name,
-        [Solver.learning_rate],
-        Solver.iterations,
-        Solver.tolerance,
-        Solver.coordinates,
-    ):
+    own = Solver.name, [Solver.learning_rate], Solver.iterations, Solver.tolerance
+    if auto and (solver, rates, iterations, tolerance, coordinates) != (*own, Solver.coordinates):
         raise typer.BadParameter("--auto sets the solver itself; leave its options out")
     network = open_network(features, onnx_normalise, onnx_output)
     settings = Settings(network or features, dictionary, pool, cv, maximise, auto)
@@ -148,16 +143,14 @@ def train(
     _check_outputs(out, plot, cache)
     single = not auto and len(rates) == 1
     checkpoint = _checkpoint(out, checkpoint_every, resume, single, quiet)
-    cluster = loading.connect(
-        context,
-        scheduler,
-        {"--auto": auto, loading.NETWORK: network is not None},
-    )
+    alone = {"--auto": auto, loading.NETWORK: network is not None}
+    cluster = loading.connect(context, scheduler, alone)
     with loading.cached(network, cache) as extractor:
-        dataset = _read(
+        parts, dataset = loading.load_all(
             data or [None],
+            "train",
             cluster,
-            quiet,
+            quiet=quiet,
             by_folder=group_by == "folder",
             memory=parse_size(memory),
             cat_class=cat_class,
@@ -165,18 +158,16 @@ def train(
             trust=trust,
             feature_map=extractor,
         )
-
+    _warn(parts, dataset, cluster, quiet)
     tuning, attempts = None, []
     with _resumable(checkpoint), cluster or nullcontext():
         if auto:
             tuning = _tune(dataset, settings, l2s, quiet)
             model = tuning.model
-            costs = {"": model.costs}
         else:
             attempts = _train(dataset, settings, solvers, checkpoint, cluster, quiet)
             best = min(attempts, key=lambda attempt: (attempt.cost, attempt.learning_rate))
             model = best.model
-            costs = {_name(attempt): attempt.costs for attempt in attempts}
         replaced = os.path.exists(out)
         model.save(out)
     seconds = time.perf_counter() - start
@@ -190,7 +181,7 @@ def train(
                 show_rates(attempts, best)
             show(model, tuning, out, seconds, cv)
     if plot is not None:  # last, so that no figure is lost if it cannot be written
-        _draw(costs, model, plot)
+        _draw(model, attempts, plot)
         output.note(f"wrote {plot}", quiet)
 
 
@@ -200,11 +191,11 @@ def _checkpoint(
     """Make what keeps the progress of a single training; there is none for several."""
     from catclf.solvers.checkpoint import Checkpoint
 
-    if not single and (every is not None or resume):
-        raise typer.BadParameter("checkpoints are for one learning rate, and without --auto")
     if every is not None and not 0 < every < float("inf"):
         raise typer.BadParameter(f"--checkpoint-every needs some seconds, not {every:g}")
     if not single:
+        if every is not None or resume:
+            raise typer.BadParameter("checkpoints are for one learning rate, and without --auto")
         return None
     note = partial(output.note, quiet=quiet)
     return Checkpoint(f"{out}.checkpoint", every=every, resume=resume, note=note)
@@ -237,39 +228,34 @@ def _check_outputs(out: str, plot: str | None, cache: str | None) -> None:
         check_target(plot)
 
 
-def _name(attempt: Attempt) -> str:
-    diverged = "" if attempt.costs else " (diverged)"
-    return f"learning rate {attempt.learning_rate:g}{diverged}"
+def _warn(parts: Sequence[Dataset], dataset: Dataset, cluster: Cluster | None, quiet: bool) -> None:
+    from catclf.data.check import warnings
+
+    with loading.workers_bar("looking", cluster, quiet):
+        lines = list(warnings(parts, dataset))
+    for line in lines:
+        output.note(line, quiet)
 
 
-def _draw(costs: dict[str, list[tuple[int, float]]], model: Model, path: str) -> None:
-    """Draw the cost by iteration, on a logarithmic axis, of one training or of several by name."""
+def _draw(model: Model, attempts: Sequence[Attempt], path: str) -> None:
+    """Draw the cost by iteration, on a logarithmic axis, of one training or of several."""
     import numpy as np
 
     from catclf.common.chart import Chart, Curve
     from catclf.pictures.svg import save
 
+    costs = [(f"learning rate {a.learning_rate:g}", a.costs) for a in attempts]
     curves = []
-    for name, pairs in costs.items():
+    for name, pairs in costs or [("", model.costs)]:
         x, y = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
-        curves.append(Curve(x, y, name, dots=len(costs) == 1 and len(x) <= 50))
+        legend = name if pairs else f"{name} (diverged)"
+        curves.append(Curve(x, y, legend, dots=len(costs) <= 1 and len(x) <= 50))
     title = f"Training cost, {model.provenance.data.name}"
-    if len(costs) == 1 and model.costs:
+    if len(costs) <= 1:
         title += f": {model.costs[-1][1]:.4g} nats in the end"
     descended = model.provenance.solver["name"] == "descent"
     steps = "iteration" if descended else "step of Newton's method"
     save(Chart(title, steps, "cost (nats, log scale)", curves, log_y=True), path)
-
-
-def _read(data: Sequence[str | None], cluster: Cluster | None, quiet: bool, **how: Any) -> Dataset:
-    from catclf.data.check import warnings
-
-    parts, dataset = loading.load_all(data, "train", cluster, quiet=quiet, **how)
-    with loading.workers_bar("looking", cluster, quiet):
-        lines = list(warnings(parts, dataset))
-    for line in lines:
-        output.note(line, quiet)
-    return dataset
 
 
 def _train(

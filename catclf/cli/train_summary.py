@@ -35,12 +35,8 @@ def summary(
         result["complete"] = tuning.complete
     if len(attempts) > 1:
         result["learning_rates"] = [
-            {
-                "learning_rate": attempt.learning_rate,
-                "diverged": not attempt.costs,
-                **_figures(attempt),
-            }
-            for attempt in attempts
+            {"learning_rate": a.learning_rate, "diverged": not a.costs, **_figures(a)}
+            for a in attempts
         ]
     return result
 
@@ -60,9 +56,8 @@ def show_rates(attempts: Sequence[Attempt], best: Attempt) -> None:
         cost, *accuracies = _figures(attempt).values()
         rate = f"{attempt.learning_rate:g}" + (" *" if attempt is best else "")
         end = "diverged" if cost is None else f"{cost:.6g}"
-        rows.append(
-            (rate, end, *("-" if value is None else f"{value:.2%}" for value in accuracies))
-        )
+        percents = ("-" if value is None else f"{value:.2%}" for value in accuracies)
+        rows.append((rate, end, *percents))
     output.table(["rate", "end cost", "training", "CV"], rows)
     print(f"\n* the lowest cost in the end: learning rate {best.learning_rate:g} is kept.\n")
 
@@ -108,16 +103,11 @@ def show(model: Model, tuning: Tuning | None, out: str, seconds: float, cv_asked
 
 
 def _show_trials(tuning: Tuning) -> None:
-    rows = [
-        (
-            f"{t.features}, l2 {t.l2:g}" + (" *" if t == tuning.best else ""),
-            f"{t.log_loss:.4f}",
-            f"{t.accuracy.value:.2%}",
-        )
-        for t in tuning.trials
-    ]
+    best, rows = tuning.best, []
+    for trial in tuning.trials:
+        name = f"{trial.features}, l2 {trial.l2:g}" + (" *" if trial == best else "")
+        rows.append((name, f"{trial.log_loss:.4f}", f"{trial.accuracy.value:.2%}"))
     output.table(["tried", "log loss", "accuracy"], rows)
-    best = tuning.best
     print(f"\n* the lowest log loss on left-out folds: {best.features} with l2 {best.l2:g}.")
     if not tuning.complete:
         print("Interrupted: not everything was tried.")
