@@ -58,44 +58,22 @@ def primal(X):
     return Primal(Examples(X.T))
 
 
-def descend(system, Y, weights=None, **more):
-    weights = sample_weights(M) if weights is None else weights
+def descend(system, Y, weights, **more):
     gradient_descent(system, Y, weights, learning_rate=0.01, iterations=STEPS, **more)
 
 
+@pytest.mark.parametrize("folds", [None, np.arange(M) % 5], ids=["one fit", "and five folds"])
 @pytest.mark.parametrize("l2", [0.0, 0.1])
-def test_a_primal_step_is_two_products_with_x(problem, products, l2):
+def test_a_step_is_two_products_with_x_or_one_with_g(problem, products, l2, folds):
     X, Y = problem
-    descend(primal(X), Y, l2=l2)
+    descend(primal(X), Y, sample_weights(M, folds), l2=l2)
     assert products.by_name == {"X": 2 * STEPS + 1}  # and the last scores
     assert products.bytes == (2 * STEPS + 1) * X.nbytes
-
-
-def test_a_gram_step_is_one_product_with_g(problem, products):
-    X, Y = problem
-    descend(Gram(X), Y)
-    # In the end the scores, the penalty, and w = Xc.
-    assert products.by_name == {"XᵀX": 1, "G": STEPS + 1, "X": 1}
-    assert products.bytes == 2 * X.nbytes + (STEPS + 1) * 8 * M * M
-
-
-def test_a_penalty_costs_gram_coordinates_a_product_only_where_the_cost_is_recorded(
-    problem, products
-):
-    X, Y = problem
-    descend(Gram(X), Y, l2=0.1)
-    recorded = -(-STEPS // RECORD_EVERY) + 1
-    assert products.by_name == {"XᵀX": 1, "G": STEPS + 1 + recorded, "X": 1}
-
-
-@pytest.mark.parametrize("system", [primal, Gram])
-def test_five_folds_take_no_more_products_than_one_fit(problem, products, system):
-    X, Y = problem
-    descend(system(X), Y)
-    alone = products.by_name.copy()
     products.by_name.clear()
-    descend(system(X), Y, sample_weights(M, np.arange(M) % 5))
-    assert products.by_name == alone
+    descend(Gram(X), Y, sample_weights(M, folds), l2=l2)
+    # In the end the scores, and w = Xc; a penalty takes one more where the cost is recorded.
+    recorded = -(-STEPS // RECORD_EVERY) + 1 if l2 else 0
+    assert products.by_name == {"XᵀX": 1, "G": STEPS + 1 + recorded, "X": 1}
 
 
 def test_what_is_chosen_reads_fewer_bytes(problem, products):
@@ -103,7 +81,7 @@ def test_what_is_chosen_reads_fewer_bytes(problem, products):
     read = {}
     for name in ("primal", "gram", "auto"):
         products.bytes = 0
-        descend(choose(Examples(X.T), STEPS, name), Y)
+        descend(choose(Examples(X.T), STEPS, name), Y, sample_weights(M))
         read[name] = products.bytes
     assert read["auto"] == read["gram"] < read["primal"] / 2
 

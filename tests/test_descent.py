@@ -8,7 +8,7 @@ from catclf.errors import ParameterError
 from catclf.lesson.vectorization import gradient_loops
 from catclf.logistic import cost, forward
 from catclf.solvers.coordinates import Gram, Primal, choose
-from catclf.solvers.cross_validation import sample_weights, stratified_folds
+from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples
 
@@ -54,19 +54,6 @@ def test_both_coordinates_take_the_lessons_steps(system):
     np.testing.assert_allclose(descend(system(X), Y, iterations=30).w, w, rtol=1e-10)
     other = descend(system(X), Y, iterations=30, learning_rate=0.0500001).w
     assert np.abs(w - other).max() > 1e-10 * np.abs(w).max()  # another step size is noticed
-
-
-@pytest.mark.parametrize("l2", [0.0, 0.2])
-def test_folds_descended_together_equal_each_alone(l2):
-    X, Y = problem(30, 14)
-    folds = stratified_folds(Y.astype(int), 3)
-    together = descend(Gram(X), Y, sample_weights(14, folds), l2=l2)
-    for fold in range(3):
-        kept = folds != fold
-        alone = descend(primal(X[:, kept]), Y[:, kept], l2=l2)
-        np.testing.assert_allclose(together.w[:, [1 + fold]], alone.w, rtol=1e-9, atol=1e-12)
-    full = descend(Gram(X), Y, l2=l2)
-    np.testing.assert_allclose(together.w[:, :1], full.w, rtol=1e-10)
 
 
 def test_the_cost_recorded_is_the_penalised_cost_before_the_step():

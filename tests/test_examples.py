@@ -14,8 +14,7 @@ from catclf.features import MAPS
 from catclf.solvers import Solver
 from catclf.solvers import examples as module
 from catclf.solvers.coordinates import Gram, Primal, choose
-from catclf.solvers.cross_validation import fit_and_cross_validate, sample_weights, stratified_folds
-from catclf.solvers.descent import gradient_descent
+from catclf.solvers.cross_validation import fit_and_cross_validate, stratified_folds
 from catclf.solvers.examples import Examples
 from catclf.training import Settings, make_examples, train_each
 
@@ -157,16 +156,6 @@ def test_gram_coordinates_are_chosen_only_where_they_fit(in_pieces):
     size = 8 * (12288 * 31 + 3 * 31**2)
     assert isinstance(choose(Examples(images, scale=255.0, memory=size), 2000), Gram)
     assert isinstance(choose(Examples(images, scale=255.0, memory=size - 1), 2000), Primal)
-
-
-def test_a_step_of_descent_is_one_pass(in_pieces):
-    _, stored, Y = in_pieces
-    system, weight = Primal(Examples(stored, scale=255.0)), sample_weights(31)
-    for n in (1, 5):
-        before = stored.bytes_read
-        gradient_descent(system, Y.astype(float), weight, learning_rate=0.01, iterations=n)
-        # The last one scores the images.
-        assert stored.bytes_read - before == (n + 1) * stored.nbytes
 
 
 def test_a_dataset_stays_on_disk_if_it_does_not_fit(in_pieces):

@@ -306,6 +306,7 @@ def test_an_interrupt_during_the_last_training_keeps_the_choice(drawn, monkeypat
         ({"l2": -1.0}, "positive number, not -1"),
         ({"cv": 1}, "not 1"),
         ({"cv": 0}, "not 0"),
+        ({"cv": -1}, "not -1"),
         ({"features": "pixels", "pool": 2}, "pool can be set with --features patches"),
         ({"dictionary": 0}, "1 to 10000 patches, not 0"),
     ],
