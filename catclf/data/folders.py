@@ -41,7 +41,6 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
 
 def load_folder(
     folder: Path,
-    *,
     split: Split,
     cat_class: str | None,
     max_bytes: int,

@@ -74,25 +74,17 @@ def load_dataset(
                 "catclf data fetch course",
             )
             data = DRAWN
-    path = Path(data)
+    path, word = Path(data), os.fspath(data)
     expected = "expected an HDF5 file, a folder of classes, or 'drawn'"
-    if not os.fspath(data):
+    if not word:
         raise DataError(f"DATA is empty; {expected}")
-    if os.fspath(data) == DRAWN:
+    if word == DRAWN:
         from catclf.data.drawn import draw
 
         images, labels = draw(DRAWN_COUNT, DRAWN_SEED[split])
         dataset = Dataset(images, labels.reshape(1, -1), CLASSES, DRAWN, notes=notes)
     elif is_folder(path):
-        return load_folder(
-            path,
-            split=split,
-            cat_class=cat_class,
-            max_bytes=max_bytes,
-            memory=memory,
-            feature_map=feature_map,
-            progress=progress,
-        )
+        return load_folder(path, split, cat_class, max_bytes, memory, feature_map, progress)
     elif path.is_file():
         from catclf.data.hdf5 import load_hdf5
 

@@ -99,8 +99,6 @@ def draw(n: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     ValueError
         If n is negative.
     """
-    if n < 0:
-        raise ValueError(f"n must not be negative, got {n}")
     images, labels = np.empty((n, SIDE, SIDE, 3), np.uint8), np.empty(n, np.int64)
     for index, (image, label) in enumerate(drawings(n, seed)):
         images[index], labels[index] = image, label
