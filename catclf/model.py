@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +25,6 @@ MOST_COUNTED = 2**53
 """A count of images in a model file that is larger is not believed."""
 MOST_SAID = 400
 """So many characters are shown of anything that a model file says."""
-
-
-class TrainingData(NamedTuple):
-    """The data that a model was trained on: a name, images by class, the SHA-256 of its bytes."""
-
-    name: str
-    counts: dict[str, int]
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -57,26 +49,26 @@ class Provenance:
         return self._dict("solver")
 
     @property
-    def data(self) -> TrainingData:
-        """What the model was trained on."""
-        said = self._dict("data")
-        name, counts, sha256 = (said.get(key) for key in ("name", "counts", "sha256"))
+    def data(self) -> dict[str, Any]:
+        """The training images' name, counts by class and SHA-256."""
+        return self._dict("data")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many training images each class has, by name."""
+        counts = self.data.get("counts")
         counted = isinstance(counts, dict) and all(type(n) is int for n in counts.values())
-        return TrainingData(
-            name if isinstance(name, str) else "",
-            counts if isinstance(counts, dict) and counted else {},
-            sha256 if isinstance(sha256, str) else "",
-        )
+        return counts if isinstance(counts, dict) and counted else {}
 
     @property
     def training(self) -> Proportion | None:
         """How many of the training images come out right."""
-        return _proportion(self._dict("training"))
+        return _proportion(**self._dict("training"))
 
     @property
     def cross_validation(self) -> Proportion | None:
         """How many images come out right of a model that was trained without them."""
-        return _proportion(self._dict("cross_validation"))
+        return _proportion(**self._dict("cross_validation"))
 
     @property
     def folds(self) -> int | None:
@@ -87,8 +79,8 @@ class Provenance:
     @property
     def majority(self) -> Proportion | None:
         """How many training images always answering the commoner class would get right."""
-        counts = self.data.counts.values()
-        return _proportion({"correct": max(counts, default=0), "n": sum(counts)})
+        counts = self.counts.values()
+        return _proportion(max(counts, default=0), sum(counts))
 
     @property
     def tried(self) -> list[Any]:
@@ -101,8 +93,7 @@ class Provenance:
         return said if isinstance(said, dict) else {}
 
 
-def _proportion(said: dict[str, Any]) -> Proportion | None:
-    correct, n = said.get("correct"), said.get("n")
+def _proportion(correct: Any = None, n: Any = None, **_: Any) -> Proportion | None:
     if type(correct) is int and type(n) is int and 0 <= correct <= n and 0 < n < MOST_COUNTED:
         return Proportion(correct, n)
     return None
@@ -237,27 +228,23 @@ class Model:
             course = f"{before:.4g} nats at step {first:,}, {after:.4g} at {last:,}"
             yield "cost", f"{course}; recorded {len(self.costs):,} times"
         past = self.provenance
-        said = dict(past.as_json)
+        rest = {key: value for key, value in past.as_json.items() if value is not None}
         for key, label, figure in (
             ("training", "training", past.training),
             ("cross_validation", f"{past.folds}-fold CV", past.cross_validation),
         ):
             if figure is not None:
-                del said[key]
+                del rest[key]
                 yield label, "{} ({})".format(*figure.percent)
         if past.majority is not None:
             yield "majority", "{} ({})".format(*past.majority.percent)
         if past.tried:
-            del said["tried"]
+            del rest["tried"]
             yield "--auto", f"tried {len(past.tried)} pairs of features and l2"
-        if said.get("cross_validation", 0) is None:
-            del said["cross_validation"]
-        for key, value in said.items():
-            if isinstance(value, dict):
-                yield key, ""
-                yield from ((f"  {name}", _words(part)) for name, part in value.items())
-            else:
-                yield key, _words(value)
+        for key, value in rest.items():
+            inner = value if isinstance(value, dict) else {}
+            yield key, "" if isinstance(value, dict) else _words(value)
+            yield from ((f"  {name}", _words(part)) for name, part in inner.items())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path`, whole or not at all; the name is taken as given.
@@ -268,20 +255,7 @@ class Model:
             If it cannot be written, what is there is no model, or the weights are not finite; what
             was there before stays.
         """
-        meta = {
-            **self.provenance.as_json,
-            "catclf_version": self.version,
-            "classes": {"negative": self.classes[0], "positive": self.classes[1]},
-            "threshold": self.threshold,
-            "temperature": self.temperature,
-        }
-        arrays: dict[str, NDArray[Any]] = {
-            "w": self.w,
-            "b": np.array(self.b, dtype=np.float64),
-            "costs": np.array(self.costs, dtype=np.float64).reshape(-1, 2),
-            "seen": self.seen,
-        }
-        write_model(path, meta, arrays, self.features)
+        write_model(path, self)
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
@@ -293,21 +267,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         If the file is missing, is no catclf model, is damaged, holds weights that are not finite,
         or was written by a newer version.
     """
-    meta, arrays, feature_map = read_model(path)
-    threshold, temperature = float(meta.pop("threshold")), float(meta.pop("temperature"))
-    version, classes = meta.pop("catclf_version"), meta.pop("classes")
-    return Model(
-        w=arrays["w"],
-        b=float(arrays["b"]),
-        classes=(classes["negative"], classes["positive"]),
-        features=feature_map,
-        threshold=threshold,
-        temperature=temperature,
-        costs=[(int(iteration), float(cost)) for iteration, cost in arrays["costs"]],
-        provenance=Provenance(meta),
-        version=version,
-        seen=arrays["seen"],
-    )
+    fields, past = read_model(path)
+    return Model(**fields, provenance=Provenance(past))
 
 
 def _words(value: Any) -> str:

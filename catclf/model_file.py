@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from catclf.common.text import LONGEST_NAME
 from catclf.common.version import __version__
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
+
+if TYPE_CHECKING:
+    from catclf.model import Model
 
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 256 * 2**20
@@ -41,38 +44,30 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def write_model(
-    path: str | os.PathLike[str], meta: dict[str, Any], arrays: Arrays, feature_map: FeatureMap
-) -> None:
-    """Write a model file, whole or not at all.
-
-    Parameters
-    ----------
-    path : path
-        The name is taken as given.
-    meta : dict
-        JSON values by name: `catclf_version`, `classes`, `threshold`, `temperature`, and others.
-    arrays : dict
-        `w` float64 (n_x, 1), `b` float64 (), `costs` float64 (k, 2) and `seen` uint64 (k,).
-    feature_map : FeatureMap
-
-    Raises
-    ------
-    ModelError
-        If it cannot be written, what is there is no model, or the weights are not finite; what
-        was there before stays.
-    """
-    if not (np.isfinite(arrays["w"]).all() and np.isfinite(arrays["b"])):
+def write_model(path: str | os.PathLike[str], model: Model) -> None:
+    """Write a model file; all is as in `Model.save`."""
+    if not (np.isfinite(model.w).all() and np.isfinite(model.b)):
         raise ModelError(f"{os.fspath(path)}: not written, for its weights are not finite")
+    feature_map = model.features
     meta = {
-        **meta,
+        **model.provenance.as_json,
         "format_version": FORMAT_VERSION,
+        "catclf_version": model.version,
+        "classes": {"negative": model.classes[0], "positive": model.classes[1]},
         "features": {"name": feature_map.name, "settings": feature_map.settings()},
         "image_size": _image_size(feature_map),
+        "threshold": model.threshold,
+        "temperature": model.temperature,
     }
-    of_map = {PREFIX + name: array for name, array in feature_map.arrays().items()}
+    arrays: Arrays = {
+        "w": model.w,
+        "b": np.array(model.b, dtype=np.float64),
+        "costs": np.array(model.costs, dtype=np.float64).reshape(-1, 2),
+        "seen": model.seen,
+        **{PREFIX + name: array for name, array in feature_map.arrays().items()},
+    }
     with MODEL_FILE.replacing(path) as file:
-        npz.write_npz(file, meta, {**arrays, **of_map})
+        npz.write_npz(file, meta, arrays)
 
 
 def _image_size(feature_map: FeatureMap) -> int | list[int]:
@@ -81,31 +76,44 @@ def _image_size(feature_map: FeatureMap) -> int | list[int]:
     return height if height == width else [height, width]
 
 
-def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Arrays, FeatureMap]:
-    """Read a model file and check it; what it gives is what `write_model` takes.
+def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read a model file and check it.
+
+    Returns
+    -------
+    fields : dict
+        What `catclf.model.Model` is made of, but for its provenance.
+    past : dict
+        What the file says of how the model came about, as JSON values.
 
     Raises
     ------
     ModelError
-        If the file is missing, is no catclf model, is damaged, holds weights that are not finite,
-        or was written by a newer version.
+        As `catclf.model.load_model` says.
     """
     name = os.fspath(path)
     arrays = _read_arrays(name)
-    own = {key for key in arrays if not key.startswith(PREFIX)}
-    if own != {"w", "b", "costs", "seen", "meta"} or arrays["meta"].dtype.kind != "U":
-        raise ModelError(f"{name}: not a catclf model; make one with: catclf train")
     try:
         meta = npz.take_meta(arrays)
         _check_meta(meta, name)
         npz.check_digest(meta, arrays)
         feature_map = _restore(meta, arrays, os.path.dirname(name))
         _check_arrays(arrays, feature_map)
-    except ModelError:
-        raise
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{name}: a damaged catclf model ({error})") from error
-    return meta, arrays, feature_map
+    classes = meta.pop("classes")
+    fields = {
+        "w": arrays["w"],
+        "b": float(arrays["b"]),
+        "classes": (classes["negative"], classes["positive"]),
+        "features": feature_map,
+        "threshold": float(meta.pop("threshold")),
+        "temperature": float(meta.pop("temperature")),
+        "costs": [(int(iteration), float(cost)) for iteration, cost in arrays["costs"]],
+        "version": meta.pop("catclf_version"),
+        "seen": arrays["seen"],
+    }
+    return fields, meta
 
 
 def _read_arrays(name: str) -> Arrays:
@@ -120,10 +128,14 @@ def _read_arrays(name: str) -> Arrays:
     if len(data) > MAX_FILE_BYTES:
         raise ModelError(f"{name}: not a catclf model (more than {MAX_FILE_BYTES // 2**20} MiB)")
     try:
-        return npz.read_npz(data)
+        arrays = npz.read_npz(data)
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{name}: not a catclf model, or a damaged one ({reason})") from error
+    own = {key for key in arrays if not key.startswith(PREFIX)}
+    if own != {"w", "b", "costs", "seen", "meta"} or arrays["meta"].dtype.kind != "U":
+        raise ModelError(f"{name}: not a catclf model; make one with: catclf train")
+    return arrays
 
 
 def _check_meta(meta: dict[str, Any], name: str) -> None:
@@ -180,13 +192,7 @@ def _check_arrays(arrays: Arrays, feature_map: FeatureMap) -> None:
 
 
 def describe_file(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Give a model file's absolute path, size, SHA-256 and format, as JSON values.
-
-    Raises
-    ------
-    ModelError
-        If the file cannot be read any more.
-    """
+    """Give a model file's path, size, SHA-256 and format; raise ModelError if it is gone."""
     try:
         with open_regular(path) as file:
             data = file.read()

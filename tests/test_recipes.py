@@ -82,7 +82,7 @@ def test_own_photos(done: tuple[Path, dict[str, list[str]]]) -> None:
 def test_other_classes(done: tuple[Path, dict[str, list[str]]]) -> None:
     folder, printed = done
     model = load_model(folder / "models" / "tabby.npz")
-    assert model.provenance.data.counts == {"non-cat": 20, "cat": 20}
+    assert model.provenance.counts == {"non-cat": 20, "cat": 20}
     assert printed["Something other than cats"]
 
 

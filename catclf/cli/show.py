@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from catclf.cli import output
-
-if TYPE_CHECKING:
-    pass
 
 
 def show(

@@ -25,7 +25,7 @@ def summary(
     described = model.describe()
     result: dict[str, object] = {
         "model": os.path.abspath(out),
-        "m": sum(model.provenance.data.counts.values()),
+        "m": sum(model.provenance.counts.values()),
         **{key: described[key] for key in ("n_x", "cost", *ACCURACIES, "majority")},
         "seconds": seconds,
     }
@@ -68,7 +68,7 @@ def show(model: Model, tuning: Tuning | None, out: str, seconds: float, cv_asked
     training, cv, baseline = past.training, past.cross_validation, past.majority
     assert training is not None  # it was trained just now
     assert baseline is not None
-    commonest = max(past.data.counts, key=past.data.counts.__getitem__)
+    commonest = max(past.counts, key=past.counts.__getitem__)
     descended = past.solver["name"] == "descent"
     if tuning is None:
         _show_costs(model.costs, "iterations" if descended else "steps of Newton's method")
