@@ -1,6 +1,8 @@
 """Arrays that stay on disk read like arrays, and no more of them is in memory than may be."""
 
 from functools import partial
+from math import inf
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,17 +12,27 @@ from hypothesis import strategies as st
 from catclf.common import blocks
 from catclf.common.blocks import (
     LazyArray,
+    available,
+    budget,
     concatenate,
     in_blocks,
     mirror,
+    parse_size,
     rows_of_block,
     spill_to_disk,
 )
-from catclf.errors import OutputError
+from catclf.errors import OutputError, ParameterError
 
 
-def on_disk(array, rows, cache_bytes=0):
-    lazy = LazyArray(lambda start, stop: array[start:stop].copy(), array.shape, array.dtype)
+def on_disk(array, rows, cache_bytes=0, reads=None):
+    """Keep an array aside, to be read so many rows at a time; `reads` gets where each begins."""
+
+    def read(start, stop):
+        if reads is not None:
+            reads.append(start)
+        return array[start:stop].copy()
+
+    lazy = LazyArray(read, array.shape, array.dtype)
     lazy.block_rows, lazy.cache_bytes = rows, cache_bytes
     return lazy
 
@@ -52,20 +64,20 @@ def test_an_index_beyond_the_end_is_an_error():
             lazy[index]
 
 
-@pytest.mark.parametrize(("cache_bytes", "fits"), [(0, 0), (60, 60), (100, 100), (1000, 100)])
+@pytest.mark.parametrize(("cache_bytes", "fits"), [(0, 0), (60, 2), (100, 4), (1000, 4)])
 def test_blocks_that_fit_are_read_once_and_the_others_at_each_pass(cache_bytes, fits):
-    array = np.arange(10 * 10, dtype=np.uint8).reshape(10, 10)
-    lazy = on_disk(array, 3, cache_bytes)
+    array, reads = np.arange(10 * 10, dtype=np.uint8).reshape(10, 10), []
+    lazy = on_disk(array, 3, cache_bytes, reads)
     for _ in range(3):
         parts, blocks = zip(*in_blocks(lazy), strict=True)
         assert list(parts) == [slice(i, min(i + 3, 10)) for i in range(0, 10, 3)]
         np.testing.assert_array_equal(np.concatenate(blocks), array)
-    assert lazy.bytes_read == 100 + 2 * (100 - fits)
+    assert len(reads) == 4 + 2 * (4 - fits)
     lazy.stop_caching()
     next(in_blocks(lazy))  # a pass that is left halfway ends
-    before = lazy.bytes_read
+    del reads[:]
     lazy[:]
-    assert lazy.bytes_read >= before + 100
+    assert {0, 3, 6, 9} <= set(reads)
 
 
 def test_what_cannot_be_read_is_told_where_it_is_wanted():
@@ -119,3 +131,58 @@ def test_what_is_spilled_comes_back_and_a_full_disk_is_told(monkeypatch):
     monkeypatch.setattr(blocks, "TemporaryFile", partial(open, "/dev/full", "w+b"))
     with pytest.raises(OutputError, match=r"No space left on device.*TMPDIR"):
         spill_to_disk(iter([rows]), rows.shape, np.float32)
+
+
+# How much of them may stay in memory
+
+
+SIZES = {
+    **{"1GB": 10**9, "1.5 gb": 1.5e9, "500MB": 5e8, "500m": 5e8, "2T": 2e12, "1000000": 1e6},
+    None: None,
+}
+
+
+@pytest.mark.parametrize(("text", "size"), SIZES.items())
+def test_sizes_are_read_as_people_write_them(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "GB", "1.2.3GB", "-1GB", "1PB", "0", "999kB", "9e9", "1e300GB"]
+)
+def test_what_is_no_size_is_told(text):
+    with pytest.raises(ParameterError, match="such as 500MB or 2GB, not"):
+        parse_size(text)
+
+
+def test_half_of_what_is_available_is_for_data(monkeypatch):
+    monkeypatch.setattr(blocks, "available", lambda: 10**9)
+    assert budget(None, 10**8) == 5 * 10**8
+    assert budget(3e6, 10**8) == 3e6
+    assert budget(None, 10**6) == inf  # however little there is
+
+
+def test_a_containers_limit_counts_and_the_word_max_does_not(monkeypatch, tmp_path):
+    everything = available()
+    assert 10**7 < everything < 10**15
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(blocks, "_LIMITS", (str(limit),))
+    limit.write_text("max\n")
+    assert available() > everything / 2
+    limit.write_text("123456\n")
+    assert available() == 123456
+
+
+def test_a_system_that_says_nothing_will_do(monkeypatch):
+    def refused(*asked):
+        raise OSError
+
+    monkeypatch.setattr(blocks.os, "sysconf", refused)
+    monkeypatch.setattr(Path, "read_text", refused)
+    assert available() == blocks.UNKNOWN
+
+
+def test_the_command_line_takes_a_size(catclf, tmp_path):
+    told = catclf("train", "drawn", "--memory", "lots", code=2).stderr
+    assert told == "error: memory is a size from 1MB, such as 500MB or 2GB, not 'lots'\n"
+    assert not list(tmp_path.iterdir())

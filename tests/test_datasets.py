@@ -300,9 +300,9 @@ def test_a_folder_that_would_not_fit_is_refused_before_it_is_read(catclf, class_
 
 
 def test_what_is_available_limits_a_folder_too(class_folder, monkeypatch):
-    monkeypatch.setattr("catclf.common.memory.LITTLE", 0)
-    monkeypatch.setattr("catclf.common.memory.available", lambda: 2 * 12 * 64 * 64 * 3 - 2)
+    monkeypatch.setattr("catclf.common.blocks.LITTLE", 0)
+    monkeypatch.setattr("catclf.common.blocks.available", lambda: 2 * 12 * 64 * 64 * 3 - 2)
     with pytest.raises(DataError, match="convert it first"):
         load_dataset(class_folder, memory=None)
-    monkeypatch.setattr("catclf.common.memory.available", lambda: 2 * 12 * 64 * 64 * 3)
+    monkeypatch.setattr("catclf.common.blocks.available", lambda: 2 * 12 * 64 * 64 * 3)
     assert len(load_dataset(class_folder, memory=None)) == 12

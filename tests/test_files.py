@@ -3,7 +3,6 @@
 import fcntl
 import importlib.util
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -37,32 +36,14 @@ def write(path: Path | str, content: bytes = NEW) -> None:
 
 
 def tree(folder: Path) -> dict[str, object]:
-    """Everything below a folder: kind, permissions, and content or target."""
-    found: dict[str, object] = {}
-    for path in sorted(folder.rglob("*")):
-        mode = path.lstat().st_mode
-        content: object = None
-        if stat.S_ISLNK(mode):
-            content = os.readlink(path)
-        elif stat.S_ISREG(mode):
-            content = path.read_bytes()
-        found[str(path.relative_to(folder))] = (mode, content)
-    return found
+    """Everything below a folder: permissions, and the content or a link's target."""
 
+    def content(path: Path) -> object:
+        if path.is_symlink():
+            return os.readlink(path)
+        return path.read_bytes() if path.is_file() else None
 
-@pytest.mark.parametrize("old", [None, OLD])
-def test_a_file_takes_its_place_when_the_block_ends(tmp_path, monkeypatch, old):
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "model"
-    if old is not None:
-        path.write_bytes(old)
-    with replacing("model") as file:
-        file.write(NEW)
-        file.flush()
-        assert (path.read_bytes() if path.exists() else None) == old
-        assert len(os.listdir()) == 1 + (old is not None)
-    assert path.read_bytes() == NEW
-    assert os.listdir() == ["model"]
+    return {str(path): (path.lstat().st_mode, content(path)) for path in folder.rglob("*")}
 
 
 def test_the_bytes_are_on_the_disk_before_the_name(tmp_path, monkeypatch):
@@ -71,18 +52,13 @@ def test_the_bytes_are_on_the_disk_before_the_name(tmp_path, monkeypatch):
 
     def noted_fsync(descriptor: int) -> None:
         status = os.fstat(descriptor)
-        folder = stat.S_ISDIR(status.st_mode)
-        steps.append("sync the folder" if folder else f"sync {status.st_size} bytes")
+        steps.append("folder" if stat.S_ISDIR(status.st_mode) else f"{status.st_size} bytes")
         fsync(descriptor)
 
-    def noted_replace(source: Path, target: Path) -> None:
-        steps.append("rename")
-        replace(source, target)
-
     monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(os, "replace", noted_replace)
+    monkeypatch.setattr(os, "replace", lambda *names: steps.append("rename") or replace(*names))
     write(tmp_path / "model", b"few enough to stay in a buffer")
-    assert steps == ["sync 30 bytes", "rename", "sync the folder"]
+    assert steps == ["30 bytes", "rename", "folder"]
 
 
 @pytest.mark.parametrize("error", [WritingFailedError, KeyboardInterrupt, SystemExit])
@@ -97,7 +73,7 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path, error, old)
         with replacing(path) as file:
             file.write(NEW)
             file.flush()
-            assert tree(tmp_path) != before
+            assert (path.read_bytes() if path.exists() else None) == old
             raise error
 
     with pytest.raises(error):
@@ -105,42 +81,22 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path, error, old)
     assert tree(tmp_path) == before
 
 
-def test_a_failing_rename_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    def fail(source: Path, target: Path) -> None:
-        raise OSError("no")
-
-    (tmp_path / "model").write_bytes(OLD)
-    before = tree(tmp_path)
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="no"):
-        write(tmp_path / "model")
-    assert tree(tmp_path) == before
+HALF = """
+import sys, time
+from catclf.common.files import replacing
+with replacing(sys.argv[1]) as file:
+    file.write(b"half"); file.flush(); print("half", flush=True); time.sleep(600)
+"""
 
 
-WRITERS = {
-    "replacing": "from catclf.common.files import replacing; opened = replacing(sys.argv[1])",
-    "open": "opened = open(sys.argv[1], 'wb')",
-}
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="processes cannot be killed so here")
-@pytest.mark.parametrize(("writer", "survives"), [("replacing", True), ("open", False)])
-def test_a_writer_killed_half_way_leaves_the_old_file(tmp_path, writer, survives):
+def test_a_writer_killed_half_way_leaves_the_old_file(tmp_path):
     path = tmp_path / "model"
     path.write_bytes(OLD)
-    code = (
-        f"import sys, time; {WRITERS[writer]}\n"
-        "with opened as file:\n"
-        "    file.write(b'half'); file.flush(); print('half', flush=True); time.sleep(600)\n"
-    )
-    with started("-c", code, path) as child:
-        said = child.stdout.readline()
+    with started("-c", HALF, path) as child:
+        assert child.stdout.readline() == "half\n"
         child.kill()
-    assert said == "half\n"
-    assert child.returncode == -signal.SIGKILL
-    assert (path.read_bytes() == OLD) is survives
-    assert b"half" in {file.read_bytes() for file in tmp_path.iterdir()}
-
+    assert {file.read_bytes() for file in tmp_path.iterdir()} == {OLD, b"half"}
+    assert path.read_bytes() == OLD
     write(path)  # what was left lying does not stand in the way, and goes
     assert path.read_bytes() == NEW
     assert os.listdir(tmp_path) == ["model"]
@@ -175,67 +131,39 @@ def test_the_umask_is_honoured(tmp_path, umask):
 
 @pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="there is no /dev/null here")
 def test_a_device_is_refused_and_survives():
-    with pytest.raises(OSError, match="not a regular file"):
-        check_writable("/dev/null")
     # Should it not be refused, the exception at least keeps it from being replaced.
     with pytest.raises(OSError, match="not a regular file"), replacing("/dev/null"):
         raise WritingFailedError
     assert Path("/dev/null").is_char_device()
 
 
-def test_a_folder_that_reports_no_right_to_write_is_refused_beforehand(tmp_path, monkeypatch):
-    check_writable(tmp_path / "new" / "model")
-    asked = []
-
-    def deny(folder: Path, rights: int) -> bool:
-        asked.append((folder, rights))
-        return False
-
-    monkeypatch.setattr(os, "access", deny)
-    with pytest.raises(OSError, match="not writable"):
-        check_writable(tmp_path / "new" / "model")
-    with pytest.raises(OSError, match="names a folder"):
-        check_writable(f"{tmp_path}/new/")
-    assert asked == [(tmp_path.resolve(), os.W_OK | os.X_OK)]
-
-
-def places(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Make files, links and the like in a folder: give where one can write, and where not."""
-    for name in ("old", "closed", "plain"):
-        (folder / name).write_bytes(OLD)
-    (folder / "closed").chmod(0o444)
-    (folder / "plain").chmod(0o755)  # with every right that a folder needs
-    (folder / "folder").mkdir()
-    os.mkfifo(folder / "pipe")
-    for name, target in (
-        ("to the old", "old"),
-        ("to nothing", "below/nothing"),
-        ("to the folder", "folder"),
-        ("to the other", "to this"),
-        ("to this", "to the other"),
-    ):
-        (folder / name).symlink_to(target)
-    writable = ["new", "old", "a/b/model", "to the old", "to nothing", "to the folder/model"]
-    refused = [
-        *("closed", "folder", "to the folder", "pipe", "plain/model", "plain/a/b/model"),
-        *("to this", "nul\0"),
-    ]
-    return [folder / name for name in writable], [folder / name for name in refused]
-
-
 def test_checking_changes_nothing_and_agrees_with_writing(tmp_path):
-    writable, refused = places(tmp_path)
+    for name in ("old", "closed", "plain"):
+        (tmp_path / name).write_bytes(OLD)
+    (tmp_path / "closed").chmod(0o444)
+    (tmp_path / "plain").chmod(0o755)  # with every right that a folder needs
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name, target in (
+        *(("to the old", "old"), ("to nothing", "below/nothing"), ("to the folder", "folder")),
+        *(("to the other", "to this"), ("to this", "to the other")),
+    ):
+        (tmp_path / name).symlink_to(target)
+    writable = ["new", "old", "a/b/model", "to the old", "to nothing", "to the folder/model"]
     before = tree(tmp_path)
-    for path in writable:
-        check_writable(path)
-    for path in refused:
+    for name in writable:
+        check_writable(tmp_path / name)
+    for name in (
+        *("closed", "folder", "to the folder", "pipe", "plain/model", "plain/a/b/model"),
+        *("to this", "nul\0", "new/"),
+    ):
         for refuse in (check_writable, write):
             with pytest.raises(OSError):  # noqa: PT011 (the kinds differ by place)
-                refuse(path)
+                refuse(f"{tmp_path}/{name}")
     assert tree(tmp_path) == before
-    for path in writable:
-        write(path)
-        assert path.read_bytes() == NEW
+    for name in writable:
+        write(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == NEW
 
 
 # Each kind of file replaces its own
@@ -371,7 +299,7 @@ def test_without_locks_and_folders_that_sync_age_decides(tmp_path, monkeypatch):
 WRITER = """
 import sys
 from catclf.common.files import replacing
-for _ in range(int(sys.argv[3])):
+for _ in range(20):
     with replacing(sys.argv[1]) as file:
         for _ in range(100):
             file.write(sys.argv[2].encode() * 1000)
@@ -380,20 +308,14 @@ for _ in range(int(sys.argv[3])):
 
 
 def test_two_writers_at_once_leave_one_of_their_files_whole(tmp_path: Path) -> None:
-    path = tmp_path / "model"
-    whole = {letter * 100_000 for letter in (b"a", b"b")}
-    seen = set()
-    with (
-        started("-c", WRITER, path, "a", 20) as one,
-        started("-c", WRITER, path, "b", 20) as other,
-    ):
-        writers = [one, other]
-        while any(writer.poll() is None for writer in writers):
+    path, seen = tmp_path / "model", set()
+    with started("-c", WRITER, path, "a") as one, started("-c", WRITER, path, "b") as other:
+        while one.poll() is None or other.poll() is None:
             if path.exists():
                 seen.add(path.read_bytes())
-    assert [writer.returncode for writer in writers] == [0, 0]
+    assert [one.returncode, other.returncode] == [0, 0]
     assert seen
-    assert seen <= whole
+    assert seen <= {letter * 100_000 for letter in (b"a", b"b")}
     assert os.listdir(tmp_path) == ["model"]
 
 

@@ -88,7 +88,7 @@ def test_all_that_is_in_the_file_is_said(catclf, models, name):
         dense = unwrapped(text).replace(" ", "")
         for word in (
             found["sha256"],
-            past.as_json["data"]["sha256"],
+            past.data["sha256"],
             f"{found['train_accuracy']:.2%}",
             f"{found['cv_accuracy']:.2%}",
             f"{found['majority']:.2%}",

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from itertools import count, islice
 
 import pytest
 
@@ -10,27 +11,23 @@ from catclf.common.threads import AHEAD, LARGEST_BATCH, batches, on_a_thread, or
 
 
 def test_batches_begin_small_and_lose_nothing():
-    found = list(batches(range(100)))
-    assert [len(batch) for batch in found] == [1, 2, 4, 8, 16, 16, 16, 16, 16, 5]
-    assert [i for batch in found for i in batch] == list(range(100))
-    assert list(batches([])) == []
-    assert max(map(len, batches(range(1000)))) == LARGEST_BATCH
-
-
-def test_batches_ask_for_no_more_than_they_give():
     rest = iter(range(100))
     dealt = batches(rest)
     assert next(dealt) == [0]
-    assert next(rest) == 1
+    assert next(rest) == 1  # no more was asked for than is given
+    later = list(dealt)
+    assert [len(batch) for batch in later] == [2, 4, 8, *[LARGEST_BATCH] * 5, 4]
+    assert [i for batch in later for i in batch] == list(range(2, 100))
+    assert list(batches([])) == []
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 8])
-def test_results_come_in_the_order_of_the_items(count):
+@pytest.mark.parametrize("n", [1, 2, 3, 8])
+def test_results_come_in_the_order_of_the_items(n):
     def late(i):
         time.sleep(0.002 * (7 - i % 8))  # the first of every eight ends last
         return -i
 
-    assert list(ordered(late, range(64), count)) == [-i for i in range(64)]
+    assert list(ordered(late, range(64), n)) == [-i for i in range(64)]
 
 
 def test_two_threads_are_at_work_at_once():
@@ -45,52 +42,28 @@ def test_a_single_item_needs_no_thread(n):
     assert found == [(threading.current_thread(), before)] * n
 
 
-@pytest.mark.parametrize("count", [2, 5])
-def test_few_items_are_under_way(count):
-    """What has been taken and not yet handed on is bounded, however slow its reader is."""
-    taken = 0
-
-    def items():
-        nonlocal taken
-        for i in range(500):
-            taken += 1
-            yield i
-
-    most = 0
-    for done, _ in enumerate(ordered(lambda i: i, items(), count)):
-        most = max(most, taken - done)
-    assert most == AHEAD * count
-
-
-def test_the_first_result_comes_before_the_last_item_is_asked_for():
-    def endless():
-        i = 0
-        while True:
-            yield i
-            i += 1
-
-    found = ordered(lambda i: i, endless(), 2)
-    assert [next(found) for _ in range(1000)] == list(range(1000))
-    found.close()
+@pytest.mark.parametrize("n", [2, 5])
+def test_few_items_are_under_way(n):
+    """What has been asked for and not yet handed on is bounded, however many items there are."""
+    asked, most = [], 0
+    items = (asked.append(i) or i for i in count())
+    for done, i in enumerate(islice(ordered(lambda i: i, items, n), 500)):
+        assert i == done
+        most = max(most, len(asked) - done)
+    assert most == AHEAD * n
 
 
 def test_an_exception_comes_in_its_turn():
-    def work(i):
-        return 1 // (5 - i)
-
-    found = ordered(work, range(10), 3)
-    assert [next(found) for _ in range(5)] == [0, 0, 0, 0, 1]
+    results = ordered(lambda i: 1 // (5 - i), range(10), 3)
+    assert [next(results) for _ in range(5)] == [0, 0, 0, 0, 1]
     with pytest.raises(ZeroDivisionError):
-        next(found)
+        next(results)
 
 
 def test_what_fails_in_the_items_is_raised_too():
-    def items():
-        yield from range(5)
-        raise OSError("no more")
-
-    with pytest.raises(OSError, match="no more"):
-        list(ordered(lambda i: i, items(), 2))
+    items = (i if i < 5 else 1 // 0 for i in range(9))
+    with pytest.raises(ZeroDivisionError):
+        list(ordered(lambda i: i, items, 2))
 
 
 @pytest.mark.parametrize("early", [True, False])

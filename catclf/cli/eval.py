@@ -74,7 +74,7 @@ def evaluate(
     catclf eval photos/test --model photos --model models/mine.npz
     catclf eval photos/test --fail-under 0.8
     """
-    from catclf.common.memory import parse_size
+    from catclf.common.blocks import parse_size
     from catclf.evaluation import measure, short_names
     from catclf.features import ONNX
     from catclf.model import load_model

@@ -104,7 +104,7 @@ def load_all(
     Dataset
         The whole.
     """
-    from catclf.common.memory import budget
+    from catclf.common.blocks import budget
     from catclf.data.dataset import join
     from catclf.data.load import expand_patterns
 

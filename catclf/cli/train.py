@@ -120,7 +120,7 @@ def train(
     catclf train photos.h5 --features conv --solver newton --l2 0.3
     """
     start = time.perf_counter()
-    from catclf.common.memory import parse_size
+    from catclf.common.blocks import parse_size
     from catclf.features import open_network
     from catclf.training import Settings
 
@@ -250,7 +250,7 @@ def _draw(model: Model, attempts: Sequence[Attempt], path: str) -> None:
         x, y = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
         legend = name if pairs else f"{name} (diverged)"
         curves.append(Curve(x, y, legend, dots=len(costs) <= 1 and len(x) <= 50))
-    title = f"Training cost, {model.provenance.data["name"]}"
+    title = f"Training cost, {model.provenance.data['name']}"
     if len(costs) <= 1:
         title += f": {model.costs[-1][1]:.4g} nats in the end"
     descended = model.provenance.solver["name"] == "descent"

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.cluster import Cluster, Remote, apply
-from catclf.common.blocks import FAN_IN, LazyArray, block_slices, rows_of_block
-from catclf.common.memory import budget
+from catclf.common.blocks import FAN_IN, LazyArray, block_slices, budget, rows_of_block
 from catclf.data.dataset import Dataset, Split, join
 from catclf.data.load import COURSE_FILE, DRAWN, load_dataset
 from catclf.errors import DataError

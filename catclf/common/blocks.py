@@ -1,9 +1,13 @@
-"""Arrays that are read in blocks when they are asked for, of which some stay in memory."""
+"""Arrays that are read in blocks when they are asked for, and how much may stay in memory."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from math import inf
+from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Lock
 from typing import Any, TypeVar
@@ -13,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common.threads import ordered
-from catclf.errors import DataError, OutputError
+from catclf.errors import DataError, OutputError, ParameterError
 
 R = TypeVar("R")
 
@@ -47,8 +51,6 @@ class LazyArray:
         How many rows are read at a time.
     cache_bytes : int
         How many bytes of blocks may stay in memory once they are read; those at the front.
-    bytes_read : int
-        How much has been read so far.
     """
 
     def __init__(
@@ -61,9 +63,8 @@ class LazyArray:
         self._read, self.shape, self.dtype = read, shape, np.dtype(dtype)
         self.row_bytes: int = int(np.prod(shape[1:])) * self.dtype.itemsize
         self.block_rows = rows_of_block(self.row_bytes, multiple)
-        self.cache_bytes = self.bytes_read = 0
+        self.cache_bytes = 0
         self._cache: dict[int, NDArray[Any]] = {}
-        self._lock = Lock()
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -112,8 +113,6 @@ class LazyArray:
         if cached is not None:
             return cached
         block = self._read(start, min(start + self.block_rows, len(self)))
-        with self._lock:
-            self.bytes_read += block.nbytes
         if (start + len(block)) * self.row_bytes <= self.cache_bytes:
             self._cache[start] = block
         return block
@@ -209,3 +208,53 @@ def spill_to_disk(blocks: Iterator[NDArray[Any]], shape: tuple[int, ...], dtype:
     array = LazyArray(read, shape, dtype)
     finalize(array, file.close)
     return array
+
+
+UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+LITTLE = 20_000_000
+"""So many bytes of images fit anywhere, and what is made of them too."""
+UNKNOWN = 2 * 10**9
+"""So many bytes are taken to be available where the system does not say."""
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def parse_size(text: str | None) -> int | None:
+    """Read a size such as 500MB or 2GB, in bytes; None stays None.
+
+    Raises
+    ------
+    ParameterError
+        If it is none, or below a megabyte.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().casefold())
+    size = float(match[1]) * UNITS[match[2]] if match else 0.0
+    if not 1e6 <= size < 1e18:
+        raise ParameterError(f"memory is a size from 1MB, such as 500MB or 2GB, not {text!r}")
+    return int(size)
+
+
+def available() -> int:
+    """Estimate how many bytes can be taken without swapping, within the limit of a container."""
+    sizes = []
+    with suppress(OSError, ValueError, AttributeError):
+        sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with suppress(OSError):
+        match = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+        if match:
+            sizes = [int(match[1]) * 1024]
+    for limit in _LIMITS:
+        with suppress(OSError, ValueError):  # no such file, or the word max
+            sizes.append(int(Path(limit).read_text()))
+    return max(min(sizes, default=UNKNOWN), 0)
+
+
+def budget(size: float | None, needed: float) -> float:
+    """Give the bytes that data may take in memory: `size`, else half of what there is.
+
+    The system is asked only if so much is `needed` that it may matter.
+    """
+    if size is not None:
+        return size
+    return available() // 2 if needed > LITTLE else inf

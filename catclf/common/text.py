@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
+from bisect import bisect
 from collections.abc import Callable
 from typing import Any
 
@@ -105,11 +106,5 @@ def shorten(text: str, width: float, measure: Callable[[str], float] = width_in_
     def without_middle(n: int) -> str:
         return f"{text[: n // 2]}...{text[len(text) - (n + 1) // 2 :]}"
 
-    fits, most = 0, min(len(text), int(width))
-    while fits < most:
-        n = (fits + most + 1) // 2
-        if measure(without_middle(n)) <= width:
-            fits = n
-        else:
-            most = n - 1
-    return without_middle(fits)
+    lengths = range(1, min(len(text), int(width)) + 1)
+    return without_middle(bisect(lengths, width, key=lambda n: measure(without_middle(n))))

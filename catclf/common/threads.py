@@ -45,12 +45,12 @@ def for_products() -> int:
     return min(count(), MOST_FOR_PRODUCTS) if os.environ.get(BLAS_THREADS) == "1" else 1
 
 
-def batches(items: Iterable[T], largest: int = LARGEST_BATCH) -> Iterator[list[T]]:
-    """Deal items into batches of 1, 2, 4 and so on, up to the largest: the first come out soon."""
+def batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """Deal items into batches of 1, 2, 4 and so on, up to LARGEST_BATCH: the first come soon."""
     rest, size = iter(items), 1
     while batch := list(islice(rest, size)):
         yield batch
-        size = min(2 * size, largest)
+        size = min(2 * size, LARGEST_BATCH)
 
 
 def on_a_thread(work: Callable[[], R], seconds: float = inf) -> R:

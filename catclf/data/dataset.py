@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.blocks import LazyArray, Rows, concatenate, in_blocks
-from catclf.common.memory import budget
+from catclf.common.blocks import LazyArray, Rows, budget, concatenate, in_blocks
 from catclf.common.types import FeatureExtractor, Progress, check_images
 from catclf.errors import DataError
 

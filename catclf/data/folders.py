@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common import threads
-from catclf.common.memory import budget
+from catclf.common.blocks import budget
 from catclf.common.types import IMAGE_SIZE, FeatureExtractor, Progress
 from catclf.data.dataset import CAT_NAMES, CLASSES, Dataset, Features, Split
 from catclf.data.image_limits import MAX_FILE_BYTES

@@ -24,8 +24,7 @@ from catclf.errors import CheckpointError, ClusterError, ModelError
 from catclf.solvers import State
 
 FAILURES = (ModelError, ClusterError)
-KEEPING = (KeyboardInterrupt, SystemExit, *FAILURES)
-"""What ends a run whose progress is kept."""
+"""What ends a run whose progress is kept, as being told to stop does."""
 MAX_FILE_BYTES = 256 * 2**20
 MOST_REGRESSIONS = 10_000
 OLD_FORMAT = b"catclf checkpoint "
@@ -90,7 +89,10 @@ class Checkpoint:
         elif resume:
             self.note(f"no {self.path}: beginning anew")
         elif there:
-            self.note(f"{self.path} is of an interrupted run; --resume would go on with that")
+            with CHECKPOINT_FILE.errors(self.path), open_regular(self.path) as file:
+                readable = file.read(2) == b"PK"
+            whether = "--resume would go on" if readable else "this catclf cannot go on"
+            self.note(f"{self.path} is of an interrupted run; {whether} with that")
 
     def begin(self, settings: dict[str, Any]) -> None:
         """Take down what the run is; raise CheckpointError if the one to go on with was another."""
@@ -186,7 +188,7 @@ class Checkpoint:
             if self._own:
                 with suppress(OSError):
                     os.unlink(self.path)
-        elif self.begun and issubclass(kind, KEEPING):
+        elif self.begun and issubclass(kind, (KeyboardInterrupt, SystemExit, *FAILURES)):
             try:
                 self.save()
                 if issubclass(kind, FAILURES):
