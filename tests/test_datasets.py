@@ -93,20 +93,23 @@ def test_what_is_not_the_layout_is_named(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
+NO_DATA = {
+    "text.h5": "not an HDF5 file",
+    "short.h5": "not an HDF5 file",
+    "pointer.h5": "git lfs pull",
+    "none.h5": "no such file",
+    "fifo": "not a regular file",
+    "a" * 300: "it cannot be read",
+}
+
+
 def test_what_is_no_data_set_is_named(tmp_path):
     (tmp_path / "text.h5").write_text("cats")
     (tmp_path / "pointer.h5").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0")
     good, *_ = write_h5(tmp_path / "good.h5")
     (tmp_path / "short.h5").write_bytes(good.read_bytes()[:3000])
     os.mkfifo(tmp_path / "fifo")
-    for name, message in [
-        ("text.h5", "not an HDF5 file"),
-        ("short.h5", "not an HDF5 file"),
-        ("pointer.h5", "git lfs pull"),
-        ("none.h5", "no such file"),
-        ("fifo", "not a regular file"),
-        ("a" * 300, "it cannot be read"),
-    ]:
+    for name, message in NO_DATA.items():
         with pytest.raises(DataError, match=message):
             load_dataset(tmp_path / name)
     with pytest.raises(DataError, match="DATA is empty"):
@@ -217,15 +220,10 @@ def test_walking_goes_all_the_way_down_in_order(tmp_path, monkeypatch):
 def test_a_data_set_refuses_what_is_none():
     images, labels = draw(4)
     Y = labels.reshape(1, -1)
-    for bad_images, bad_labels in (
-        (images / 255, Y),
-        (images[:, :32], Y),
-        (images, labels),
-        (images, Y * 2),
-        (images[:3], Y),
-    ):
+    wrong_images = [(images / 255, Y), (images[:, :32], Y), (images[:3], Y)]
+    for bad in (*wrong_images, (images, labels), (images, Y * 2)):
         with pytest.raises(DataError, match="expected"):
-            Dataset(bad_images, bad_labels, ("non-cat", "cat"), "x")
+            Dataset(*bad, ("non-cat", "cat"), "x")
 
 
 def test_joined_data_sets_keep_names_groups_and_order(tmp_path, class_folder):
@@ -300,9 +298,10 @@ def test_a_folder_that_would_not_fit_is_refused_before_it_is_read(catclf, class_
 
 
 def test_what_is_available_limits_a_folder_too(class_folder, monkeypatch):
+    size = 12 * 64 * 64 * 3
     monkeypatch.setattr("catclf.common.blocks.LITTLE", 0)
-    monkeypatch.setattr("catclf.common.blocks.available", lambda: 2 * 12 * 64 * 64 * 3 - 2)
+    monkeypatch.setattr("catclf.common.blocks.available", lambda: 2 * size)
+    assert len(load_dataset(class_folder, memory=None)) == 12
+    monkeypatch.setattr("catclf.common.blocks.available", lambda: 2 * size - 2)
     with pytest.raises(DataError, match="convert it first"):
         load_dataset(class_folder, memory=None)
-    monkeypatch.setattr("catclf.common.blocks.available", lambda: 2 * 12 * 64 * 64 * 3)
-    assert len(load_dataset(class_folder, memory=None)) == 12

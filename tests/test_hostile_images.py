@@ -251,15 +251,6 @@ def test_a_run_length_coded_bmp_is_read_while_small():
         load_image(data + b"\0" * 2**21)
 
 
-def test_the_largest_file_can_be_set(tmp_path):
-    data = encoded("PNG", photo())
-    (tmp_path / "a").write_bytes(data)
-    for source in (data, tmp_path / "a"):
-        load_image(source, max_bytes=len(data))
-        with pytest.raises(ImageError, match=r"more than .* MiB; see --max-file-size"):
-            load_image(source, max_bytes=len(data) - 1)
-
-
 def test_markers_within_and_between_scans_and_no_end_at_all():
     data = encoded("JPEG", photo())
     assert data.endswith(b"\xff\xd9")

@@ -289,8 +289,14 @@ def test_a_file_too_large_is_refused_unread(tmp_path):
     os.truncate(path, MAX_FILE_BYTES)
     np.testing.assert_array_equal(load_image(path), noise())
     os.truncate(path, MAX_FILE_BYTES + 1)
-    with pytest.raises(ImageError, match="more than 64 MiB"):
+    with pytest.raises(ImageError, match="more than 64 MiB; see --max-file-size"):
         load_image(path)
+    data = encode(NOISE, "PNG")
+    path.write_bytes(data)
+    for source in (data, path):
+        load_image(source, max_bytes=len(data))
+        with pytest.raises(ImageError, match=r"more than .* MiB; see --max-file-size"):
+            load_image(source, max_bytes=len(data) - 1)
 
 
 @pytest.mark.parametrize(

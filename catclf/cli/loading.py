@@ -95,14 +95,8 @@ def load_all(
     """Load data sets, of which patterns name several, and put them one after another.
 
     Up to `memory` bytes are kept in memory; on a cluster, the workers keep all, and so many may be
-    taken here for examples that are wanted whole. All else is as in `load`.
-
-    Returns
-    -------
-    list of Dataset
-        Each for itself.
-    Dataset
-        The whole.
+    taken here for examples that are wanted whole. All else is as in `load`. What is returned is
+    each for itself, and the whole.
     """
     from catclf.common.blocks import budget
     from catclf.data.dataset import join
@@ -143,7 +137,7 @@ def cached(feature_map: FeatureMap | None, cache: str | None) -> Iterator[Featur
 
 
 def connect(
-    context: typer.Context, scheduler: str | None, alone: Mapping[str, bool] | None = None
+    context: typer.Context, scheduler: str | None, alone: Mapping[str, bool]
 ) -> Cluster | None:
     """Connect to the cluster that --scheduler names, if any, until the command ends.
 
@@ -151,7 +145,7 @@ def connect(
     """
     if scheduler is None:
         return None
-    for option, is_set in (alone or {}).items():
+    for option, is_set in alone.items():
         if is_set:
             raise typer.BadParameter(f"{option} is for one machine, not for --scheduler")
     from catclf.cluster import Cluster

@@ -92,7 +92,7 @@ def load_with_size(
     """Do as `load_image`, and give the width and height that the image had, in pixels."""
     height, width = size
     bilinear = Image.Resampling.BILINEAR
-    return _load(source, lambda *_: (width, height), 2 * max(size), bilinear, max_bytes)
+    return _load(source, lambda *_: (width, height), bilinear, max_bytes)
 
 
 def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -114,20 +114,18 @@ def load_photo(
         scale = longest / max(width, height)
         return max(1, round(width * scale)), max(1, round(height * scale))
 
-    return _load(source, in_proportion, 2 * longest, Image.Resampling.BICUBIC, max_bytes)[0]
+    return _load(source, in_proportion, Image.Resampling.BICUBIC, max_bytes)[0]
 
 
 def _load(
     source: str | os.PathLike[str] | bytes,
     size_of: Callable[[int, int], tuple[int, int]],
-    enough: int,
     filter: Image.Resampling,
     max_bytes: int,
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """Read an image, whatever it may be; give it scaled, and the width and height that it had.
 
-    `size_of` says what size is wanted of an image of that width and height; a JPEG is decoded at
-    the smallest scale that leaves `enough` pixels each way.
+    `size_of` says what size is wanted of an image of that width and height.
     """
     with ExitStack() as turn:
         data = source if isinstance(source, bytes) else _read_file(source, max_bytes, turn)
@@ -141,8 +139,9 @@ def _load(
                 limits.check_size(*kind)
                 if held_whole and limits.is_large(*kind):
                     turn.enter_context(_ONE_LARGE)
-                # Twice the target is as sharp as need be, and several times faster than the whole
-                # picture. Formats other than JPEG ignore this.
+                # A JPEG is decoded at a smaller scale: twice what is wanted is as sharp as need be,
+                # and several times faster than the whole. Other formats ignore this.
+                enough = 2 * max(size_of(*image.size))
                 image.draft("RGB", (enough, enough))
                 return np.asarray(_scale(image, size_of, filter), dtype=np.uint8), kind[1:]
         except ImageError:
