@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.common.blocks import map_blocks
 from catclf.data.dataset import Dataset
 from catclf.data.duplicates import known
 from catclf.data.load import load_dataset
@@ -135,7 +136,10 @@ def measure(
             f"the model's {' and '.join(model.classes)}; name the model's with --cat-class"
         )
     rows = dataset.features_of(model.features)
-    Z = model.scores(dataset.images) if rows is None else model.weigh_blocks(rows)
+    if rows is None:
+        Z = model.scores(dataset.images)
+    else:
+        Z = np.concatenate(list(map_blocks(model.weigh, rows)), axis=1)
     T = model.temperature
     figures = evaluate_scores(dataset.Y, Z, model.threshold, T, unsure)
     return Result(name, path, model, dataset, figures, Z / T, sigmoid(Z / T))

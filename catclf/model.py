@@ -159,10 +159,6 @@ class Model:
 
         return np.concatenate([np.zeros((1, 0)), *map_blocks(score, images)], axis=1)
 
-    def weigh_blocks(self, rows: Rows) -> Array:
-        """Do as `weigh`, a block of rows after another, wherever they are."""
-        return np.concatenate([np.zeros((1, 0)), *map_blocks(self.weigh, rows)], axis=1)
-
     def weigh(self, rows: NDArray[Any]) -> Array:
         """Score features (m, n_x), a row for each image: Z = wᵀx + b float64 (1, m), log-odds.
 

@@ -245,29 +245,6 @@ def signed(meta: dict[str, object], *arrays: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def content(path: Path) -> list[object]:
-    states = Checkpoint(path, resume=True).states
-    return [(i, v.tolist(), np.asarray(b).tolist(), costs) for i, v, b, costs in states]
-
-
-def test_any_flipped_bit_is_refused_or_harmless(tmp_path):
-    path = tmp_path / "run"
-    data = bytearray(signed(GOOD, np.ones((40, 1))))
-    path.write_bytes(data)
-    sound, refused = content(path), 0
-    chance = np.random.default_rng(0)
-    for at in range(0, len(data), 2):
-        bit = 1 << int(chance.integers(8))
-        data[at] ^= bit
-        path.write_bytes(data)
-        try:
-            assert content(path) == sound
-        except CheckpointError:
-            refused += 1
-        data[at] ^= bit
-    assert refused > 0.4 * len(data)
-
-
 def test_the_format_of_older_versions_is_told_with_the_remedy(few, tmp_path):
     path = tmp_path / "run"
     path.write_bytes(b"catclf checkpoint 1\n" + b"0" * 64 + b"\n{}\n")
@@ -305,6 +282,7 @@ DEEP = json.loads("[" * 600 + "]" * 600)
 BAD = [
     *(signed(GOOD, THREE)[:length] for length in (0, 10, 50, 86, 300, -1)),
     *(saying(text) for text in ("not JSON", "[" * 100_000, "[]", '{"settings": Infinity}')),
+    saying(json.dumps({**GOOD, "sha256": "0" * 64})),
     signed({"states": [ENTRY]}, THREE),
     signed({"settings": {}, "states": []}),
     *(signed({**GOOD, "settings": settings}, THREE) for settings in ([], {"data": DEEP})),

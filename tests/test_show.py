@@ -164,11 +164,6 @@ def test_weights_too_large_for_their_length_are_told():
         assert model.describe()["weight_norm"] == norm
 
 
-def test_the_version_that_made_the_model_is_told(tmp_path):
-    Model(np.zeros((12288, 1)), 0.0, ("a", "b"), Pixels(), version="0.0.7").save(tmp_path / "m")
-    assert load_model(tmp_path / "m").describe()["catclf_version"] == "0.0.7"
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_a_picture_is_written(catclf, models, tmp_path, name):
     done = catclf("show", models / f"{name}.npz", "--picture", "w.png")
