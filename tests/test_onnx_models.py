@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 
 import h5py
@@ -61,14 +60,18 @@ def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
     network = model.features
     assert (network.name, network.n_x, network.image_size) == ("onnx", 16, (24, 20))
     # It holds what finds the network again, not the network.
-    with np.load(tmp_path / "m.npz") as held:
-        meta = json.loads(str(held["meta"]))
-        assert sorted(held) == ["b", "costs", "meta", "seen", "w"]
+    with np.load(tmp_path / "m.npz") as npz:
+        assert sorted(npz) == ["b", "costs", "meta", "seen", "w"]
+        meta = json.loads(str(npz["meta"]))
     assert meta["image_size"] == [24, 20]
-    found = meta["features"]["settings"]
-    assert found["network"] == "net.onnx"
-    assert found["path"] == str(tmp_path / "net.onnx")
-    assert found["sha256"] == onnx_file.read_network(tmp_path / "net.onnx").sha256
+    assert (
+        meta["features"]["settings"].items()
+        >= {
+            "network": "net.onnx",
+            "path": str(tmp_path / "net.onnx"),
+            "sha256": onnx_file.read_network(tmp_path / "net.onnx").sha256,
+        }.items()
+    )
     # predict, eval and Python say the same.
     lines = catclf("predict", "-m", "m.npz", "--json", photos).stdout.splitlines()
     probabilities = {line["path"]: line["probability"] for line in map(json.loads, lines)}
@@ -427,15 +430,3 @@ def test_without_the_extra_one_line_says_how_to_get_it(catclf, tmp_path, photos,
         "",
         "error: features of an ONNX network need onnxruntime: pip install 'catclf[onnx]'\n",
     )
-
-
-def test_onnxruntime_is_loaded_for_a_network_alone(tmp_path):
-    code = (
-        "import sys, catclf.cli.train, catclf.features.onnx;"
-        "from catclf import train; from catclf.data.dataset import Dataset;"
-        "from catclf.data.drawn import draw; x, y = draw(4);"
-        "data = Dataset(x, y.reshape(1, -1), ('non-cat', 'cat'), 'four');"
-        "[train(data, features=name, iterations=1, cv=0) for name in ('pixels', 'conv')];"
-        "sys.exit('onnxruntime' in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
