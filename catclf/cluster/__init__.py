@@ -203,10 +203,12 @@ class Cluster:
         while waiting:
             yield from self.results(waiting.popleft().futures)
 
-    def count_pass(self) -> None:
-        """Count a pass over the data, and tell of it."""
+    def run_pass(self, ask: Callable[[], list[Any]]) -> list[Any]:
+        """Wait, as `results` does, for a pass over the data; count it, and tell of it."""
+        results = self.results(ask)
         self.passes += 1
         self._tell()
+        return results
 
     def __str__(self) -> str:
         plural = "" if self.workers == 1 else "s"

@@ -119,9 +119,7 @@ class RemoteImages(LazyArray):
         def ask() -> list[Any]:
             return self.cluster.map(apply, self.blocks.futures(), shared=self.cluster.put(work))
 
-        results: list[R] = self.cluster.results(ask)
-        self.cluster.count_pass()
-        return iter(results)
+        return iter(self.cluster.run_pass(ask))
 
     def examples(self, feature_map: FeatureMap, memory: float) -> RemoteExamples:
         """Prepare the images for training; see `catclf.training.examples`."""
@@ -162,25 +160,20 @@ class RemoteExamples(Examples):
                 sums = self._cluster.map(_total, several)
             return sums
 
-        (sums,) = self._pass(ask)
-        totals: Sums = sums
-        return totals
+        sums: Sums
+        (sums,) = self._cluster.run_pass(ask)
+        return sums
 
     def forward(self, w: Array, b: Array | float) -> Array:
         def ask() -> list[Any]:
             sent = self._cluster.put((self._size, self.mean, self.scale, w, b))
             return self._cluster.map(_forward, self._blocks.futures(), shared=sent)
 
-        return np.concatenate(self._pass(ask), axis=1)
+        return np.concatenate(self._cluster.run_pass(ask), axis=1)
 
     def matrix(self) -> Array:
-        rows = np.concatenate(self._pass(self._blocks.futures))
+        rows = np.concatenate(self._cluster.run_pass(self._blocks.futures))
         return Examples(rows, self.mean, self.scale).matrix()
-
-    def _pass(self, ask: Callable[[], list[Any]]) -> list[Any]:
-        results = self._cluster.results(ask)
-        self._cluster.count_pass()
-        return results
 
     def _labels(self, Y: Array, weight: Array) -> list[Any]:
         """Send Y and weight to where the blocks are, unless they are there already."""
