@@ -321,7 +321,7 @@ def implicit_index(plist):
         {"names": ["non-cat", "cat"]},
         {"names": ["猫" * 9, "cat"], "track_times": True},
     ],
-    ids=str,
+    ids=lambda options: " ".join(options) or "plain",
 )
 def test_every_way_to_store_the_same_is_read(tmp_path, version, options):
     path = write(tmp_path / "a.h5", libver=(version, "latest"), **options)
