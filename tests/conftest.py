@@ -1,8 +1,11 @@
 """What the tests share."""
 
 import os
+import signal
 import subprocess
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +19,33 @@ from catclf.data.dataset import Dataset
 from catclf.data.drawn import draw
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+RUN_MARK = "CATCLF_TEST_RUN"
+"""What the tests start has this in its environment, and so can be told from other processes."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the workers inherit it
+        os.environ[RUN_MARK] = uuid.uuid4().hex
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as quick each test that is not marked slow and runs no command as a process."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if item.get_closest_marker("slow") is None and "catclf_process" not in fixtures:
+            item.add_marker("quick")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail if a process that the tests started outlives them, and end it."""
+    if hasattr(session.config, "workerinput"):
+        return
+    for number, command in processes.left(os.environ[RUN_MARK]).items():
+        print(f"\nerror: the tests left a process behind: {number} {command}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

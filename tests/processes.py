@@ -18,6 +18,27 @@ import pytest
 from catclf.cli import main
 from catclf.common import stopping
 
+SECONDS = 300
+"""How long to wait for a process, on a machine that is busy with other things."""
+
+
+def left(mark: str, seconds: float = 10) -> dict[int, str]:
+    """Wait for the processes with this mark in their environment to end; give those that do not.
+
+    Gives each one's number and command; nothing where other processes cannot be seen.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        commands = {}
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if mark.encode() in path.read_bytes():
+                    command = (path.parent / "cmdline").read_bytes()
+                    commands[int(path.parent.name)] = command.replace(b"\0", b" ").decode()
+        if not commands or time.monotonic() > deadline:
+            return commands
+        time.sleep(0.05)
+
 
 def unmeasured() -> dict[str, str]:
     """The environment, but for what measures coverage, which could write its own files no more."""
@@ -61,13 +82,13 @@ def told_to_stop(
     send: Callable[[int, int], None] = os.kill,
 ) -> tuple[AnyStr, AnyStr]:
     """Send a process a signal once it is ready; give what it has written on stdout and stderr."""
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + SECONDS
     while not ready():
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.002)
     send(process.pid, sent)
-    return process.communicate(timeout=60)
+    return process.communicate(timeout=SECONDS)
 
 
 def on_a_terminal(
@@ -103,7 +124,7 @@ def on_a_terminal(
             if text.count(b"q: leave ") > asked:
                 terminal.write(keys[asked])
                 asked += 1
-        code = process.wait(timeout=60)
+        code = process.wait(timeout=SECONDS)
     return code, text.decode().replace("\r", "")
 
 
@@ -157,7 +178,7 @@ def catclf_process(
         environment = unmeasured()
     how: dict[str, Any] = {"text": not isinstance(options.get("input"), bytes), **options}
     done = subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, check=False, timeout=120, **how
+        command, cwd=cwd, env=environment, capture_output=True, check=False, timeout=SECONDS, **how
     )
     return _checked(words, done.returncode, code, [done.stdout, done.stderr])
 

@@ -21,6 +21,7 @@ def stored(name: str) -> Result:
     return Result.load(STORED / f"{name}.json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in BENCHMARKS if name not in PROCESSES])
 def test_a_stored_result_has_the_form_of_what_runs_now(name):
     pytest.importorskip("sklearn", reason="the benchmarks compare with scikit-learn")
@@ -37,6 +38,7 @@ def check_form(now: Result, then: Result) -> None:
     assert works[0] == works[1]
 
 
+@pytest.mark.slow
 def test_the_command_stores_what_it_prints(tmp_path):
     pytest.importorskip("distributed", reason="a benchmark compares with Dask workers")
     command = [sys.executable, "-m", "benchmarks", *PROCESSES, "--quick", "--out", str(tmp_path)]

@@ -14,6 +14,8 @@ from catclf.evaluation import measure
 from catclf.pictures import report
 from catclf.training import train
 
+pytestmark = pytest.mark.slow
+
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",

@@ -186,6 +186,7 @@ def test_a_symmetric_picture_gives_no_bit_by_chance(drawings):
     np.testing.assert_array_equal(fingerprints(images), fingerprints(images[:, :, ::-1]))
 
 
+@pytest.mark.slow
 def test_no_photo_of_the_course_is_taken_for_one_of_30_000_others(shared, course):
     seen = load_model(shipped("photos.npz")).seen
     assert len(seen) == 30_305  # 30,331 photos, of which 26 are near-copies of others

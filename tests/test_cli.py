@@ -21,6 +21,8 @@ from catclf.data.drawn import draw
 from catclf.features.pixels import Pixels
 from catclf.model import Model, Provenance
 
+pytestmark = pytest.mark.slow
+
 DATA_COMMANDS = ("info", "check", "convert", "draw", "fetch")
 QUICK = ("--iterations", "20", "--cv", "0")
 

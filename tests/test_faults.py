@@ -19,6 +19,8 @@ from catclf.data.drawn import draw
 from catclf.data.hdf5 import writer as hdf5_write
 from catclf.model import load_model
 
+pytestmark = pytest.mark.slow
+
 WELL, DATA, MODEL = 0, 3, 4
 
 

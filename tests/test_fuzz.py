@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COUNT = int(os.environ.get("CATCLF_FUZZ", "500"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 def test_damaged_files_are_read_or_refused_in_a_line(reader, tmp_path):
     sound = READERS[reader].sound()

@@ -126,6 +126,7 @@ def cost(path):
     return float(seconds), int(kibibytes) * 1024 / 1e6, found.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="no figures of memory here")
 @pytest.mark.parametrize("name", CHEAP)
 def test_no_image_costs_much(tmp_path, name):

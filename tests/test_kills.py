@@ -22,6 +22,8 @@ from catclf import load_dataset, load_model
 from catclf.common import files
 from catclf.data.convert import dataset_to_folder, draw_to_hdf5
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("CATCLF_KILLS", "12"))
 # On request one process after another that has just begun to exist: each is a copy of one that has
 # everything imported, since nothing that is of interest happens before that.

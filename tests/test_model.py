@@ -281,6 +281,7 @@ def test_what_is_no_file_is_refused(tmp_path):
             load_model(path)
 
 
+@pytest.mark.slow
 def test_any_flipped_bit_is_refused_or_harmless(tmp_path):
     """One bit of every byte; with CATCLF_EVERY_BIT set, every bit."""
     path = tmp_path / "m"

@@ -73,6 +73,7 @@ def written(folder, images):
     return sorted(folder.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pixels", "patches", "conv"])
 def test_a_probability_does_not_depend_on_what_comes_with_it(kind, tmp_path, two_threads):
     images, _ = draw(70)

@@ -15,6 +15,8 @@ from catclf.logistic import cost
 from catclf.solvers import Solver
 from catclf.training import Settings, train_each
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("drawn", "--iterations", "30", "--cv", "2")
 
 

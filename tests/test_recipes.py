@@ -15,6 +15,8 @@ from PIL import Image
 from catclf.data.drawn import draw
 from catclf.model import load_model
 
+pytestmark = pytest.mark.slow
+
 RECIPES = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"
 HOLIDAY = ("a b.png", "it's.png", "[red]x[bold].png", "-n.png", "ü.png", "$(x).png")
 

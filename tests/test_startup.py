@@ -13,6 +13,8 @@ from PIL import Image
 
 from catclf.data.drawn import draw
 
+pytestmark = pytest.mark.slow
+
 LOADED = """
 import json, sys
 sys.argv = ["catclf", *sys.argv[1:]]

@@ -19,6 +19,8 @@ from catclf.common import stopping
 from catclf.solvers import State
 from catclf.solvers.checkpoint import Checkpoint
 
+pytestmark = pytest.mark.slow
+
 SIGNALS = [
     ("SIGINT", 130, "interrupted"),
     ("SIGTERM", 143, "terminated"),
