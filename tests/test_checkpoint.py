@@ -178,16 +178,16 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(few, tmp_path)
 
 def test_once_it_is_saved_it_is_not_written_by_itself(tmp_path):
     checkpoint = Checkpoint(tmp_path / "run", every=1e-9)
-    checkpoint.keep(0, State(3, np.ones((1, 1)), 0.0, []))
+    checkpoint.keep(0, State(3, np.ones((1, 1)), np.zeros((1, 1)), []))
     checkpoint.save()  # because there is a stop
     (tmp_path / "run").unlink()
-    checkpoint.keep(0, State(4, np.ones((1, 1)), 0.0, []))  # by the thread that still trains
+    checkpoint.keep(0, State(4, np.ones((1, 1)), np.zeros((1, 1)), []))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_weights_that_are_not_finite_are_not_kept(tmp_path):
     kept = Checkpoint(tmp_path / "run")
-    kept.keep(0, State(3, np.array([[np.inf]]), 0.0, []))
+    kept.keep(0, State(3, np.array([[np.inf]]), np.zeros((1, 1)), []))
     with pytest.raises(CheckpointError, match="not finite"):
         kept.save()
     assert list(tmp_path.iterdir()) == []

@@ -299,7 +299,7 @@ def test_what_is_stopped_before_it_begins_has_nothing_to_go_on_with(tmp_path):
 def test_why_nothing_was_kept_is_said_instead(tmp_path):
     checkpoint = Checkpoint(tmp_path / "run")
     checkpoint.begin({})
-    checkpoint.keep(0, State(7, np.ones((1, 1)), 0.0, []))
+    checkpoint.keep(0, State(7, np.ones((1, 1)), np.zeros((1, 1)), []))
     (tmp_path / "run").mkdir()
     with pytest.raises(KeyboardInterrupt) as end, _resumable(checkpoint):
         raise KeyboardInterrupt

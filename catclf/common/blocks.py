@@ -125,17 +125,18 @@ def concatenate(parts: Sequence[Rows]) -> Rows:
     """Put arrays one after another; what is on disk stays there."""
     if not any(isinstance(part, LazyArray) for part in parts):
         return np.concatenate(parts)  # type: ignore[arg-type]
-    ends = np.cumsum([len(part) for part in parts])
+    lengths = [len(part) for part in parts]
+    firsts = np.cumsum([0, *lengths]).tolist()
 
     def read(start: int, stop: int) -> NDArray[Any]:
         pieces = [
-            part[max(start - (end - len(part)), 0) : stop - (end - len(part))]
-            for part, end in zip(parts, ends.tolist(), strict=True)
-            if start < end and stop > end - len(part)
+            part[max(start - first, 0) : stop - first]
+            for part, first, length in zip(parts, firsts, lengths, strict=False)
+            if start < first + length and first < stop
         ]
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
-    return LazyArray(read, (int(ends[-1]), *parts[0].shape[1:]), parts[0].dtype)
+    return LazyArray(read, (firsts[-1], *parts[0].shape[1:]), parts[0].dtype)
 
 
 def mirror(images: Rows) -> Rows:

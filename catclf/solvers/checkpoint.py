@@ -166,15 +166,12 @@ class Checkpoint:
 
     def _write(self) -> None:
         states = list(self.states)
-        arrays = {
-            f"state_{i}": np.vstack([v, np.broadcast_to(b, (v.shape[1], 1)).T])
-            for i, (_, v, b, _) in enumerate(states)
-        }
+        arrays = {f"state_{i}": np.vstack([s.v, s.b.T]) for i, s in enumerate(states)}
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise CheckpointError(f"{self.path}: not written, for the weights are not finite")
         entries = [
-            {"iteration": iteration, "costs": [cost for cost in costs if cost[0] < iteration]}
-            for iteration, _, _, costs in states
+            {"iteration": s.iteration, "costs": [cost for cost in s.costs if cost[0] < s.iteration]}
+            for s in states
         ]
         with CHECKPOINT_FILE.replacing(self.path) as file:
             npz.write_npz(file, {"settings": self.settings, "states": entries}, arrays)
