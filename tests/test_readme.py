@@ -28,7 +28,7 @@ def without_what_varies(output):
 def test_the_readme_shows_what_its_commands_print(shared, tmp_path):
     shutil.copytree(shared / "datasets" / "course", tmp_path / "datasets")
     blocks = list(sessions(README.read_text()))
-    assert sum(map(len, blocks)) == 2
+    assert sum(map(len, blocks)) == 1
     for command, shown in (pair for block in blocks for pair in block):
         words = shlex.split(command)
         assert words[0] == "catclf"
