@@ -181,6 +181,7 @@ def test_once_it_is_saved_it_is_not_written_by_itself(tmp_path):
     checkpoint.keep(0, State(3, np.ones((1, 1)), np.zeros((1, 1)), []))
     checkpoint.save()  # because there is a stop
     (tmp_path / "run").unlink()
+    # By the thread that still trains.
     checkpoint.keep(0, State(4, np.ones((1, 1)), np.zeros((1, 1)), []))
     assert list(tmp_path.iterdir()) == []
 
