@@ -251,7 +251,9 @@ class Model:
             If it cannot be written, what is there is no model, or the weights are not finite; what
             was there before stays.
         """
-        write_model(path, self)
+        fields = {**vars(self)}
+        past: Provenance = fields.pop("provenance")
+        write_model(path, fields, past.as_json)
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from catclf.common.text import LONGEST_NAME
 from catclf.common.version import __version__
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
-
-if TYPE_CHECKING:
-    from catclf.model import Model
 
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 256 * 2**20
@@ -44,26 +41,27 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def write_model(path: str | os.PathLike[str], model: Model) -> None:
-    """Write a model file; all is as in `Model.save`."""
-    if not (np.isfinite(model.w).all() and np.isfinite(model.b)):
+def write_model(path: str | os.PathLike[str], fields: dict[str, Any], past: dict[str, Any]) -> None:
+    """Write a model file of what `read_model` gives; all else is as in `Model.save`."""
+    w, b, feature_map = fields["w"], fields["b"], fields["features"]
+    if not (np.isfinite(w).all() and np.isfinite(b)):
         raise ModelError(f"{os.fspath(path)}: not written, for its weights are not finite")
-    feature_map = model.features
+    negative, positive = fields["classes"]
     meta = {
-        **model.provenance.as_json,
+        **past,
         "format_version": FORMAT_VERSION,
-        "catclf_version": model.version,
-        "classes": {"negative": model.classes[0], "positive": model.classes[1]},
+        "catclf_version": fields["version"],
+        "classes": {"negative": negative, "positive": positive},
         "features": {"name": feature_map.name, "settings": feature_map.settings()},
         "image_size": _image_size(feature_map),
-        "threshold": model.threshold,
-        "temperature": model.temperature,
+        "threshold": fields["threshold"],
+        "temperature": fields["temperature"],
     }
     arrays: Arrays = {
-        "w": model.w,
-        "b": np.array(model.b, dtype=np.float64),
-        "costs": np.array(model.costs, dtype=np.float64).reshape(-1, 2),
-        "seen": model.seen,
+        "w": w,
+        "b": np.array(b, dtype=np.float64),
+        "costs": np.array(fields["costs"], dtype=np.float64).reshape(-1, 2),
+        "seen": fields["seen"],
         **{PREFIX + name: array for name, array in feature_map.arrays().items()},
     }
     with MODEL_FILE.replacing(path) as file:
