@@ -81,7 +81,6 @@ NEWTON = {"solver": "newton", "l2": 0.3, "cv": 2, "coordinates": "primal"}
 SETTINGS = {
     "descent": {"iterations": 30, "l2": 0.1},
     "descent in Gram coordinates": {"iterations": 30, "coordinates": "gram"},
-    "newton in Gram coordinates": {**NEWTON, "l2": 1e-4, "coordinates": "auto"},
     "newton in Gram coordinates, scaled": {**NEWTON, "features": "conv", "coordinates": "auto"},
     "newton by conjugate gradients": {**NEWTON, "l2": 1, "cv": 0},
     "newton by a system": {**NEWTON, "features": "conv"},
@@ -192,38 +191,28 @@ def test_a_stream_keeps_its_order_and_is_taken_a_few_items_ahead(cluster):
     assert list(results) == list(range(1, 50))
 
 
-def test_a_file_must_be_the_same_there(cluster, files, monkeypatch):
-    monkeypatch.setattr(remote_blocks, "_digest", lambda Y: b"of another file")
+def test_blocks_grow_so_that_there_are_few_and_one_will_do(cluster, files, monkeypatch):
+    monkeypatch.setattr(remote_blocks, "MOST_BLOCKS", 1)
     _, dataset = remote_blocks.load(cluster, files, "train")
-    with pytest.raises(DataError, match=r"part-\d.h5: another file than where the command was"):
-        pipeline.train(dataset, iterations=1, cv=0)
-
-
-def test_a_file_must_be_there(cluster, files, tmp_path):
-    moved = tmp_path / "moved.h5"
-    moved.write_bytes(Path(files[0]).read_bytes())
-    _, dataset = remote_blocks.load(cluster, [str(moved)], "train")
-    moved.unlink()
-    with pytest.raises(
-        DataError,
-        match=r"moved.h5: No such file.* DATA must be at this path on all machines, \S+ too$",
-    ):
-        pipeline.train(dataset, iterations=1, cv=0)
-
-
-def test_one_block_and_one_image_are_enough(cluster, files, monkeypatch):
-    monkeypatch.setattr("catclf.common.blocks.MOST_ROWS", 256)
-    _, dataset = remote_blocks.load(cluster, files, "train")
+    assert [(part.start, part.stop) for part in dataset.images.slices] == [(0, 90)]
     found = pipeline.train(dataset, iterations=3, cv=0)
     expected = pipeline.train(here(files), coordinates="primal", iterations=3, cv=0)
     np.testing.assert_allclose(found.w, expected.w, rtol=1e-10)
     np.testing.assert_array_equal(dataset.images[57], here(files).images[57])
 
 
-def test_blocks_grow_so_that_there_are_few(cluster, files, monkeypatch):
-    monkeypatch.setattr(remote_blocks, "MOST_BLOCKS", 2)
+def test_a_file_must_be_there_and_the_same(cluster, files, tmp_path, monkeypatch):
+    moved = tmp_path / "moved.h5"
+    moved.write_bytes(Path(files[0]).read_bytes())
+    _, dataset = remote_blocks.load(cluster, [str(moved)], "train")
+    moved.unlink()
+    there = r"moved.h5: No such file.* DATA must be at this path on all machines, \S+ too$"
+    with pytest.raises(DataError, match=there):
+        pipeline.train(dataset, iterations=1, cv=0)
+    monkeypatch.setattr(remote_blocks, "_digest", lambda Y: b"of another file")
     _, dataset = remote_blocks.load(cluster, files, "train")
-    assert [(part.start, part.stop) for part in dataset.images.slices] == [(0, 64), (64, 90)]
+    with pytest.raises(DataError, match=r"part-\d.h5: another file than where the command was"):
+        pipeline.train(dataset, iterations=1, cv=0)
 
 
 def test_a_run_is_gone_on_with(cluster, files, tmp_path):
@@ -268,23 +257,11 @@ def test_a_model_remembers_a_share_of_very_many_images(drawn, monkeypatch):
     assert np.isin(some, every).all()
 
 
-def test_pieces_make_up_every_part():
-    lengths = [5, 1, 9, 3]
-    rows = [(file, row) for file, length in enumerate(lengths) for row in range(length)]
-    for start in range(18):
-        for stop in range(start + 1, 19):
-            places = remote_blocks._rows_of(range(4), lengths, slice(start, stop))
-            found = [(file, row) for file, first, end in places for row in range(first, end)]
-            assert found == rows[start:stop]
-
-
 @pytest.mark.parametrize(
     ("address", "error", "message"),
     [
         ("tcp://127.0.0.1:9", ClusterError, "^tcp://127.0.0.1:9: no Dask scheduler answers there"),
-        ("nonsense:here", ClusterError, "^nonsense:here: no Dask scheduler answers there"),
         ("locl", ParameterError, "^scheduler is an address such as tcp:"),
-        ("127.0.0.1", ParameterError, "^scheduler is an address such as tcp:"),
         ("", ParameterError, "^scheduler is an address such as tcp:"),
     ],
 )

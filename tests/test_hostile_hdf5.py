@@ -56,32 +56,16 @@ def refused(path, pattern, **how):
 # What other files, code or memory could be reached by
 
 
-def test_external_storage_is_refused(tmp_path):
-    """The file says that its pixels are in another one: /etc/passwd, say."""
-    secret = tmp_path / "secret"
-    secret.write_bytes(bytes(range(256)) * 300)
-
-    def external(plist):
-        plist.set_external(os.fsencode(secret), 0, int(np.prod(SHAPE)))
-
-    path = write(tmp_path / "a.h5", low_level(external))
-    with h5py.File(path) as file:  # the library does read it
-        assert file["train_set_x"][0, 0, 0].tolist() == [0, 1, 2]
-    refused(path, "external storage")
+def external(plist):
+    """Say that the pixels are in another file."""
+    plist.set_external(b"/etc/passwd", 0, int(np.prod(SHAPE)))
 
 
-def test_virtual_storage_is_refused(tmp_path):
-    """What is missing of its sources would be read as zeros: black images with labels."""
-
-    def virtual(file):
-        layout = h5py.VirtualLayout(SHAPE, np.uint8)
-        layout[:] = h5py.VirtualSource("missing.h5", "x", SHAPE)
-        file.create_virtual_dataset("train_set_x", layout)
-
-    path = write(tmp_path / "a.h5", virtual)
-    with h5py.File(path) as file:
-        assert not file["train_set_x"][:].any()
-    refused(path, "virtual|version")
+def virtual(file):
+    """Say so, of a file that is missing: the library would make up zeros, black images."""
+    layout = h5py.VirtualLayout(SHAPE, np.uint8)
+    layout[:] = h5py.VirtualSource("missing.h5", "x", SHAPE)
+    file.create_virtual_dataset("train_set_x", layout)
 
 
 def link(target):
@@ -97,13 +81,12 @@ def shared_type(file):
     file.create_dataset("train_set_x", data=PIXELS, dtype=file["kind"])
 
 
-COLOURS = h5py.enum_dtype({"RED": 0, "BLUE": 1}, basetype="i1")
-
-
 @pytest.mark.parametrize("version", ["earliest", "v108"])
 @pytest.mark.parametrize(
     ("x", "pattern"),
     [
+        (low_level(external), "external storage"),
+        (virtual, "virtual|version"),
         (link(h5py.SoftLink("/other")), "not a hard one"),
         (link(h5py.ExternalLink("/etc/passwd", "/x")), "not a hard one"),
         (lambda file: file.create_dataset("train_set_x", (6,), h5py.ref_dtype), "reference"),
@@ -116,7 +99,7 @@ COLOURS = h5py.enum_dtype({"RED": 0, "BLUE": 1}, basetype="i1")
             lambda file: file.create_dataset("train_set_x", (6,), h5py.vlen_dtype(np.int32)),
             "unknown kind",
         ),
-        (np.zeros(SHAPE, COLOURS), "enumeration"),
+        (np.zeros(SHAPE, h5py.enum_dtype({"RED": 0, "BLUE": 1}, basetype="i1")), "enumeration"),
         (np.zeros(SHAPE, ">f8"), "float64.*from 0 to 1"),
     ],
 )
@@ -137,8 +120,7 @@ def test_an_unknown_filter_loads_no_library(tmp_path):
         plist.set_chunk(SHAPE)
         plist.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (1,))
 
-    path = write(tmp_path / "a.h5", low_level(put))
-    refused(path, "filter 32015")
+    refused(write(tmp_path / "a.h5", low_level(put)), "filter 32015")
     plugins = tmp_path / "plugins"
     plugins.mkdir()
     os.mkfifo(plugins / "libwaits.so")
@@ -166,36 +148,19 @@ def test_a_pointer_in_place_of_the_data_is_named(tmp_path):
 # Sizes
 
 
-def test_what_is_much_larger_than_its_file_is_refused_unless_trusted(tmp_path):
+def test_what_is_much_larger_than_its_file_is_refused_unless_trusted(tmp_path, monkeypatch):
     zeros = np.zeros((400, 64, 64, 3), np.uint8)
     labels = np.arange(400, dtype=np.uint8) % 2
     path = write(tmp_path / "a.h5", zeros, labels=labels, compression=9, chunks=zeros.shape)
     assert 200 < zeros.nbytes / path.stat().st_size
     refused(path, "times the size of the file; at most 200 times is read; --trust")
     assert len(load_dataset(path, trust=True)) == 400
-    # A little less, in a file a little larger, is read.
+    # A little less, in a file a little larger, is read; but not where the array is large.
     with open(path, "ab") as file:
         file.truncate(-(-zeros.nbytes // 200))
     assert len(load_dataset(path)) == 400
-
-
-def test_a_large_array_may_not_be_as_much_larger(tmp_path, monkeypatch):
-    pixels = np.repeat(PIXELS[:, :, :1], 64, axis=2)
-    path = write(tmp_path / "a.h5", pixels, compression=9, chunks=SHAPE)
-    assert len(load_dataset(path)) == 6
-    monkeypatch.setattr(reader, "LARGE", 1000)
-    monkeypatch.setattr(reader, "MAX_RATIO_OF_LARGE", 2)
-    refused(path, "at most 2 times")
-
-
-def test_four_gibibytes_in_a_small_file_are_refused_at_once(tmp_path):
-    def put(file):
-        shape = (2**32 // 12288, 64, 64, 3)
-        file.create_dataset("train_set_x", shape, np.uint8, chunks=(64, 64, 64, 3))
-
-    path = write(tmp_path / "a.h5", put, labels=np.zeros(349525, np.uint8))
-    assert path.stat().st_size < 400_000
-    refused(path, "349525, 64, 64, 3.*times the size")
+    monkeypatch.setattr(reader, "LARGE", zeros.nbytes - 1)
+    refused(path, "at most 20 times")
 
 
 @pytest.mark.parametrize("trust", [False, True])
@@ -249,13 +214,7 @@ def test_a_chunk_is_never_inflated_beyond_its_size(tmp_path):
     np.testing.assert_array_equal(load_dataset(path).images, PIXELS)
     packer = zlib.compressobj()
     bomb = b"".join(packer.compress(b"\0" * 2**20) for _ in range(100)) + packer.flush()
-    for data in (
-        bomb,
-        zlib.compress(good + b"\0"),
-        zlib.compress(good[:-1]),
-        b"no deflate",
-        zlib.compress(good)[:-9],
-    ):
+    for data in (bomb, zlib.compress(good[:-1]), b"no deflate", zlib.compress(good)[:-9]):
         refused(raw_chunk(tmp_path / "a.h5", data), "cannot be inflated")
     refused(raw_chunk(tmp_path / "a.h5", good, mask=1), "leaves out filters")
     refused(raw_chunk(tmp_path / "a.h5", b"abc", fletcher32=True), "without its checksum")
@@ -271,7 +230,6 @@ def test_a_chunk_is_never_inflated_beyond_its_size(tmp_path):
     ("pixels", "pattern"),
     [
         (np.linspace(0, 1, 73728), r"from 0 to 1: store them as uint8, \(255 \* x\)"),
-        (np.linspace(0, 255, 73728), "from 0 to 255: store them as uint8"),
         (np.linspace(-1, 1, 73728), r"from -1 to 1: store them as uint8, \(127.5"),
         (np.linspace(-3, 300, 73728), "from -3 to 300; expected uint8"),
         (np.full(73728, np.nan), "not finite"),
@@ -365,17 +323,3 @@ def test_a_heap_of_texts_that_is_full_to_the_end_is_read(tmp_path):
     with h5py.File(path, "a") as file:
         file["source"] = [*texts, ""]  # with 16 bytes each, they fill a heap of 4,096 bytes
     assert load_dataset(path).groups == (*texts, "")
-
-
-def test_a_heap_of_texts_whose_last_one_ends_where_it_does_is_read(tmp_path):
-    path = write(tmp_path / "a.h5", names=("non-cat", "cat"))
-    data = bytearray(path.read_bytes())
-    heap = data.index(b"GCOL")
-    at, end = heap + 16, heap + int.from_bytes(data[heap + 8 : heap + 16], "little")
-    while number := int.from_bytes(data[at : at + 2], "little"):
-        at += 16 + -(-int.from_bytes(data[at + 8 : at + 16], "little") // 8) * 8
-        last = number
-    # What is free becomes a text that nothing refers to.
-    data[at : at + 16] = (last + 1).to_bytes(8, "little") + (end - at - 16).to_bytes(8, "little")
-    path.write_bytes(data)
-    assert load_dataset(path).classes == ("non-cat", "cat")

@@ -213,6 +213,14 @@ def test_webp_and_avif_have_limits_of_their_own():
         load_image(data + b"\0" * 12 * 2**20)
 
 
+RUNS = b"".join(
+    [
+        b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + 40 + 1024),
+        struct.pack("<IiiHHIIiiII", 40, 64, 64, 1, 8, 1, 4 * 64 + 2, 0, 0, 256, 0),
+        bytes(range(256)) * 4,
+        b"\x40\1\0\0" * 64 + b"\0\1",
+    ]
+)
 REFUSED = {
     "segments": (jpeg(segment(0xFE, b"") * 20_000), "more than 20000 segments"),
     "no end": (b"\xff\xd8\xff\xe0\0\4ab", "damaged"),
@@ -221,6 +229,7 @@ REFUSED = {
     "blocks": (gif(b"!\xfe\1a\0" * 10_001), "more than 20000 blocks"),
     "scans": (progressive(600, 64), "too many scans"),
     "a GIF of a header": (gif()[:20], "damaged"),
+    "a BMP that is run-length coded": (RUNS + b"\0" * 2**21, "run-length"),
 }
 
 
@@ -237,19 +246,10 @@ def test_what_is_just_within_the_limits_is_read(monkeypatch):
     load_image(gif(b"!\xfe\1a\0" * 9_990))
     load_image(jpeg(b"\xff\xd0", segment(0xE0, b"x")))  # a marker without a length
     load_image(progressive(400, 64))
+    load_image(RUNS)
     monkeypatch.setattr("catclf.data.image_limits.MAX_PROGRESSIVE_BYTES", 100)
     with pytest.raises(ImageError, match="progressive JPEG of more than"):
         load_image(progressive(1, 64))
-
-
-def test_a_run_length_coded_bmp_is_read_while_small():
-    pixels = b"\x40\1\0\0" * 64 + b"\0\1"
-    head = struct.pack("<IiiHHIIiiII", 40, 64, 64, 1, 8, 1, len(pixels), 0, 0, 256, 0)
-    palette = bytes(range(256)) * 4
-    data = b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + 40 + 1024) + head + palette + pixels
-    assert load_image(data).shape == (64, 64, 3)
-    with pytest.raises(ImageError, match="run-length"):
-        load_image(data + b"\0" * 2**21)
 
 
 def test_markers_within_and_between_scans_and_no_end_at_all():
@@ -306,15 +306,7 @@ LARGE = {
     "progressive JPEG": (encoded("JPEG", Image.new("L", (4000, 3000)), progressive=True), 1),
     "WebP": (encoded("WEBP", Image.new("RGB", (2000, 1700)), method=0), 1),
     "JPEG, however large": (encoded("JPEG", Image.new("L", (4000, 3000))), 3),
-    "JPEG with another within": (
-        jpeg(
-            segment(0xE1, b"Exif\0\0" + encoded("JPEG", Image.new("L", (160, 120)))),
-            image=Image.new("L", (4000, 3000)),
-        ),
-        3,
-    ),
     "small PNG": (encoded("PNG", Image.new("L", (1000, 1000))), 3),
-    "small WebP": (encoded("WEBP", Image.new("RGB", (1000, 1000)), method=0), 3),
 }
 
 
@@ -349,22 +341,16 @@ def test_large_files_are_read_one_at_a_time(monkeypatch, tmp_path):
 def test_pillows_warnings_are_not_shown_in_any_thread():
     exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0\x12\x01\x03\0\x01\0\0\0\x01\0\0\0\x0f\x01\x02\0\xff"
     data = jpeg(segment(0xE1, exif))
+    with pytest.warns(UserWarning, match="Corrupt EXIF"):
+        Image.open(io.BytesIO(data)).getexif()
     code = """
-import io, sys
+import sys
 from catclf.common import threads
 from catclf.data.images import load_image
-data = sys.stdin.buffer.read()
-list(threads.ordered(load_image, [data] * 40, 4))
-from PIL import Image
-if "control" in sys.argv:
-    import warnings; warnings.resetwarnings()
-    Image.open(io.BytesIO(data)).getexif()
+list(threads.ordered(load_image, [sys.stdin.buffer.read()] * 40, 4))
 """
-    for words, warned in (([], False), (["control"], True)):
-        command = [sys.executable, "-W", "always", "-c", code, *words]
-        done = subprocess.run(command, input=data, capture_output=True, check=True)
-        assert (b"Corrupt EXIF" in done.stderr) is warned, done.stderr
-        assert warned or done.stderr == b""
+    command = [sys.executable, "-W", "always", "-c", code]
+    assert subprocess.run(command, input=data, capture_output=True, check=True).stderr == b""
 
 
 if __name__ == "__main__":  # the figures of SECURITY.md
