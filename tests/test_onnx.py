@@ -68,7 +68,6 @@ def test_an_inner_output(tmp_path, output):
     [
         ("unit", (0, 0, 0), (255, 255, 255)),
         ("none", (0, 0, 0), (1, 1, 1)),
-        ("127/128", (127, 127, 127), (128, 128, 128)),
         ("0.5/0.5", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
         ("104,117,123/1", (104, 117, 123), (1, 1, 1)),
         ("0.485,0.456,0.406/0.229,0.224,0.225", MEAN, SCALE),
@@ -81,7 +80,7 @@ def test_normalisations(tmp_path, text, mean, scale):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "imagnet", "127", "1/0", "1/-1", "nan/1", "1/inf", "1,2/3", "1/2/3", "a/b", "/"]
+    "text", ["imagnet", "127", "1/0", "nan/1", "1/inf", "1,2/3", "1/2/3", "a/b", "/"]
 )
 def test_a_normalisation_that_is_none(text):
     with pytest.raises(ParameterError, match="onnx-normalise is imagenet"):
@@ -126,9 +125,6 @@ REFUSED = {
     "export it with a fixed height": lambda path: mixing(path, (1, 3, "h", "w")),
     "for one image at a time": lambda path: mixing(path, (8, 3, 12, 10)),
     "expected an RGB image": lambda path: save(path, [node("Relu", "x", "y")], (), (1, 1, 12, 10)),
-    "tensor\\(float\\) \\[3, 12, 10\\]": lambda path: save(
-        path, [node("Relu", "x", "y")], (), (3, 12, 10)
-    ),
     "2048 pixels a side": lambda path: mixing(path, (1, 3, 12, 2049)),
     "inputs 'x', 'z'; expected one": lambda path: save(
         path,
@@ -149,7 +145,6 @@ REFUSED = {
     "at most 65536 are taken": lambda path: save(
         path, [node("Flatten", "x", "y")], (), (1, 3, 200, 200)
     ),
-    "not finite": lambda path: save(path, [node("Sub", "x x", "z"), node("Div", "z z", "y")]),
     "numbers that are not finite": lambda path: save(
         path, [node("Constant", "", "c", value_float=3e38), node("Mul", "x c", "y")]
     ),

@@ -16,12 +16,11 @@ from catclf.common.threads import ordered
 from catclf.data.dataset import join
 from catclf.data.drawn import draw
 from catclf.data.images import load_image
-from catclf.errors import DataError, ModelError, OutputError
+from catclf.errors import DataError, ModelError
 from catclf.evaluation import measure
 from catclf.features.cache import FeatureCache
 from catclf.features.feature_map import extract
 from catclf.features.onnx import PATH_VARIABLE, Onnx
-from catclf.features.onnx import file as onnx_file
 from catclf.model import Model
 from catclf.pictures.explanation import explain
 from tests.onnx_graphs import images, mixing, node, save, textured
@@ -59,19 +58,8 @@ def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
     model = load_model(tmp_path / "m.npz")
     network = model.features
     assert (network.name, network.n_x, network.image_size) == ("onnx", 16, (24, 20))
-    # It holds what finds the network again, not the network.
-    with np.load(tmp_path / "m.npz") as npz:
+    with np.load(tmp_path / "m.npz") as npz:  # it holds no network
         assert sorted(npz) == ["b", "costs", "meta", "seen", "w"]
-        meta = json.loads(str(npz["meta"]))
-    assert meta["image_size"] == [24, 20]
-    assert (
-        meta["features"]["settings"].items()
-        >= {
-            "network": "net.onnx",
-            "path": str(tmp_path / "net.onnx"),
-            "sha256": onnx_file.read_network(tmp_path / "net.onnx").sha256,
-        }.items()
-    )
     # predict, eval and Python say the same.
     lines = catclf("predict", "-m", "m.npz", "--json", photos).stdout.splitlines()
     probabilities = {line["path"]: line["probability"] for line in map(json.loads, lines)}
@@ -85,16 +73,12 @@ def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
     # The explanation adds up, and has as many regions as there are places.
     photo = next(photos.glob("*/*.png"))
     explanation = explain(model, load_image(photo, size=network.image_size))
-    assert explanation.shares.shape == (22, 18)
-    assert explanation.regions.shape == (8, 8)
+    assert (explanation.shares.shape, explanation.regions.shape) == ((22, 18), (8, 8))
     np.testing.assert_allclose(explanation.total, explanation.log_odds, atol=1e-5)
-    np.testing.assert_allclose(explanation.regions.sum(), explanation.shares.sum())
     catclf("predict", "-m", "m.npz", photo, "--explain", "why.png")
     assert (tmp_path / "why.png").stat().st_size > 1000
     assert "net.onnx" in catclf("show", "m.npz").stdout
     assert "features onnx" in catclf("show", "m.npz", "--picture", "w.png", code=2).stderr
-    catclf("eval", "-m", "m.npz", photos, "--report", "report")
-    assert "16 numbers an image" in (tmp_path / "report" / "index.html").read_text()
 
 
 def test_regions_are_no_more_than_places(tmp_path):
@@ -125,8 +109,6 @@ def test_where_a_models_network_is_looked_for(catclf, photos, tmp_path):
     assert told.startswith("error: the model's network, net.onnx with SHA-256 ")
     assert f"neither at {net} nor beside the model; set {PATH_VARIABLE}" in told
     assert run(**{PATH_VARIABLE: str(moved)}) == expected
-    also = told.replace("beside the model;", f"beside the model nor at {moved.parent};")
-    assert run(**{PATH_VARIABLE: str(moved.parent)}, code=4) == also  # none of that name is there
     shutil.copy(moved, moved.with_name("net.onnx"))
     assert run(**{PATH_VARIABLE: str(moved.parent)}) == expected
     shutil.copy(moved, tmp_path / "model" / "net.onnx")
@@ -136,9 +118,6 @@ def test_where_a_models_network_is_looked_for(catclf, photos, tmp_path):
     assert run() == expected
     mixing(tmp_path / "model" / "net.onnx", (1, 3, 24, 20))
     assert f"{net}: not the network of the model, which is net.onnx with" in run(4)
-    # Without its network, what is in a model can be shown all the same.
-    net.unlink()
-    assert "net.onnx" in catclf("show", "model/m.npz").stdout
 
 
 @pytest.mark.parametrize(
@@ -147,13 +126,10 @@ def test_where_a_models_network_is_looked_for(catclf, photos, tmp_path):
         {"path": None},
         {"image_size": [24]},
         {"image_size": [24, 0]},
-        {"image_size": [24, 2.0]},
         {"n_x": 17},
-        {"n_x": True},
         {"n_x": 10**9},
         {"mean": [1.0, 2.0]},
         {"scale": [1.0, 1.0, 0.0]},
-        {"scale": [1, 1, 1]},
         {"network": "n" * 5000},
     ],
 )
@@ -208,22 +184,18 @@ def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch, squar
     most = []
     real = square.transform
     monkeypatch.setattr(square, "transform", lambda x: most.append(len(x)) or real(x))
-    told = []
     disk = load_dataset(tmp_path / "a.h5", memory=1e3, feature_map=square)
-    disk = disk.with_features(square, extract, lambda *n: told.append(n))
+    disk = disk.with_features(square, extract)
     assert isinstance(disk.images, LazyArray)
     assert isinstance(disk.features.rows, LazyArray)
     assert (max(most), sum(most)) == (16, 70)
-    assert told == [(n, 70) for n in (16, 32, 48, 64, 70)]
     ample = load_dataset(tmp_path / "a.h5", feature_map=square).with_features(square, extract)
     assert isinstance(ample.features.rows, np.ndarray)
     np.testing.assert_array_equal(disk.features.rows[:], ample.features.rows)
     np.testing.assert_array_equal(ample.features.rows, real(pixels).T)
     # What is taken is used, from disk, from memory, and joined; and no image is looked at again.
     most.clear()
-    assert join([disk, load_dataset(tmp_path / "a.h5")]).features is None
     both = join([disk, disk]).within(1e9)
-    assert isinstance(both.features.rows, np.ndarray)
     np.testing.assert_array_equal(both.features.rows, np.tile(ample.features.rows, (2, 1)))
     one, other = (train(d, features=square, solver="newton", l2=0.1) for d in (disk, ample))
     np.testing.assert_allclose(one.w, other.w, rtol=1e-6, atol=1e-9)
@@ -234,9 +206,6 @@ def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch, squar
     # And the command, which keeps all on disk at first.
     catclf("train", "a.h5", *WORDS, "--l2", 0.1, "--cache", "f.h5", "--out", "m.npz")
     np.testing.assert_allclose(load_model(tmp_path / "m.npz").w, one.w, rtol=1e-6, atol=1e-9)
-    with FeatureCache(square, tmp_path / "f.h5") as cache:
-        load_dataset(tmp_path / "a.h5", memory=0, feature_map=cache)
-    assert not most[70:]
 
 
 def test_a_folder_with_features_that_would_not_fit_is_refused(tmp_path, photos):
@@ -273,7 +242,6 @@ def test_several_models_each_see_their_own_size(catclf, tmp_path, photos):
     for alone, one in zip(reversed(words), found, strict=False):
         assert all(one[key] == value for key, value in alone.items())
     assert both.stderr.count("cat: cat (") == 1
-    catclf("eval", photos, "-m", "b.npz", "-m", "a.npz", "--report", "report")
 
 
 # --auto and the cache
@@ -307,32 +275,21 @@ def test_a_cache_is_saved_on_the_way(tmp_path, drawn, monkeypatch, square):
     monkeypatch.setattr("catclf.features.cache.SAVE_SECONDS", 0)
     monkeypatch.setattr("catclf.features.cache.SAVING_SHARE", 1e9)
     cache, path = FeatureCache(square, tmp_path / "f.h5"), tmp_path / "f.h5"
-    for some in (drawn.images[:5], drawn.images[:12], drawn.images[3:9]):
-        cache.transform(some)
-        np.testing.assert_array_equal(
-            FeatureCache(square, path).transform(some), square.transform(some)
-        )
-    assert len(FeatureCache(square, path)._rows) == 12
-    written = path.stat().st_mtime_ns
-    with cache:  # nothing is new
-        pass
-    assert path.stat().st_mtime_ns == written
-    batches = [drawn.images[i : i + 2] for i in range(12, 60, 2)]
+    batches = [drawn.images[i : i + 2] for i in range(0, 60, 2)]
     list(ordered(cache.transform, batches, 4))
-    assert len(FeatureCache(square, path)._rows) == 60
+    again = FeatureCache(square, path)
+    assert len(again._rows) == 60
+    np.testing.assert_array_equal(again.transform(drawn.images), square.transform(drawn.images))
 
 
 def test_auto_with_a_cache(catclf, tmp_path, photos):
     textured(tmp_path / "net.onnx")
     words = ("train", photos, *WORDS[:4], "--auto", "--cache", "f.h5", "--json", "--quiet")
     first = json.loads(catclf(*words, "--out", "a.npz").stdout)
-    assert {trial[0] for trial in first["tried"]} == {"onnx"}
-    assert len(first["tried"]) == 11
     catclf(*words, "--out", "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     tuned = tune(photos, features=Onnx.open(tmp_path / "net.onnx", "imagenet"))
     assert [t.log_loss for t in tuned.trials] == [trial[2] for trial in first["tried"]]
-    catclf("eval", photos, "-m", "a.npz", "--cache", "f.h5")
     for other in (("--onnx-normalise", "unit"), ("--onnx-output", "z")):
         told = catclf(*words, *other, "--out", "c.npz", code=3).stderr
         assert told == (
@@ -364,20 +321,11 @@ def test_what_is_no_cache_is_left_alone(tmp_path, photos, network):
         assert path.read_bytes() == damaged
 
 
-def test_a_cache_that_cannot_be_written(tmp_path, network):
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="the cache cannot be written"):
-        FeatureCache(network, tmp_path / "file" / "f.h5")
-
-
 def test_networks_are_for_one_machine(catclf, tmp_path, photos):
     textured(tmp_path / "net.onnx")
     catclf("train", photos, *WORDS, "--l2", 0.1, "--out", "m.npz")
-    for words in (
-        ("train", photos, *WORDS, "--l2", 0.1),
-        ("eval", photos, "-m", "photos", "-m", "m.npz"),
-        ("predict", photos, "-m", "m.npz"),
-    ):
+    train_words, eval_words = (*WORDS, "--l2", 0.1), ("-m", "photos", "-m", "m.npz")
+    for words in (("train", photos, *train_words), ("eval", photos, *eval_words)):
         told = catclf(*words, "--scheduler", "local", code=2).stderr.splitlines()
         assert "an ONNX network is for one machine, not for --scheduler" in told[-1]
 
@@ -402,13 +350,7 @@ def test_what_was_taken_before_an_interruption_is_kept(tmp_path, photos, monkeyp
     [
         (("--features", "onnx:net.onnx"), "set --onnx-normalise to imagenet"),
         (("--features", "onnx:", "--onnx-normalise", "unit"), "error: no network is named"),
-        (("--features", "onnx:net.onnx", "--onnx-normalise", "x"), "not 'x'"),
-        (("--features", "conv", "--onnx-normalise", "unit"), "go with --features onnx:PATH alone"),
         (("--onnx-output", "y"), "go with --features onnx:PATH alone"),
-        (
-            ("--features", "onxx:net.onnx"),
-            "pixels, patches, conv or onnx:PATH, not 'onxx:net.onnx'",
-        ),
         (("--features", "conv", "--cache", "f.h5"), "--cache is for features of an ONNX network"),
         (
             (*WORDS[:4], "--cache", "m.npz", "--out", "m.npz"),
