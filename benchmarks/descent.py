@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.measuring import Options, median, ratio, time_in_turns
 from benchmarks.results import Result, headline, seconds
 from catclf.common.types import Array
-from catclf.lesson.vectorization import gradient_loops
+from catclf.lesson.loops_and_vectors import gradient_loops
 from catclf.logistic import descend
 from catclf.solvers.coordinates import cheaper, choose
 from catclf.solvers.cross_validation import sample_weights

@@ -1,4 +1,4 @@
-"""Everything that catclf raises on purpose; each kind has its own exit code.
+"""Everything that catclf raises on purpose; each kind has an exit code.
 
 A message is one line: what went wrong, where, what was found, what was expected, and the remedy.
 """

@@ -75,8 +75,8 @@ def gradient(w: Array, b: float, X: Floats, Y: Array) -> tuple[float, Array, flo
     Z = forward(w, b, X)
     A = sigmoid(Z)
     dZ = A - Y
-    dw, db = backward(X, dZ)
-    return cost(Z, Y), dw / m, float(db[0, 0]) / m
+    sum_dw, sum_db = backward(X, dZ)
+    return cost(Z, Y), sum_dw / m, float(sum_db[0, 0]) / m
 
 
 def descend(
@@ -98,7 +98,9 @@ def descend(
     costs : list of float
         The cost J in nats before steps 0, 100, 200, ...
     """
-    w, costs = np.zeros((X.shape[0], 1)) if w is None else w, []
+    if w is None:
+        w = np.zeros((X.shape[0], 1))
+    costs = []
     for i in range(num_iterations):
         J, dw, db = gradient(w, b, X, Y)
         if i % 100 == 0:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf import metrics
-from catclf.common import stopping
+from catclf.common import interruption
 from catclf.common.blocks import concatenate, mirror
 from catclf.data.dataset import Dataset
 from catclf.errors import ParameterError
@@ -162,7 +162,7 @@ def tune_settings(
         except KeyboardInterrupt:
             if best is None:
                 raise
-            stopping.heed()
+            interruption.heed()
             break
         for l2, Z in zip(l2s, scores[:, None, :], strict=True):
             log_loss = cost(Z, dataset.Y.astype(np.float64))
@@ -183,7 +183,7 @@ def tune_settings(
     try:
         model = train_best()
     except KeyboardInterrupt:  # the choice is made: a moment more keeps it
-        stopping.heed()
+        interruption.heed()
         model = train_best()
     return Tuning(trials, best, model, complete=len(trials) == len(maps) * len(l2s))
 

@@ -16,7 +16,7 @@ from typing import Any, AnyStr
 import pytest
 
 from catclf.cli import main
-from catclf.common import stopping
+from catclf.common import interruption
 
 SECONDS = 300
 """How long to wait for a process, on a machine that is busy with other things."""
@@ -140,8 +140,8 @@ def catclf_here(
     streams[0].buffer.write(input.encode() if is_text else input)
     streams[0].seek(0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stopping, "listen", lambda: None)
-        patch.setattr(stopping._stop, "noted", None)
+        patch.setattr(interruption, "listen", lambda: None)
+        patch.setattr(interruption._stop, "noted", None)
         patch.setattr(sys, "argv", ["catclf", *map(str, words)])
         for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
             patch.setattr(sys, name, stream)

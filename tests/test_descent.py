@@ -5,7 +5,7 @@ import pytest
 
 from catclf import logistic
 from catclf.errors import ParameterError
-from catclf.lesson.vectorization import gradient_loops
+from catclf.lesson.loops_and_vectors import gradient_loops
 from catclf.logistic import cost, forward
 from catclf.solvers.coordinates import Gram, Primal, choose
 from catclf.solvers.cross_validation import sample_weights

@@ -13,7 +13,7 @@ from PIL import Image
 
 from catclf import load_dataset
 from catclf.cli import main, output
-from catclf.common import files, stopping
+from catclf.common import files, interruption
 from catclf.data.convert import draw_to_hdf5
 from catclf.data.drawn import draw
 from catclf.data.hdf5 import writer as hdf5_write
@@ -27,7 +27,7 @@ WELL, DATA, MODEL = 0, 3, 4
 @pytest.fixture
 def catclf(monkeypatch, capsys):
     """Run the command in this process; give its exit code, stdout and stderr."""
-    monkeypatch.setattr(stopping, "listen", lambda: None)
+    monkeypatch.setattr(interruption, "listen", lambda: None)
     monkeypatch.setattr(output, "abandon_stdout", lambda: None)  # pytest holds it
 
     def run(*words):

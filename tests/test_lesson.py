@@ -16,8 +16,8 @@ from catclf.common.chart import Chart, Curve
 from catclf.data.dataset import Dataset
 from catclf.data.drawn import draw
 from catclf.errors import DataError
-from catclf.lesson import SECTIONS, chain_rule, loss_and_descent, vectorization
-from catclf.lesson import vectorization as gradient_check
+from catclf.lesson import SECTIONS, chain_rule, loops_and_vectors, loss_and_descent
+from catclf.lesson import loops_and_vectors as gradient_check
 from catclf.lesson.loss_and_descent import (
     cost_after,
     misprinted_cost,
@@ -87,7 +87,7 @@ def any_material(request):
 @pytest.fixture
 def untimed(monkeypatch):
     """Do once what is timed, for times are not what is tested."""
-    monkeypatch.setattr(vectorization, "_microseconds", lambda work, times: [work()] and 1.0)
+    monkeypatch.setattr(loops_and_vectors, "_microseconds", lambda work, times: [work()] and 1.0)
 
 
 # The numbers of the lesson
@@ -119,7 +119,7 @@ def test_the_misprints_are_not_the_gradient_and_that_of_the_loss_is_its_own():
     w, X = np.array([[1.0], [2.0]]), np.array([[1.0, -2.0, -1.0], [3.0, 0.5, -3.2]])
     Z, Y = forward(w, 1.5, X), np.array([[1.0, 1.0, 0.0]])
     A = sigmoid(Z)
-    for error in (vectorization.lost_minus, misprinted_error):
+    for error in (loops_and_vectors.lost_minus, misprinted_error):
         assert np.abs(backward(X, error(A, Y) / 3)[0] - gradient(w, 1.5, X, Y)[1]).max() > 1e-3
     nudged = [
         chain_rule.central_difference(lambda v, x=x: misprinted_cost(Z + v * x, Y), 0.0) for x in X

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from catclf import logistic
-from catclf.lesson.vectorization import gradient_loops
+from catclf.lesson.loops_and_vectors import gradient_loops
 from catclf.logistic import backward, cost, descend, forward, gradient, loss, sigmoid
 
 FINITE = st.floats(-1e9, 1e9)

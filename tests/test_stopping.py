@@ -15,7 +15,7 @@ from processes import started, told_to_stop
 
 from catclf import load_model
 from catclf.cli.train import _resumable
-from catclf.common import stopping
+from catclf.common import interruption
 from catclf.solvers import State
 from catclf.solvers.checkpoint import Checkpoint
 
@@ -137,7 +137,7 @@ def test_a_signal_is_heard_while_nobody_reads_what_is_written(class_folder, tmp_
 def test_signals_that_are_ignored_stay_so(tmp_path):
     code = (
         "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
-        "from catclf.common.stopping import listen; listen();"
+        "from catclf.common.interruption import listen; listen();"
         "print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN,"
         "callable(signal.getsignal(signal.SIGTERM)))"
     )
@@ -224,8 +224,8 @@ def test_what_fails_as_a_stop_is_tidied_up_is_no_fault(class_folder, tmp_path):
 
 DROPPED = """
 import signal, sys
-from catclf.common import stopping
-stopping.listen()
+from catclf.common import interruption
+interruption.listen()
 class Doomed:
     def __del__(self):
         signal.raise_signal(getattr(signal, sys.argv[1]))
@@ -234,7 +234,7 @@ class Doomed:
 doomed = Doomed()
 del doomed
 try:
-    stopping.check()
+    interruption.check()
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -253,24 +253,24 @@ def test_what_a_signal_raises_in_a_callback_is_not_lost(name, code, word):
 @pytest.fixture
 def stop(monkeypatch):
     """The handler of the signals, which has heard of none."""
-    monkeypatch.setattr(stopping._stop, "noted", None)
-    monkeypatch.setattr(stopping._stop, "last", float("-inf"))
-    return stopping._stop
+    monkeypatch.setattr(interruption._stop, "noted", None)
+    monkeypatch.setattr(interruption._stop, "last", float("-inf"))
+    return interruption._stop
 
 
 def test_a_stop_is_raised_until_it_is_heeded(stop):
-    stopping.check()
+    interruption.check()
     with pytest.raises(SystemExit) as end:
         stop(signal.SIGTERM, None)
     assert end.value.code == 143
     stop(signal.SIGINT, None)  # together with the other
     with pytest.raises(SystemExit):
-        stopping.check()
+        interruption.check()
     stop.last -= 1
     with pytest.raises(KeyboardInterrupt):
         stop(signal.SIGINT, None)
-    stopping.heed()
-    stopping.check()
+    interruption.heed()
+    interruption.check()
 
 
 def test_other_errors_in_a_callback_are_shown_as_ever(stop, capsys, monkeypatch):

@@ -40,9 +40,9 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from catclf.cli import output
-        from catclf.common import stopping
+        from catclf.common import interruption
 
-        stopping.listen()
+        interruption.listen()
         output.prepare_streams()
         from catclf.cli.app import app
 

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from catclf.cli import output
-from catclf.common import stopping
+from catclf.common import interruption
 from catclf.common.version import __version__
 from catclf.errors import CatclfError
 
@@ -50,7 +50,7 @@ def tell(error: BaseException) -> int | None:
 
     There are none for a fault of catclf's own, and for what Typer tells itself.
     """
-    number = stopping.noted(error)
+    number = interruption.noted(error)
     if number is not None:  # what a signal interrupts may fail otherwise as it is tidied up
         words = "interrupted" if number == signal.SIGINT else "terminated"
         output.error(" ".join([words, *getattr(error, "__notes__", ())]))

@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from catclf.common import stopping
+from catclf.common import interruption
 from catclf.errors import CatclfError, ClusterError, ParameterError
 
 R = TypeVar("R")
 
 LOCAL = "local"
-"""In place of an address: processes on this machine, one for each processor."""
+"""This stands for processes on this machine, one for each processor, in place of an address."""
 CONNECT_SECONDS = 10
 PATIENCE_SECONDS = 60
 """How long a cluster may be without any worker."""
@@ -218,7 +218,7 @@ class Cluster:
         """Wait, telling how many workers there are; not for ever if there are none."""
         since = time.monotonic()
         while True:
-            stopping.check()
+            interruption.check()
             with suppress(TimeoutError):
                 self._distributed.wait(futures, timeout=1)
                 return

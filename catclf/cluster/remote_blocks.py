@@ -122,7 +122,7 @@ class RemoteImages(LazyArray):
         return iter(self.cluster.run_pass(ask))
 
     def examples(self, feature_map: FeatureMap, memory: float) -> RemoteExamples:
-        """Prepare the images for training; see `catclf.training.examples`."""
+        """Prepare the images for training; see `catclf.training.make_examples`."""
         return RemoteExamples(self, feature_map, memory)
 
 

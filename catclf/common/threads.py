@@ -11,7 +11,7 @@ from itertools import chain, islice
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
-from catclf.common import stopping
+from catclf.common import interruption
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -82,7 +82,7 @@ def ordered(work: Callable[[T], R], items: Iterable[T], threads: int | None = No
     if len(first) < 2 or threads < 2:
         for item in chain(first, rest):
             yield work(item)
-            stopping.check()
+            interruption.check()
         return
     from concurrent.futures import ThreadPoolExecutor  # a photo by itself need not wait for that
 
@@ -101,12 +101,12 @@ def ordered(work: Callable[[T], R], items: Iterable[T], threads: int | None = No
 
 def _result(future: Future[R], seconds: float = inf) -> R:
     """Wait for a result, however long; on Windows, no signal is heard without a time-out."""
-    stopping.check()
+    interruption.check()
     end = time.monotonic() + seconds
     while not future.done():
         if time.monotonic() > end:
             raise TimeoutError(f"it was not done after {seconds:g} s")
         with suppress(TimeoutError):
             future.exception(WAIT_SECONDS)
-        stopping.check()
+        interruption.check()
     return future.result()

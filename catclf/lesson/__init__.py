@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from catclf.lesson.binary_classification import images_as_columns, predictions
 from catclf.lesson.chain_rule import backward_graph, forward_graph, logistic_graph
+from catclf.lesson.loops_and_vectors import compare_gradients, loop_over_examples, vectorized_step
 from catclf.lesson.loss_and_descent import losses, one_parameter
 from catclf.lesson.material import Block, Material
-from catclf.lesson.vectorization import compare_gradients, loop_over_examples, vectorized_step
 
 
 class Section(NamedTuple):

@@ -20,7 +20,7 @@ Z_95 = 1.959963984540054
 CALIBRATION_BINS = 10
 """P(cat) is compared with what comes true in so many bins."""
 ROUNDING = 1e-12
-"""By so much 1 - P(cat) may be off; the ends of the unsure band are no sharper."""
+"""1 - P(cat) may be off by so much; the ends of the unsure band are no sharper."""
 TEMPERATURES = (0.05, 100.0)
 """The best temperature is sought between these."""
 

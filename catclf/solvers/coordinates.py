@@ -60,7 +60,7 @@ class Primal:
         sums, dv, db = self.examples.add_up(gradient, Y, weight, v, b, cost)
         J: Array = sums[:, 0]
         if l2:
-            J = J + l2 * self.penalty(v)
+            J = J + l2 * self.penalty(v) if cost else J
             dv = dv + l2 * v
         return J, dv, db
 
@@ -70,7 +70,7 @@ class Primal:
         return halves
 
     def inner(self, one: Point, other: Point) -> float:
-        """Give the inner product of what two points of a single regression are as w and bias."""
+        """Give the inner product of two points of a single regression, as vectors of w and bias."""
         return float(np.vdot(one[0], other[0]) + np.vdot(one[1], other[1]))
 
     def newton_step(
@@ -203,20 +203,19 @@ GRAM_SPEEDUP = 16
 far ahead all the same; this much where X does not, as where the choice is close.
 """
 PRIMAL_ELEMENT = 2.2
-"""What a number in X costs in a primal step, two products on one thread, over one of G in Gram's.
+"""A number in X costs so many times as much in a primal step as a number in G in one of Gram's.
 
-`python -m benchmarks gram` prints it, divided by the threads.
+A primal step takes two products with X. `python -m benchmarks gram` prints it, divided by the
+threads.
 """
-
-
 NEWTON_STEPS = 10
-"""About how many steps Newton's method takes."""
+"""Newton's method takes about so many steps."""
 CG_PASSES = 8
-"""About how many products with X, forward and backward, a step of it takes, iterated to."""
+"""A step by conjugate gradients takes about so many passes, forward and backward."""
 
 
 def cheaper(n_x: int, m: int, steps: int, newton: bool = False) -> str:
-    """Say which coordinates, primal or gram, so many steps on X (n_x, m) take less work in.
+    """Say in which coordinates, primal or gram, so many steps on X (n_x, m) take less work.
 
     Gram costs n_x·m² products once, at GRAM_SPEEDUP, and m² a step; primal PRIMAL_ELEMENT·n_x·m a
     step, shared out to threads. A step of Newton's takes some more of these, and solves a system.

@@ -56,7 +56,7 @@ def loop_over_examples(material: Material) -> Iterator[Block]:
 
     (Here the lesson has the minus right, before both terms, but loses a bracket: its line begins −[
     and has no ].) With n_x features a second loop runs inside the first, over the features:
-    gradient_loops in catclf/lesson/vectorization.py. What it gives for these two, and what the
+    gradient_loops in catclf/lesson/loops_and_vectors.py. What it gives for these two, and what the
     computation graph of the last section gives, made of arrays:
     """
     loops, graph = (np.vstack(form(w, b, X, Y))[:, 0] for form in (gradient_loops, gradient_graph))
