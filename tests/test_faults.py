@@ -3,7 +3,6 @@
 import errno
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +170,6 @@ def test_convert_a_file_to_a_folder(catclf, place):
 
 def test_a_bare_save_would_be_noticed(catclf, place, monkeypatch):
     catclf(*TRAIN, "--l2", 0.1)
-    monkeypatch.setattr(files, "replacing", partial(open, mode="wb"))
+    monkeypatch.setattr(files, "replacing", lambda path: open(path, "wb"))  # noqa: SIM115
     with pytest.raises(AssertionError, match=r"m\.npz"):
         fail_every_operation(catclf, place, TRAIN, errno.ENOSPC)
