@@ -42,6 +42,29 @@ def test_space_is_found_where_an_inner_layout_is_another(tmp_path):
     assert_features(Onnx.open(path, "imagenet"), mixed(images(3, 12, 12)))
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [("batch", "channels", "height", "width"), (None,) * 4, (1, 3, "h", "w"), (1, 3, "h", 12)],
+)
+def test_a_size_that_the_file_leaves_open_is_named(tmp_path, shape):
+    path = mixing(tmp_path / "a.onnx", shape)
+    with pytest.raises(ModelError, match=r"--onnx-size 224$"):
+        Onnx.open(path, "imagenet")
+    network = Onnx.open(path, "imagenet", size=12)
+    assert_features(network, mixed(images(3, 12, 12)))
+    again = Onnx.restore(network.settings(), {})
+    np.testing.assert_array_equal(
+        again.transform(images(1, 12, 12)), network.transform(images(1, 12, 12))
+    )
+
+
+def test_a_size_that_is_fixed_need_not_be_named(tmp_path):
+    path = mixing(tmp_path / "a.onnx", (1, 3, 12, 12))
+    assert Onnx.open(path, "imagenet", size=12).image_size == (12, 12)
+    with pytest.raises(ModelError, match="takes 12 × 12 pixels: leave --onnx-size out"):
+        Onnx.open(path, "imagenet", size=224)
+
+
 def test_what_has_no_places_is_flattened(tmp_path):
     nodes = [node("Conv", "x w b", "z"), node("GlobalAveragePool", "z", "y")]
     path = save(tmp_path / "a.onnx", [*nodes, node("Flatten", "y", "f")], PLAIN)
@@ -122,7 +145,7 @@ REFUSED = {
         [node("Whatever", "x", "y", domain="mine")],
         opsets=[helper.make_opsetid("mine", 1)],
     ),
-    "export it with a fixed height": lambda path: mixing(path, (1, 3, "h", "w")),
+    "left open: .* --onnx-size 224": lambda path: mixing(path, ("b", "c", "h", "w")),
     "for one image at a time": lambda path: mixing(path, (8, 3, 12, 10)),
     "expected an RGB image": lambda path: save(path, [node("Relu", "x", "y")], (), (1, 1, 12, 10)),
     "2048 pixels a side": lambda path: mixing(path, (1, 3, 12, 2049)),

@@ -32,8 +32,7 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="DATA...",
-            help="HDF5 files, folders with a sub-folder per class, or the word drawn. "
-            "Default: datasets/train_catvnoncat.h5 if there, else drawn.",
+            help="HDF5 files, folders of classes, or drawn. [the course's, or drawn]",
         ),
     ] = None,
     auto: Annotated[
@@ -49,6 +48,10 @@ def train(
     ] = None,
     onnx_output: Annotated[
         str | None, typer.Option(metavar="NAME", help="What to take. [the first output]")
+    ] = None,
+    onnx_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Pixels a side, where the file leaves it open."),
     ] = None,
     cache: Annotated[
         str | None, typer.Option(metavar="H5", help="Keep the network's features there.")
@@ -130,7 +133,7 @@ def train(
     own = Solver.name, [Solver.learning_rate], Solver.iterations, Solver.tolerance
     if auto and (solver, rates, iterations, tolerance, coordinates) != (*own, Solver.coordinates):
         raise typer.BadParameter("--auto sets the solver itself; leave its options out")
-    network = open_network(features, onnx_normalise, onnx_output)
+    network = open_network(features, onnx_normalise, onnx_output, onnx_size)
     settings = Settings(network or features, dictionary, pool, cv, maximise, auto)
     if auto:
         from catclf.tuning import penalties

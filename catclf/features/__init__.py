@@ -41,7 +41,10 @@ def restore_map(
 
 
 def open_network(
-    name: str | None, normalise: str | None = None, output: str | None = None
+    name: str | None,
+    normalise: str | None = None,
+    output: str | None = None,
+    size: int | None = None,
 ) -> Onnx | None:
     """Open the network that a name of features such as onnx:PATH asks for; None for another name.
 
@@ -54,7 +57,7 @@ def open_network(
         If the network cannot be used; see `catclf.features.onnx.Onnx.open`.
     """
     if name is None or not name.startswith(f"{ONNX}:"):
-        if normalise is not None or output is not None:
+        if (normalise, output, size) != (None, None, None):
             raise ParameterError("settings of a network go with --features onnx:PATH alone")
         return None
     path = name.removeprefix(f"{ONNX}:")
@@ -67,4 +70,4 @@ def open_network(
         )
     from catclf.features.onnx import Onnx
 
-    return Onnx.open(path, normalise, output)
+    return Onnx.open(path, normalise, output, size)

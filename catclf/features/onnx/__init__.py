@@ -85,7 +85,13 @@ class Onnx(FeatureMap):
         self._lock = Lock()
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], normalise: str, output: str | None = None) -> Onnx:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        normalise: str,
+        output: str | None = None,
+        size: int | None = None,
+    ) -> Onnx:
         """Read a network and try it on a grey image, twice.
 
         Parameters
@@ -96,6 +102,8 @@ class Onnx(FeatureMap):
             What the network wants of pixels; see `parse_normalisation`.
         output : str, optional
             The tensor to take, an output or one within; the first output by default.
+        size : int, optional
+            Height and width of the image, in pixels, where the file leaves them open.
 
         Raises
         ------
@@ -107,7 +115,10 @@ class Onnx(FeatureMap):
         mean, scale = parse_normalisation(normalise)
         name = os.fspath(path)
         file = read_network(name)
-        network = Network(name, file, output)
+        network = Network(name, file, output, (size, size) if size else None)
+        if size and network.image_size != (size, size):
+            height, width = network.image_size
+            raise ModelError(f"{name}: it takes {height} × {width} pixels: leave --onnx-size out")
         if network.dtype == np.uint8 and (mean, scale) != NORMALISATIONS["none"]:
             raise ModelError(f"{name}: it takes pixels as they are: --onnx-normalise none")
         settings = {
@@ -237,7 +248,7 @@ class Onnx(FeatureMap):
                 continue
             file = read_network(path)
             if file.sha256 == settings["sha256"]:
-                network = Network(path, file, settings["output"])
+                network = Network(path, file, settings["output"], self.image_size)
                 if list(network.image_size) != settings["image_size"]:
                     raise ModelError(f"{path}: it takes images of another size than the model says")
                 return network
@@ -264,6 +275,8 @@ INPUT_TYPES = {
 class Network:
     """A network that onnxruntime has loaded, to take a tensor of: by default its first output.
 
+    Where it leaves the height and width of the image open, they are `size`.
+
     Attributes
     ----------
     name, output : str
@@ -279,7 +292,9 @@ class Network:
         If it does not load, or does not take one RGB image of a fixed size.
     """
 
-    def __init__(self, name: str, file: NetworkFile, output: str | None) -> None:
+    def __init__(
+        self, name: str, file: NetworkFile, output: str | None, size: tuple[int, int] | None = None
+    ) -> None:
         self.name = name
         self._session = _load(name, file, output)
         try:
@@ -295,13 +310,18 @@ class Network:
         self.output = output or outputs[0]
         self._input, kind, shape = inputs[0]
         problem = None
-        if kind not in INPUT_TYPES or len(shape) != 4 or 3 not in (shape[1], shape[3]):
-            problem = "expected an RGB image, [1, 3, height, width] or the like"
+        # An axis that the file leaves open is no int; the one of channels then is the second.
+        last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
+        colours = len(shape) == 4 and (last or shape[1] == 3 or not isinstance(shape[1], int))
+        if kind not in INPUT_TYPES or not colours:
+            problem = "expected an RGB image, [1, 3, 224, 224] or the like"
         else:
-            self._channels_first = shape[1] == 3
-            sides = shape[2:] if self._channels_first else shape[1:3]
+            self._channels_first = not last
+            sides = shape[1:3] if last else shape[2:]
+            if size and not all(isinstance(n, int) for n in sides):
+                sides = size
             if not all(isinstance(n, int) for n in sides):
-                problem = "export it with a fixed height and width"
+                problem = "its size is left open: name the one that it learned at: --onnx-size 224"
             elif not all(1 <= n <= MAX_SIDE for n in sides):
                 problem = f"expected 1 to {MAX_SIDE} pixels a side"
             elif isinstance(shape[0], int) and shape[0] != 1:
