@@ -16,6 +16,7 @@ from catclf.common import threads
 from catclf.data.folders import meant_as_image, walk_files
 from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.data.images import load_image
+from catclf.data.load import expand_pattern
 from catclf.errors import DataError, NotAnImageError
 from catclf.logistic import sigmoid
 from catclf.metrics import is_unsure
@@ -87,9 +88,9 @@ def predict(
     ----------
     model : Model
     sources : iterable
-        Files; folders, read with all below them, where files that are no images, by name and by
-        content, are passed over;
-        and pairs (name, content) of images already in memory.
+        Files, or patterns such as photos/*.jpg that stand for several; folders, read with all
+        below them, where files that are no images, by name and by content, are passed over; and
+        pairs (name, content) of images already in memory.
     threshold : float, optional
         In place of the model's.
     unsure : float, optional
@@ -156,17 +157,23 @@ def _list_images(sources: Iterable[Source], base: str) -> Iterator[_Image | _Fol
         if isinstance(source, tuple):
             yield _Image(*source)
             continue
-        name = os.fspath(source)
-        if not os.path.isdir(name):
-            yield _Image(name, os.path.join(base, name))
+        word = os.fspath(source)
+        try:
+            names = expand_pattern(word)
+        except DataError as error:
+            yield Prediction(word, error=str(error).removeprefix(f"{word}: "))
             continue
-        yield _Folder(name, ends=False)
-        for path in walk_files(Path(name)):
-            if isinstance(path, DataError):
-                yield Prediction(name, error=str(path).removeprefix(f"{name}: "))
-            else:
-                yield _Image(str(path), os.path.join(base, path), in_folder=True)
-        yield _Folder(name, ends=True)
+        for name in names:
+            if not os.path.isdir(name):
+                yield _Image(name, os.path.join(base, name))
+                continue
+            yield _Folder(name, ends=False)
+            for path in walk_files(Path(name)):
+                if isinstance(path, DataError):
+                    yield Prediction(name, error=str(path).removeprefix(f"{name}: "))
+                else:
+                    yield _Image(str(path), os.path.join(base, path), in_folder=True)
+            yield _Folder(name, ends=True)
 
 
 def _tell_empty_folders(results: Iterable[_Folder | Prediction]) -> Iterator[Prediction]:

@@ -258,6 +258,56 @@ def test_stdin_is_read_as_an_image(catclf, trained):
     assert piped.split("\t") == ["-", *named]
 
 
+def test_patterns_in_quotes_are_expanded_by_every_command(catclf, trained, tmp_path):
+    done = catclf("predict", "photos/cat/*.png", "none/*", "http://a/?b", cwd=trained, code=3)
+    assert done.stdout == catclf("predict", "photos/cat", cwd=trained).stdout
+    lines = done.stderr.splitlines()[1:]
+    assert lines[0] == "error: none/*: no file matches"
+    assert lines[1].startswith(
+        "error: http://a/?b: nothing is fetched; for an image: curl -s -L 'http"
+    )
+    catclf(
+        "predict", "photos/cat/*[02468].png", "--explain", tmp_path / "a.png", cwd=trained, code=2
+    )
+    one = next((trained / "photos" / "cat").iterdir()).stem
+    catclf("predict", f"photos/cat/{one}*", "--explain", tmp_path / "a.png", cwd=trained)
+    for words in (
+        ["train", *QUICK, "--out", tmp_path / "m.npz"],
+        ["eval"],
+        ["data", "info"],
+        ["data", "check"],
+        ["lesson", "--section", 1],
+    ):
+        assert "cat: cat (" in catclf(*words, "phot*s", cwd=trained).stderr
+        for word, message in (("none*", "no file matches"), ("https://a/b.h5", "curl -LO https:")):
+            assert message in catclf(*words, word, cwd=trained, code=3).stderr
+    catclf("data", "convert", "phot*s", tmp_path / "a.h5", cwd=trained)
+    done = catclf("data", "convert", "photos/*", tmp_path / "a.h5", cwd=trained, code=2)
+    assert "2 files match FROM" in done.stderr
+
+
+def test_several_classes_are_cats_for_every_command(catclf, class_folder, trained):
+    (class_folder / "Cats").rename(class_folder / "tabby")
+    (class_folder / "siamese").mkdir()
+    next((class_folder / "tabby").iterdir()).rename(class_folder / "siamese" / "1.png")
+    option = ("--cat-class", "tabby", "--cat-class", "siamese")
+    model = ("--model", trained / "models" / "catclf.npz")
+    for words in (
+        ["train", *QUICK],
+        ["eval", *model],
+        ["data", "info"],
+        ["data", "check"],
+        ["lesson", "--section", 1],
+    ):
+        done = catclf(*words, class_folder, *option)
+        assert "cat: siamese (1)\ncat: tabby (5)\nnon-cat: dogs (6)\n" in done.stderr
+        assert (
+            "'lynx'" in catclf(*words, class_folder, *option, "--cat-class", "lynx", code=3).stderr
+        )
+    catclf("data", "convert", class_folder, "a.h5", *option)
+    assert json.loads(catclf("data", "info", "a.h5", "--json").stdout)["counts"]["cat"] == 6
+
+
 def test_the_threshold_and_the_band_move_the_label(catclf, trained):
     for threshold, label in ((0, "cat"), (1, "non-cat")):
         done = catclf("predict", "--threshold", threshold, "photos", cwd=trained)

@@ -21,7 +21,6 @@ from catclf import training as pipeline
 from catclf.cluster import Cluster, remote_blocks
 from catclf.data.dataset import join
 from catclf.data.drawn import draw
-from catclf.data.load import expand_patterns
 from catclf.errors import ClusterError, DataError, ParameterError
 from catclf.solvers.checkpoint import Checkpoint
 
@@ -278,19 +277,6 @@ def test_without_the_extra_there_is_a_line_with_the_remedy(monkeypatch, catclf):
         "",
         "error: --scheduler needs dask.distributed; install it with: pip install 'catclf[dask]'\n",
     )
-
-
-def test_patterns_stand_for_files_in_order(files):
-    folder = Path(files[0]).parent
-    pattern = str(folder / "part-*.h5")
-    assert expand_patterns([None, pattern, "drawn"]) == [None, *files, "drawn"]
-    assert expand_patterns(["photos"]) == ["photos"]
-    with pytest.raises(DataError, match=r"^nothing-\*\.h5: no file matches$"):
-        expand_patterns(["nothing-*.h5"])
-    odd = folder / "a[1].h5"
-    odd.touch()
-    assert expand_patterns([str(odd)]) == [str(odd)]
-    odd.unlink()
 
 
 @pytest.mark.parametrize("word", ["drawn", "."])

@@ -2,15 +2,17 @@
 
 import hashlib
 import os
+from unicodedata import normalize
 
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from catclf.data.dataset import Dataset, join
 from catclf.data.drawn import draw
 from catclf.data.folders import walk_files
-from catclf.data.load import COURSE_FILE, load_dataset
+from catclf.data.load import COURSE_FILE, expand_pattern, load_dataset
 from catclf.errors import DataError
 
 
@@ -140,21 +142,146 @@ def test_the_cat_class_can_be_named(class_folder):
         load_dataset(class_folder, cat_class="lynx")
 
 
-@pytest.mark.parametrize("split", ["train", "Val", "TEST", "validation"])
-def test_folders_without_classes_or_images_are_refused(tmp_path, split):
-    with pytest.raises(DataError, match="holds no folders"):
-        load_dataset(tmp_path)
-    (tmp_path / "cat").mkdir()
-    with pytest.raises(DataError, match="no image"):
-        load_dataset(tmp_path)
-    (tmp_path / split).mkdir()
-    with pytest.raises(DataError, match=f"splits {split}.*{split}$"):
-        load_dataset(tmp_path)
+TREES = {
+    "a/cat/1, a/dog/1, readme.txt": "its only folder holds cat and dog: name {}/a",
+    "a b/c/Cats/1, a b/c/dog/1, __MACOSX/a/._1": "only folder holds Cats and dog: name '{}/a b/c'",
+    "images/cat.1, images/dog.1, labels/1": "its folder of images holds cat and dog: name {}/im",
+    "a/cat.1, a/dog.1": "its only folder holds cat and dog: name {}/a",
+    "a/train/cat/1, a/test/cat/1": "{}/a: holds the splits test, train, .*: {}/a/train$",
+    "training_set/cat/1, test_set/cat/1": "splits test_set, training_set, .*: {}/training_set$",
+    "train/cat.1, test1/1": "splits test1, train, not classes; name one of them: {}/train$",
+    "Val/cat/1, testing/cat/1": "splits Val, testing, not classes; name one of them: {}/",
+    "cat/1, dog/1, test/1": "a class of cats beside the splits test; .*: move {}/test elsewhere$",
+    "cat/train/1, dog/train/1": (
+        "{}/cat: a class that holds splits; .*: mkdir -p {}-sorted/train; "
+        "mv {}/cat/train {}-sorted/train/cat; and so on"
+    ),
+    "cats/cat/1, cats/dog/1": "{}/cats: a class that holds classes: cat, dog; name {}/cats$",
+    "cat/1, pets/cat/1, pets/dog/1": "{}/pets: a class that holds classes: cat, dog; name {}/pets$",
+    "2023/cat/1, 2023/dog/1, 2024/cat/1, 2024/a/1": "hold classes: name each: {}/2023, {}/2024$",
+    "100APPLE/1, 101APPLE/1": "{}: no sub-folder is called cat or cats; found 100APPLE, 101APPLE; ",
+    "DCIM/100APPLE/1, DCIM/101APPLE/1": "{}/DCIM: no sub-folder is called cat .* found 100APPLE, ",
+    "cat>dog, dog/1": "{}: links to folders are not followed: cat; .*: cp -RL {} {}-copy$",
+    "cat/1, dog>cat": "{}: links to folders are not followed: dog; ",
+    "1, 2": (
+        "{}: holds 2 images and no folders; their names begin with no word; sort them into two "
+        "folders: mkdir {}/cat {}/other; mv {}/1.png {}/cat; and so on$"
+    ),
+    "cat.1, cat.2": "2 images and no folders; their names begin with cat; sort them",
+    "puma.1, dog.1": "begin with dog, puma, none with cat or cats; name .* --cat-class, or sort",
+    "cat1, a1, b1, c1, d1, e1, f1, g1, h1, i1, j1": "begin with a, .* and 3 more; name those",
+    "notes.txt": "{}: holds no folders; expected one sub-folder per class$",
+    "": "{}: holds no folders; expected one sub-folder per class$",
+    "cat/notes.txt, dog/.1": r"that can be read \(skipped: hidden \(1\), not an image \(1\)\)$",
+}
+"""What a folder holds, and the line that it is refused with; {} stands for its path."""
+
+READ = {
+    "Cat/1, Cat/2, dog/1": ["cat: Cat (2)", "non-cat: dog (1)"],
+    "dog/a/1, dog/b/1, dog/b/2, dog/3, cat/1": [
+        "cat: cat (1)",
+        "non-cat: dog (4), in folders below: a (1), b (2)",
+    ],
+    "dog/a/b/c/1, dog/a/b/2, dog/1, cat/1, dog/.x/1, dog/a/__MACOSX/1, @eaDir/1": [
+        "cat: cat (1)",
+        "non-cat: dog (1)",
+        "skipped: hidden (3), more than a folder below its class (2)",
+    ],
+    "cat.0, cat.1, dog.0": [
+        "no folders: the word that a name begins with is the class",
+        "cat: cat (2)",
+        "non-cat: dog (1)",
+    ],
+    "cat_(1), Cats-12, CAT001, Dog_x, cow, 12, a.csv": [
+        "no folders: the word that a name begins with is the class",
+        "cat: cat (2)",
+        "cat: cats (1)",
+        "non-cat: cow (1)",
+        "non-cat: dog (1)",
+        "skipped: named without a word (1), not an image (1)",
+    ],
+}
+"""What a folder holds, and what is said of how it was read."""
+
+
+def make_tree(folder, names):
+    """Make PNG files of these names, texts where they say so, and links to b called a: a>b."""
+    for name in filter(None, names.split(", ")):
+        if ">" in name:
+            (folder / name.split(">")[0]).symlink_to(name.split(">")[1])
+            continue
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in (".txt", ".csv"):
+            path.write_text("x")
+        else:
+            Image.new("RGB", (64, 64), "red").save(f"{path}.png")
+    return folder
+
+
+@pytest.mark.parametrize("names", TREES)
+def test_a_folder_that_is_not_one_of_classes_is_told_what_to_do(tmp_path, names):
+    (tmp_path / "w").mkdir()
+    with pytest.raises(DataError, match=TREES[names].replace("{}", str(tmp_path / "w"))):
+        load_dataset(make_tree(tmp_path / "w", names))
+
+
+@pytest.mark.parametrize("names", READ)
+def test_folders_as_people_keep_them(tmp_path, names):
+    assert list(load_dataset(make_tree(tmp_path, names)).notes) == READ[names]
+
+
+def test_the_split_that_is_wanted_is_named(tmp_path):
+    make_tree(tmp_path, "train/cat/1, val/cat/1, Testing/cat/1")
+    for split, name in (("train", "train"), ("test", "Testing")):
+        with pytest.raises(DataError, match=f"name one of them: {tmp_path}/{name}$"):
+            load_dataset(tmp_path, split=split)
+
+
+@pytest.mark.parametrize("names", ["tabby/1, siamese/1, dog/1", "tabby.1, siamese.1, dog.1"])
+def test_several_classes_may_be_cats(tmp_path, names):
+    data = load_dataset(make_tree(tmp_path, names), cat_class=["Tabby", "siamese"])
+    assert data.counts == {"non-cat": 1, "cat": 2}
+    with pytest.raises(DataError, match="siames'"):
+        load_dataset(tmp_path, cat_class=("tabby", "siames"))
+
+
+def test_more_words_are_read_if_those_of_cats_are_named(tmp_path):
+    make_tree(tmp_path, ", ".join(f"{letter}_1" for letter in "abcdefghijklm"))
+    assert load_dataset(tmp_path, cat_class=["a", "B"]).counts == {"non-cat": 11, "cat": 2}
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_are_compared_whatever_their_accents_are_made_of(tmp_path, forms):
+    stored, typed = (normalize(form, "Chat dé") for form in forms)
+    for name in (stored, "chien"):
+        make_tree(tmp_path / name, "1")
+    assert load_dataset(tmp_path, cat_class=typed.upper()).counts["cat"] == 1
+    names = np.array([name.encode() for name in (stored, "chien")])
+    path, _, labels = write_h5(tmp_path / "a.h5", list_classes=names)
+    np.testing.assert_array_equal(load_dataset(path, cat_class=typed).Y[0], 1 - labels)
+
+
+def test_the_folder_of_one_class_is_told_to_name_the_one_above(tmp_path):
+    make_tree(tmp_path / "w" / "Cat", "1, 2")
+    with pytest.raises(DataError, match=f"is a class; name the one above: {tmp_path}/w$"):
+        load_dataset(tmp_path / "w" / "Cat")
+
+
+def test_patterns_stand_for_files_in_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.h5", "a.h5", "a[1].h5", ".c.h5"):
+        (tmp_path / name).touch()
+    assert expand_pattern("?.h5") == ["a.h5", "b.h5"]
+    assert [expand_pattern(word) for word in ("a[1].h5", "no")] == [["a[1].h5"], ["no"]]
+    with pytest.raises(DataError, match=r"^no\*: no file matches$"):
+        expand_pattern("no*")
+    with pytest.raises(DataError, match=r": curl -s -L 'http://x/\?a&b' \| catclf predict -; "):
+        expand_pattern("http://x/?a&b")
 
 
 def test_what_is_skipped_is_counted(class_folder):
     dogs = class_folder / "dogs"
-    (dogs / "nested").mkdir()
     (dogs / ".DS_Store").write_bytes(b"x")
     (dogs / "notes.txt").write_text("x")
     (dogs / "link").symlink_to(class_folder / "Cats")
@@ -166,7 +293,7 @@ def test_what_is_skipped_is_counted(class_folder):
     data = load_dataset(class_folder)
     assert len(data) == 12
     assert data.notes[2] == (
-        "skipped: hidden (2), link to a folder (1), nested folder (1), not a regular file (1), "
+        "skipped: hidden (2), link to a folder (1), not a regular file (1), "
         "not an image (1), outside the class folders (1)"
     )
     assert data.notes[3].startswith(f"skipped {bad}: ")

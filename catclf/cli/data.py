@@ -64,7 +64,7 @@ def info(
         from catclf.pictures.png import check_target, contact_sheet, save
 
         check_target(picture)
-    dataset = loading.load(data, split, quiet=quiet, cat_class=cat_class)
+    dataset = loading.load_all([data], split, quiet=quiet, cat_class=cat_class)[1]
     card = make_card(dataset, data)
     if picture is not None:
         save(contact_sheet(dataset), picture)
@@ -125,9 +125,9 @@ def check(
 
     from catclf.data import check as checks
 
-    sets = {"train": loading.load(train, "train", quiet=quiet, cat_class=cat_class)}
+    sets = {"train": loading.load_all([train], "train", quiet=quiet, cat_class=cat_class)[1]}
     if test is not None:
-        sets["test"] = loading.load(test, "test", quiet=quiet, cat_class=cat_class)
+        sets["test"] = loading.load_all([test], "test", quiet=quiet, cat_class=cat_class)[1]
     report = checks.check(**sets)
     with output.reader_may_leave():
         if as_json:
@@ -185,7 +185,11 @@ def convert(
     """
     from catclf.data.convert import check_folder, dataset_to_folder, folder_to_hdf5
     from catclf.data.folders import is_folder
+    from catclf.data.load import expand_pattern
 
+    source, *more = expand_pattern(source)
+    if more:
+        raise typer.BadParameter(f"{1 + len(more)} files match FROM; name one of them")
     if is_folder(source):
         with output.counting_bar("converting", "photos", quiet) as progress:
             count, notes = folder_to_hdf5(

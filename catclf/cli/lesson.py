@@ -69,7 +69,7 @@ def lesson(
         from catclf.pictures import svg
 
         svg.check_target(os.path.join(pictures, "chart.svg"))
-    material = Material(loading.load(data, "train", quiet=quiet, cat_class=cat_class))
+    material = Material(loading.load_all([data], "train", quiet=quiet, cat_class=cat_class)[1])
     waits = sys.stdin.isatty() and sys.stdout.isatty() and not (everything or section)
     room = shutil.get_terminal_size().lines - 2
     with output.reader_may_leave():

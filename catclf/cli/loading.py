@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 NETWORK = "an ONNX network"
 CatClass = Annotated[
-    str | None,
-    typer.Option("--cat-class", metavar="NAME", help="The class that is the cat, by name."),
+    list[str] | None,
+    typer.Option("--cat-class", metavar="NAME", help="A class of cats, by name; again for more."),
 ]
 MaxFileSize = Annotated[
     float,
@@ -50,7 +50,7 @@ def load(
     split: Split,
     *,
     quiet: bool,
-    cat_class: str | None = None,
+    cat_class: Sequence[str] | None = None,
     max_file_size: float = 64,
     trust: bool = False,
     memory: float | None = None,
@@ -85,9 +85,9 @@ def load(
 def load_all(
     sources: Sequence[str | None],
     split: Split,
-    cluster: Cluster | None,
+    cluster: Cluster | None = None,
     *,
-    memory: float | None,
+    memory: float | None = None,
     quiet: bool,
     by_folder: bool = False,
     **how: Any,
@@ -100,9 +100,11 @@ def load_all(
     """
     from catclf.common.blocks import budget
     from catclf.data.dataset import join
-    from catclf.data.load import expand_patterns
+    from catclf.data.load import expand_pattern
 
-    sources = expand_patterns(sources)
+    sources = [
+        path for word in sources for path in ([word] if word is None else expand_pattern(word))
+    ]
     if cluster is not None:
         from catclf.cluster.remote_blocks import load as load_remotely
 

@@ -56,6 +56,7 @@ def predict(
     curl -s https://example.org/cat.jpg | catclf predict -
     """
     from catclf import prediction
+    from catclf.data.load import expand_pattern
     from catclf.errors import DataError
     from catclf.features import ONNX
     from catclf.model import load_model
@@ -64,6 +65,7 @@ def predict(
         raise typer.BadParameter("choose one of --json and --csv")
     max_bytes = loading.to_bytes(max_file_size)
     if explain is not None:
+        images = [path for word in images for path in expand_pattern(word)]
         _check_explain(images, explain, as_csv)
     path = output.find_model(model)
     trained = load_model(path)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from catclf.cluster import Cluster, Remote, apply
 from catclf.common.blocks import FAN_IN, LazyArray, block_slices, budget, rows_of_block
-from catclf.data.dataset import Dataset, Split, join
+from catclf.data.dataset import CatClass, Dataset, Split, join
 from catclf.data.load import COURSE_FILE, DRAWN, load_dataset
 from catclf.errors import DataError
 from catclf.features import BATCH, FeatureMap
@@ -40,7 +40,7 @@ class RemoteFile:
 
     path: str
     split: Split
-    cat_class: str | None
+    cat_class: str | tuple[str, ...] | None
     trust: bool
     labels: bytes
 
@@ -54,7 +54,7 @@ def load(
     sources: Sequence[str | None],
     split: Split,
     *,
-    cat_class: str | None = None,
+    cat_class: CatClass = None,
     trust: bool = False,
     memory: float | None = inf,
 ) -> tuple[list[Dataset], Dataset]:
@@ -74,6 +74,7 @@ def load(
     DataError
         If one is no HDF5 file, cannot be read, or has other classes than the first.
     """
+    cat_class = cat_class if isinstance(cat_class, str | None) else tuple(cat_class)
     parts, files = [], []
     for source in sources:
         path = COURSE_FILE[split] if source is None else source

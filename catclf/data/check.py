@@ -54,7 +54,7 @@ def make_card(dataset: Dataset, data: str | os.PathLike[str] | None = None) -> C
         with open(data, "rb") as file:
             file_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
-    elif dataset.paths:
+    elif dataset.sizes:  # so that all of it comes from files of images
         size = sum(os.stat(path).st_size for path in dataset.paths)
     return Card(
         name=dataset.name,

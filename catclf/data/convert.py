@@ -12,8 +12,9 @@ import numpy as np
 from catclf.common import files
 from catclf.common.files import FileKind
 from catclf.common.types import Progress
-from catclf.data.dataset import Dataset, Split
-from catclf.data.folders import SPLIT_NAMES, FolderReader
+from catclf.data.dataset import CatClass, Dataset, Split
+from catclf.data.folder_reader import FolderReader
+from catclf.data.folders import is_split
 from catclf.data.hdf5.writer import write_hdf5
 from catclf.errors import DataError, OutputError
 
@@ -26,7 +27,7 @@ def folder_to_hdf5(
     out: str | os.PathLike[str],
     *,
     split: Split = "train",
-    cat_class: str | None = None,
+    cat_class: CatClass = None,
     progress: Progress | None = None,
 ) -> tuple[int, tuple[str, ...]]:
     """Write the images of a folder of classes to an HDF5 file of the course's layout.
@@ -107,7 +108,7 @@ def _check_names(dataset: Dataset) -> None:
     """Raise DataError unless both names can be a folder's, and be read back as a class's."""
     for name in dataset.classes:
         plain = name.replace("-", "").replace("_", "").replace(" ", "").isalnum()
-        if not plain or len(name.encode()) > 100 or name.casefold() in SPLIT_NAMES:
+        if not plain or len(name.encode()) > 100 or is_split(name):
             raise DataError(
                 f"{dataset.name}: the class name {name[:100]!r} cannot be a folder's; "
                 "expected letters, digits, blanks, - and _, and no split's name"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,26 @@ if TYPE_CHECKING:
 Split = Literal["train", "test"]
 CLASSES = ("non-cat", "cat")
 CAT_NAMES = ("cat", "cats")
+CatClass = str | Sequence[str] | None
+"""The classes that count as cat, by name; None stands for CAT_NAMES."""
+
+
+def find_cats(names: Sequence[str], cat_class: CatClass) -> tuple[list[int], list[str]]:
+    """Label the classes of these names, 1 for cats, and tell which are missing of `cat_class`.
+
+    Capitals do not matter, nor whether an accent is a character of its own, as on a Mac.
+    """
+
+    def fold(name: str) -> str:
+        return normalize("NFC", normalize("NFC", name).casefold())
+
+    asked = [cat_class] if isinstance(cat_class, str) else list(cat_class or ())
+    cats = [fold(name) for name in asked or CAT_NAMES]
+    labels = [int(fold(name) in cats) for name in names]
+    if not asked:
+        return labels, [] if any(labels) else ["cat or cats"]
+    present = [fold(name) for name in names]
+    return labels, [repr(name) for name in asked if fold(name) not in present]
 
 
 class Features(NamedTuple):
@@ -196,6 +217,9 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
             for group in (d.groups or (f"{d.name}[{i}]" for i in range(len(d))))
         ),
         notes=tuple(note for d in datasets for note in d.notes),
+        sizes=tuple(size for d in datasets for size in d.sizes)
+        if all(d.sizes for d in datasets)
+        else (),
         unreadable=tuple(line for d in datasets for line in d.unreadable),
         features=features,
     )

@@ -1,31 +1,30 @@
-"""Folders with a sub-folder per class → `Dataset`; and the files in a folder."""
+"""What a folder holds: the files in it and below, and those of classes with their labels."""
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import stat
-from collections import Counter
-from collections.abc import Iterator
-from itertools import chain
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
-import numpy as np
-from numpy.typing import NDArray
-
-from catclf.common import threads
-from catclf.common.blocks import budget
-from catclf.common.types import IMAGE_SIZE, FeatureExtractor, Progress
-from catclf.data.dataset import CAT_NAMES, CLASSES, Dataset, Features, Split
-from catclf.data.image_limits import MAX_FILE_BYTES
-from catclf.errors import DataError, NotAnImageError
+from catclf.data.dataset import CatClass, Split, find_cats
+from catclf.errors import DataError
 
 IMAGE_SUFFIXES = frozenset([
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".avif",
     ".heic", ".heif", ".tif", ".tiff",
 ])  # fmt: skip
 """What the name of a file ends in that is meant to be an image."""
-SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testing")
+HIDDEN = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
+"""These folders, which systems leave behind, are passed over like those that begin with a dot."""
+MOST_WORDS = 10
+"""Images without folders are labelled by the words that their names begin with, if so few."""
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
@@ -39,177 +38,180 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
         raise DataError(f"{os.fspath(path)}: it cannot be read ({reason})") from error
 
 
-def load_folder(
-    folder: Path,
-    split: Split,
-    cat_class: str | None,
-    max_bytes: int,
-    memory: float | None,
-    feature_map: FeatureExtractor | None,
-    progress: Progress | None,
-) -> Dataset:
-    """Read a folder of classes; parameters as in `catclf.data.load.load_dataset`."""
-    reader = FolderReader(folder, split, cat_class)
-    n, n_x = len(reader.files), feature_map.n_x if feature_map else 0
-    needed = n * (3 * IMAGE_SIZE**2 + 4 * n_x)
-    allowed = budget(memory, needed)
-    if needed > allowed:  # before any photo is read
-        small = feature_map is None or feature_map.image_size == (IMAGE_SIZE, IMAGE_SIZE)
-        convert = f"convert it first: catclf data convert {folder} out.h5"
-        raise DataError(
-            f"{folder}: {n} images take {needed / 1e6:.4g} MB of memory, and "
-            f"{allowed / 1e6:.4g} MB is for data; "
-            + (convert if small else "allow more with --memory")
-        )
-    images = np.empty((n, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
-    rows = np.empty((n, n_x), dtype=np.float32)
-    labels, paths, sizes = [], [], []
-    for i, photo in enumerate(reader.photos(progress, max_bytes, feature_map)):
-        images[i] = photo.image
-        labels.append(photo.y)
-        paths.append(str(photo.path))
-        sizes.append(photo.size)
-        if photo.features is not None:
-            rows[i] = photo.features
-    m = len(labels)
-    dataset = Dataset(
-        images[:m],
-        np.array(labels, dtype=np.int64).reshape(1, m),
-        CLASSES,
-        folder.resolve().name,
-        tuple(paths),
-        notes=reader.notes(),
-        sizes=tuple(sizes),
-        unreadable=tuple(reader.unreadable),
-        features=Features(feature_map.settings(), rows[:m]) if feature_map else None,
-    )
-    return dataset.within(memory)
+def is_split(name: str) -> bool:
+    """Tell whether a folder is called like a part of a data set: train, val, test_set, test1."""
+    part = r"(train|training|val|valid|validation|test|testing)"
+    return re.fullmatch(part + r"([ _-]?(set|data|images))?[ _-]?\d*", name.casefold()) is not None
 
 
-class Photo(NamedTuple):
-    """An image uint8 (64, 64, 3), its label, its file, and its original's width and height.
+class LabelledFile(NamedTuple):
+    """A file, its label, its class, and the folder that it lies in below the class's, if any."""
 
-    Where a map made features of the image before it was shrunk, float32 (n_x,), they come with it.
-    """
-
-    image: NDArray[np.uint8]
-    y: int
     path: Path
-    size: tuple[int, int]
-    features: NDArray[np.float32] | None
+    y: int
+    class_name: str
+    below: str = ""
 
 
-class FolderReader:
-    """Reads the images of a folder of classes, and counts what it leaves out.
+Classes = dict[str, int]
+"""The label of each class by name, cats first."""
+Labelled = tuple[Classes, list[LabelledFile], Counter[str]]
+"""The classes, their files in the same order, and how much was passed over, by kind."""
 
-    Attributes
-    ----------
-    files : list of (Path, int)
-        Each file with its label, cats first.
-    unreadable : list of str
-        The damaged files that were met so far, each with the reason.
+
+def label_files(folder: Path, split: Split, cat_class: CatClass) -> Labelled:
+    """Find the files of each class: in its folder and one below; without any, by the files' names.
 
     Raises
     ------
     DataError
-        If it holds no class folders, none of them is the cats', or a folder cannot be listed.
+        If there are no classes, none of them is the cats', or a folder cannot be listed.
     """
-
-    def __init__(self, folder: Path, split: Split, cat_class: str | None) -> None:
-        self.folder = folder
-        self.files: list[tuple[Path, int]] = []
-        self.unreadable: list[str] = []
-        self._skipped: Counter[str] = Counter()
-        self._images: Counter[Path] = Counter()
-        self._classes = _class_folders(folder, split, cat_class, self._skipped)
-        for class_folder, y in self._classes:
-            for path, kind in _entries(class_folder):
-                if kind == "file":
-                    self.files.append((path, y))
-                else:
-                    self._skipped["nested folder" if kind == "folder" else kind] += 1
-
-    def photos(
-        self,
-        progress: Progress | None = None,
-        max_bytes: int = MAX_FILE_BYTES,
-        feature_map: FeatureExtractor | None = None,
-    ) -> Iterator[Photo]:
-        """Read the files, several at a time, and give those that are images, in order.
-
-        Raises
-        ------
-        DataError
-            At the end, if no file at all was an image.
-        """
-        from catclf.data.images import load_with_size, shrink
-
-        wanted = feature_map.image_size if feature_map else (IMAGE_SIZE, IMAGE_SIZE)
-
-        def read(path: Path, y: int) -> Photo | DataError:
-            try:
-                image, size = load_with_size(path, wanted, max_bytes=max_bytes)
-                features = feature_map.transform(image[None])[:, 0] if feature_map else None
-                return Photo(shrink(image), y, path, size, features)
-            except DataError as error:
-                return error
-
-        def read_batch(batch: list[tuple[Path, int]]) -> list[Photo | DataError]:
-            return [read(path, y) for path, y in batch]
-
-        batches = threads.ordered(read_batch, threads.batches(self.files))
-        results = zip(self.files, chain.from_iterable(batches), strict=True)
-        for done, ((path, _), photo) in enumerate(results, 1):
-            if isinstance(photo, Photo):
-                self._images[path.parent] += 1
-                yield photo
-            elif isinstance(photo, NotAnImageError) and not meant_as_image(path):
-                self._skipped["not an image"] += 1
-            else:
-                self.unreadable.append(f"{path}: {photo}")
-            if progress is not None:
-                progress(done, len(self.files))
-        if not self._images:
-            raise DataError(f"{self.folder}: its class folders hold no image that can be read")
-
-    def notes(self) -> tuple[str, ...]:
-        """Tell what was read and what was skipped, a line each."""
-        lines = [f"{CLASSES[y]}: {sub.name} ({self._images[sub]})" for sub, y in self._classes]
-        if self._skipped:
-            kinds = ", ".join(f"{kind} ({n})" for kind, n in sorted(self._skipped.items()))
-            lines.append(f"skipped: {kinds}")
-        return (*lines, *(f"skipped {line}" for line in self.unreadable))
-
-
-def _class_folders(
-    folder: Path, split: Split, cat_class: str | None, skipped: Counter[str]
-) -> list[tuple[Path, int]]:
-    """List the class folders with their label, cats first; count what else is there."""
-    subs = []
-    for path, kind in _entries(folder):
-        if kind == "folder":
-            subs.append(path)
-        else:
-            skipped["outside the class folders" if kind == "file" else kind] += 1
-    splits = [sub.name for sub in subs if sub.name.casefold() in SPLIT_NAMES]
+    contents = _sort_entries(folder)
+    names = [path.name for path in contents["folder"]]
+    links = [path.name for path in contents["link to a folder"]]
+    labels, missing = find_cats(names, cat_class)
+    splits = [name for name in (*names, *links) if is_split(name)]
+    if splits and any(labels):
+        raise DataError(
+            f"{folder}: holds a class of cats beside the splits {list_names(splits)}; "
+            f"expected one or the other: move {folder / splits[0]} elsewhere"
+        )
     if splits:
-        closest = next((name for name in splits if name.casefold().startswith(split)), splits[0])
+        closest = next((name for name in splits if name.casefold().startswith(split)), splits[-1])
         raise DataError(
-            f"{folder}: holds the splits {', '.join(splits)}, not classes; "
-            f"name one of them: {folder / closest}"
+            f"{folder}: holds the splits {list_names(splits)}, not classes; "
+            f"name one of them: {_command(folder / closest)}"
         )
-    if not subs:
+    if not names and not links:
+        return _label_by_word(folder, contents, cat_class)
+    if links and (missing or all(labels)):
+        raise DataError(
+            f"{folder}: links to folders are not followed: {list_names(links)}; copy what they "
+            f"lead to: {_command('cp', '-RL', folder, f'{folder.resolve()}-copy')}"
+        )
+    if not any(labels):
+        _refuse_higher_folder(folder, contents["folder"], split, cat_class)
+    if missing:
+        raise DataError(
+            f"{folder}: no sub-folder is called {' or '.join(missing)}; found {list_names(names)}; "
+            "name the one that holds the cats with --cat-class, or sort the photos into two: "
+            "cat and other"
+        )
+    classes = sorted(zip(contents["folder"], labels, strict=True), key=lambda pair: -pair[1])
+    skipped = _count_skipped(contents)
+    skipped["outside the class folders"] += len(contents["file"])
+    files: list[LabelledFile] = []
+    for class_folder, y in classes:
+        files += _files_of_class(class_folder, y, cat_class, skipped)
+    return {path.name: y for path, y in classes}, files, skipped
+
+
+def _refuse_higher_folder(
+    folder: Path, folders: list[Path], split: Split, cat_class: CatClass
+) -> None:
+    """Raise DataError, saying what to name, if the classes are not in a folder but further down."""
+    path, below = folder, [one for one in folders if one.name.casefold() == "images"] or folders
+    while len(below) == 1:
+        path = below[0]
+        contents = _sort_entries(path)
+        below = contents["folder"] if not contents["link to a folder"] else []
+    if path != folder:  # if it holds no classes either, the line tells of it
+        classes = " and ".join(label_files(path, split, cat_class)[0])
+        which = "only folder" if len(folders) == 1 else "folder of images"
+        raise DataError(f"{folder}: its {which} holds {classes}: name {_command(path)}")
+    holding = [str(path) for path in folders if _holds_classes(path, cat_class)]
+    if holding:
+        raise DataError(f"{folder}: its folders hold classes: name each: {list_names(holding)}")
+
+
+def _holds_classes(folder: Path, cat_class: CatClass) -> bool:
+    labels, _ = find_cats([path.name for path in _sort_entries(folder)["folder"]], cat_class)
+    return any(labels) and not all(labels)
+
+
+def _files_of_class(
+    folder: Path, y: int, cat_class: CatClass, skipped: Counter[str]
+) -> Iterator[LabelledFile]:
+    """List the files in the folder of a class and one below; count what is passed over."""
+    contents = _sort_entries(folder)
+    splits = [path for path in contents["folder"] if is_split(path.name)]
+    if splits:
+        target = Path(f"{folder.parent.resolve()}-sorted", splits[0].name)
+        raise DataError(
+            f"{folder}: a class that holds splits; expected splits that hold classes: "
+            f"{_command('mkdir', '-p', target)}; "
+            f"{_command('mv', splits[0], target / folder.name)}; and so on"
+        )
+    if _holds_classes(folder, cat_class):
+        names = list_names([path.name for path in contents["folder"]])
+        raise DataError(f"{folder}: a class that holds classes: {names}; name {_command(folder)}")
+    skipped += _count_skipped(contents)
+    for path in contents["file"]:
+        yield LabelledFile(path, y, folder.name)
+    for below in contents["folder"]:
+        lower = _sort_entries(below)
+        skipped += _count_skipped(lower)
+        for path in lower["file"]:
+            yield LabelledFile(path, y, folder.name, below.name)
+        for deep in lower["folder"]:
+            images = [path for path in walk_files(deep) if isinstance(path, Path)]
+            skipped["more than a folder below its class"] += sum(map(meant_as_image, images))
+
+
+def _label_by_word(folder: Path, contents: dict[str, list[Path]], cat_class: CatClass) -> Labelled:
+    """Label images by the word that each name begins with, as cat.0.jpg and dog.0.jpg."""
+    by_word: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in filter(meant_as_image, contents["file"]):
+        letters = takewhile(str.isalpha, normalize("NFC", path.name))
+        by_word["".join(letters).casefold()].append(path)
+    images = sum(map(len, by_word.values()))
+    if not images:
         raise DataError(f"{folder}: holds no folders; expected one sub-folder per class")
-    cats = CAT_NAMES if cat_class is None else (cat_class.casefold(),)
-    labelled = [(sub, int(sub.name.casefold() in cats)) for sub in subs]
-    if not any(y for _, y in labelled):
-        called = "cat or cats" if cat_class is None else repr(cat_class)
+    if any(find_cats([folder.resolve().name], cat_class)[0]) and len(by_word) < 2:
+        above = _command(folder.resolve().parent)
+        raise DataError(f"{folder}: holds no folders, and is a class; name the one above: {above}")
+    skipped = _count_skipped(contents)
+    skipped["not an image"] = len(contents["file"]) - images
+    skipped["named without a word"] = len(by_word.pop("", []))
+    words = sorted(by_word)
+    labels, missing = find_cats(words, cat_class)
+    if missing or all(labels) or (len(words) > MOST_WORDS and not cat_class):
+        others = f", none with {' or '.join(missing)}" if missing and words else ""
+        option = "name those of cats, each with --cat-class, or " if len(words) > 1 else ""
+        cat, other = folder / "cat", folder / "other"
+        example = next(filter(meant_as_image, contents["file"]))
         raise DataError(
-            f"{folder}: no sub-folder is called {called}; "
-            f"found {', '.join(sub.name for sub in subs)}; "
-            "name the one that holds the cats with --cat-class"
+            f"{folder}: holds {images} images and no folders; their names begin with "
+            f"{list_names(words) or 'no word'}{others}; {option}sort them into two folders: "
+            f"{_command('mkdir', cat, other)}; {_command('mv', example, cat)}; and so on"
         )
-    return sorted(labelled, key=lambda pair: -pair[1])
+    classes = dict(sorted(zip(words, labels, strict=True), key=lambda pair: -pair[1]))
+    files = [LabelledFile(path, y, word) for word, y in classes.items() for path in by_word[word]]
+    return classes, files, skipped
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Join the first eight names, and say how many more there are."""
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _command(*words: str | Path) -> str:
+    return shlex.join(map(str, words))
+
+
+def _sort_entries(folder: Path) -> defaultdict[str, list[Path]]:
+    """List what is in a folder, by what it is."""
+    by_kind = defaultdict(list)
+    for path, kind in _entries(folder):
+        by_kind[kind].append(path)
+    return by_kind
+
+
+def _count_skipped(contents: dict[str, list[Path]]) -> Counter[str]:
+    return Counter(
+        {kind: len(paths) for kind, paths in contents.items() if kind not in ("folder", "file")}
+    )
 
 
 def _entries(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -220,7 +222,7 @@ def _entries(folder: Path) -> Iterator[tuple[Path, str]]:
     except OSError as error:
         raise DataError(f"{folder}: the folder cannot be listed ({error.strerror})") from error
     for entry in in_order:
-        hidden = entry.name.startswith(".")
+        hidden = entry.name.startswith(".") or entry.name in HIDDEN
         yield Path(entry.path), "hidden" if hidden else _kind(entry)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+import shlex
 from glob import glob, has_magic
 from math import inf
 from pathlib import Path
 
 from catclf.common.types import IMAGE_SIZE, FeatureExtractor, Progress
-from catclf.data.dataset import CLASSES, Dataset, Split
-from catclf.data.folders import is_folder, load_folder
+from catclf.data.dataset import CLASSES, CatClass, Dataset, Split
+from catclf.data.folder_reader import load_folder
+from catclf.data.folders import is_folder
 from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.errors import DataError
 
@@ -27,7 +29,7 @@ def load_dataset(
     data: str | os.PathLike[str] | None = None,
     *,
     split: Split = "train",
-    cat_class: str | None = None,
+    cat_class: CatClass = None,
     max_bytes: int = MAX_FILE_BYTES,
     trust: bool = False,
     memory: float | None = inf,
@@ -43,8 +45,8 @@ def load_dataset(
         "drawn". Without it, the course's file under datasets/ if it is there, else the drawn set.
     split : "train" or "test"
         Which of the two it is wanted for: which keys of an HDF5 file that has both, which default.
-    cat_class : str, optional
-        The class that counts as cat, where none is called cat or cats.
+    cat_class : str or sequence of str, optional
+        The classes that count as cat; those called cat or cats by default.
     max_bytes : int
         The largest image file of a folder that is read.
     trust : bool
@@ -101,21 +103,23 @@ def load_dataset(
     return dataset
 
 
-def expand_patterns(words: Sequence[str | None]) -> list[str | None]:
-    """Put the files that a pattern such as data/part-*.h5 stands for in its place, sorted.
+def expand_pattern(word: str) -> list[str]:
+    """List the files that a pattern such as data/part-*.h5 stands for, sorted; or the word itself.
 
     Raises
     ------
     DataError
-        If there are none.
+        If it is a pattern, and there are none; or an address on the web.
     """
-    paths: list[str | None] = []
-    for word in words:
-        if word is None or os.path.exists(word) or not has_magic(word):
-            paths.append(word)
-            continue
-        files = sorted(glob(word))
-        if not files:
-            raise DataError(f"{word}: no file matches")
-        paths.extend(files)
+    if os.path.exists(word):
+        return [word]
+    if re.match("(https?|ftp)://", word.casefold()):
+        address = shlex.quote(word)
+        raise DataError(
+            f"{word}: nothing is fetched; for an image: curl -s -L {address} | catclf predict -; "
+            f"data comes first into a file: curl -LO {address}"
+        )
+    paths = sorted(glob(word)) if has_magic(word) else [word]
+    if not paths:
+        raise DataError(f"{word}: no file matches")
     return paths

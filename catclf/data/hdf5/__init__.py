@@ -21,7 +21,7 @@ from catclf.common.files import is_lfs_pointer, open_regular
 from catclf.common.hdf5 import Structure, StructureError, import_h5py
 from catclf.common.hdf5.storage import VARIABLE_TEXT, ArrayInfo, check_storage, describe_array
 from catclf.common.text import LONGEST_NAME
-from catclf.data.dataset import CAT_NAMES, CLASSES, Dataset, Split
+from catclf.data.dataset import CLASSES, CatClass, Dataset, Split, find_cats
 from catclf.errors import DataError
 
 MAX_RATIO = 200
@@ -34,7 +34,7 @@ SAMPLE = 50
 """From so many images the range of numbers of another type is told."""
 
 
-def load_hdf5(path: Path, split: Split, cat_class: str | None, trust: bool = False) -> Dataset:
+def load_hdf5(path: Path, split: Split, cat_class: CatClass, trust: bool = False) -> Dataset:
     """Read a file of the course's layout, but for its images, which are read when they are used.
 
     Parameters are as in `catclf.data.load.load_dataset`.
@@ -195,18 +195,16 @@ def _remedy(pixels: NDArray[Any]) -> str:
     return f"they go from {low:g} to {high:g}; expected uint8 from 0 to 255"
 
 
-def _name_classes(path: Path, names: Any, cat_class: str | None) -> tuple[tuple[str, str], bool]:
+def _name_classes(path: Path, names: Any, cat_class: CatClass) -> tuple[tuple[str, str], bool]:
     """Name the two classes, cat second, and tell whether the labels must be swapped for that."""
     text = [_text(name) for name in names]
     if text[0] == text[1] or max(map(len, text)) > LONGEST_NAME:
         raise DataError(f"{path}: list_classes is {str(text)[:100]}; expected two names")
-    wanted = CAT_NAMES if cat_class is None else (cat_class.casefold(),)
-    cats = [i for i, name in enumerate(text) if name.casefold() in wanted]
-    if cat_class is not None and not cats:
-        raise DataError(
-            f"{path}: no class is called {cat_class!r}; there are {', '.join(map(repr, text))}"
-        )
-    swapped = cats == [0]
+    labels, missing = find_cats(text, cat_class)
+    if cat_class and (missing or all(labels)):
+        problem = f"no class is called {' or '.join(missing)}" if missing else "both are cats"
+        raise DataError(f"{path}: {problem}; there are {', '.join(map(repr, text))}")
+    swapped = labels == [1, 0]
     return (text[1], text[0]) if swapped else (text[0], text[1]), swapped
 
 
