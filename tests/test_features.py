@@ -1,15 +1,13 @@
 """Feature maps against their formulas, written out slowly, and what a model file keeps of them."""
 
-import hashlib
 import json
-from functools import cache
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import catclf
-from catclf import features, load_image, load_model, tune
+from catclf import features, load_image, load_model
 from catclf.data.dataset import Dataset
 from catclf.data.drawn import draw
 from catclf.errors import ModelError
@@ -36,14 +34,6 @@ def images():
 def data(images):
     labels = draw(24, seed=21)[1]
     return Dataset(images, labels.reshape(1, -1), ("non-cat", "cat"), "drawn")
-
-
-@pytest.fixture(scope="module")
-def words():
-    """Patches with seven words."""
-    rng = np.random.default_rng(0)
-    arrays = (rng.normal(size=shape).astype(np.float32) for shape in ((108, 108), 108, (7, 108)))
-    return Patches(*arrays, pool=1)
 
 
 @pytest.fixture(autouse=True)
@@ -112,8 +102,6 @@ def test_a_map_of_ones_own_is_a_class_and_a_line(catclf, class_folder, tmp_path,
     catclf("eval", "-m", "m.npz", class_folder, "--report", "report")
     told = catclf("train", class_folder, "--features", "meens", code=2).stderr
     assert "features are pixels, patches, conv, means or onnx:PATH, not 'meens'" in told
-    tuned = tune(class_folder, features="means")
-    assert {trial.features for trial in tuned.trials} == {"means"}
     explanation = explain(load_model(tmp_path / "m.npz"), load_image(photo))
     np.testing.assert_allclose(explanation.total, explanation.log_odds, rtol=1e-4)
 
@@ -125,8 +113,6 @@ def test_pixels_are_the_images_bytes_over_255(images):
     X = Pixels().transform(images[:3])
     for j, y, x, c in ((0, 0, 0, 0), (1, 5, 63, 2), (2, 63, 0, 1)):
         assert X[(64 * y + x) * 3 + c, j] == np.float32(images[j, y, x, c] / 255)
-    assert X.min() >= 0
-    assert X.max() <= 1
     view = images[:4, :, ::-1]
     np.testing.assert_array_equal(Pixels().transform(view), Pixels().transform(view.copy()))
 
@@ -169,7 +155,6 @@ def test_the_same_images_give_the_same_dictionary_of_words_of_length_1(images):
     for key, array in a.items():
         np.testing.assert_array_equal(array, b[key])
     assert not np.array_equal(a["dictionary"], other["dictionary"])
-    assert a["dictionary"].shape == (6, 108)
     np.testing.assert_allclose(np.linalg.norm(a["dictionary"], axis=1), 1, rtol=1e-5)
 
 
@@ -231,13 +216,11 @@ def rewritten(path, arrays=None, settings=None):
         {"features_more": np.zeros(3, np.float32)},
         *({"pool": pool} for pool in (2, -1, "some", np.nan)),
     ],
-    ids=lambda change: "{} {}".format(
-        *next((k, getattr(v, "shape", v)) for k, v in change.items())
-    ),
+    ids=str,
 )
-def test_patches_that_do_not_fit_are_refused(words, tmp_path, change):
+def test_patches_that_do_not_fit_are_refused(images, tmp_path, change):
     path = tmp_path / "m.npz"
-    model_of(words).save(path)
+    model_of(Patches.fit(images, dictionary=7, pool=1)).save(path)
     rewritten(path)
     load_model(path)  # it is not the writing again that is refused
     rewritten(path, **{"settings" if "pool" in change else "arrays": change})
@@ -246,27 +229,6 @@ def test_patches_that_do_not_fit_are_refused(words, tmp_path, change):
 
 
 # conv
-
-
-def ship(monkeypatch, path, **parts):
-    np.savez(path, **parts)
-    monkeypatch.setattr(conv, "shipped", lambda name: path)
-    monkeypatch.setattr(conv, "SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
-    monkeypatch.setattr(conv, "_read_network", cache(conv._read_network.__wrapped__))
-
-
-@pytest.fixture
-def small(monkeypatch, tmp_path):
-    """Ship a small network with random weights, of every kind of layer; give its parts."""
-    rng, parts, layers = np.random.default_rng(4), {}, []
-    for name, shape in (("first", (3, 3, 3, 4)), ("second", (3, 3, 4, 4)), ("third", (1, 1, 4, 3))):
-        parts[f"{name}_weight"] = rng.normal(0, 0.5, shape).astype(np.float32)
-        parts[f"{name}_bias"] = rng.normal(0, 0.5, shape[-1]).astype(np.float32)
-        layers.append({"op": "conv", "name": name, "residual": name == "second"})
-        layers.append({"op": "max_pool"})
-    meta = {"layers": layers, "scale": 1 / 64, "shift": -2.0, "n_x": 3}
-    ship(monkeypatch, tmp_path / "small.npz", meta=np.array(json.dumps(meta)), **parts)
-    return meta, parts
 
 
 def run_by_hand(meta, parts, image):
@@ -287,27 +249,25 @@ def run_by_hand(meta, parts, image):
     return a
 
 
-def test_a_network_equals_its_sums_written_out(small, images):
+def test_the_network_equals_its_sums_written_out(images):
+    with np.load(conv.shipped(conv.FILE)) as npz:
+        parts = dict(npz)
+    meta = json.loads(str(parts.pop("meta")))
+    expected, mirrored = (run_by_hand(meta, parts, x) for x in (images[0], images[0, :, ::-1]))
     network = Conv()
-    expected = run_by_hand(*small, images[0])
     last = network.last_map(images[:1])[0]
-    assert last.shape == expected.shape == (8, 8, 3)
     assert (expected > 0).any()
-    np.testing.assert_allclose(last, expected, rtol=1e-4, atol=1e-4)
-    mirrored = run_by_hand(*small, images[0, :, ::-1])
+    np.testing.assert_allclose(last, expected, rtol=1e-3, atol=1e-3)
     x = (expected.mean(axis=(0, 1)) + mirrored.mean(axis=(0, 1))) / 2
-    np.testing.assert_allclose(network.transform(images[:1])[:, 0], x, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(network.transform(images[:1])[:, 0], x, rtol=1e-3, atol=1e-4)
 
 
-def test_a_model_saves_no_network_and_refuses_another(tmp_path, small, monkeypatch):
+def test_a_model_saves_no_network_and_refuses_another(tmp_path, monkeypatch):
     path = tmp_path / "m.npz"
     model_of(Conv()).save(path)
     with np.load(path) as npz:
         assert set(npz) == {"w", "b", "costs", "seen", "meta"}
-        assert npz["w"].shape == (3, 1)
     load_model(path)
-    with np.load(conv.shipped("")) as npz:
-        parts = {**npz, "first_bias": npz["first_bias"] + 1}
-    ship(monkeypatch, tmp_path / "other.npz", **parts)
+    monkeypatch.setattr(conv, "SHA256", "0" * 64)
     with pytest.raises(ModelError, match="network of another catclf version"):
         load_model(path)

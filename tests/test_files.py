@@ -223,17 +223,6 @@ def test_what_was_swept_before_it_was_locked_is_made_again(tmp_path, monkeypatch
     assert os.listdir(tmp_path) == ["new"]
 
 
-def test_where_nothing_can_be_locked_files_are_written_and_nothing_is_swept(tmp_path, monkeypatch):
-    def fail(descriptor: int, operation: int) -> None:
-        raise OSError("no locks available")
-
-    monkeypatch.setattr(fcntl, "flock", fail)
-    (tmp_path / TEMPORARY).write_bytes(b"half")
-    write(tmp_path / "model")
-    assert (tmp_path / "model").read_bytes() == NEW
-    assert sorted(os.listdir(tmp_path)) == [TEMPORARY, "model"]
-
-
 def test_without_locks_and_folders_that_sync_age_decides(tmp_path, monkeypatch):
     # As on Windows.
     monkeypatch.setitem(sys.modules, "fcntl", None)

@@ -70,11 +70,6 @@ def test_what_has_no_places_is_flattened(tmp_path):
     path = save(tmp_path / "a.onnx", [*nodes, node("Flatten", "y", "f")], PLAIN)
     for output in ("y", "f"):
         assert_features(Onnx.open(path, "imagenet", output), mixed(images()))
-    three = [*nodes, node("Reshape", "z s", "t")]  # (1, 4, 120)
-    path = save(tmp_path / "b.onnx", three, {**PLAIN, "s": np.array([1, 4, 120])}, outputs=("t",))
-    x = Onnx.open(path, "imagenet").transform(images(1))[:, 0]
-    expected = mixed(images(1))[0].transpose(2, 0, 1).ravel()
-    np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("output", ["z", "y", None])
@@ -110,7 +105,7 @@ def test_a_normalisation_that_is_none(text):
         parse_normalisation(text)
 
 
-@pytest.mark.parametrize("kind", ["FLOAT16", "DOUBLE", "UINT8"])
+@pytest.mark.parametrize("kind", ["FLOAT16", "UINT8"])
 def test_inputs_of_other_types(tmp_path, kind):
     to = getattr(onnx_graphs.onnx.TensorProto, kind)
     nodes = [node("Cast", "x", "c", to=FLOAT), node("Conv", "c w b", "y")]
@@ -134,7 +129,6 @@ def test_shares_are_where_the_output_has_them(tmp_path):
 
 REFUSED = {
     "no such file": lambda path: path,
-    "cannot be read": lambda path: path.mkdir() or path,
     "Git LFS pointer": lambda path: (
         path.write_bytes(b"version https://git-lfs.github.com") and path
     ),
@@ -154,16 +148,10 @@ REFUSED = {
         [node("Add", "x z", "y")],
         inputs=[("x", FLOAT, (1, 3, 4, 4)), ("z", FLOAT, (1, 3, 4, 4))],
     ),
-    "has the inputs none": lambda path: save(
-        path, [node("Constant", "", "y", value_float=1.0)], inputs=[]
-    ),
     "tensor\\(int64\\)": lambda path: save(
         path, [node("Abs", "x", "y")], kind=onnx_graphs.onnx.TensorProto.INT64
     ),
     "is \\(\\) for one image": lambda path: save(path, [node("ReduceMean", "x", "y", keepdims=0)]),
-    "is \\(3, 12, 10, 1\\) for one image": lambda path: save(
-        path, [node("Transpose", "x", "y", perm=[1, 2, 3, 0])]
-    ),
     "holds no numbers": lambda path: save(path, [node("Greater", "x x", "y")]),
     "at most 65536 are taken": lambda path: save(
         path, [node("Flatten", "x", "y")], (), (1, 3, 200, 200)

@@ -25,7 +25,7 @@ from catclf.model import Model
 from catclf.pictures.explanation import explain
 from tests.onnx_graphs import images, mixing, node, save, textured
 
-WORDS = ("--features", "onnx:net.onnx", "--onnx-normalise", "imagenet", "--solver", "newton")
+WORDS = "--features onnx:net.onnx --onnx-normalise imagenet --solver newton --l2 0.1"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def square(tmp_path):
 
 def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
     textured(tmp_path / "net.onnx")
-    catclf("train", photos, *WORDS, "--l2", 0.1, "--out", "m.npz")
+    catclf("train", photos, *WORDS.split(), "--out", "m.npz")
     model = load_model(tmp_path / "m.npz")
     network = model.features
     assert (network.name, network.n_x, network.image_size) == ("onnx", 16, (24, 20))
@@ -81,20 +81,9 @@ def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
     assert "features onnx" in catclf("show", "m.npz", "--picture", "w.png", code=2).stderr
 
 
-def test_regions_are_no_more_than_places(tmp_path):
-    path = save(
-        tmp_path / "net.onnx",
-        [node("AveragePool", "x", "y", kernel_shape=[4, 2], strides=[4, 2])],
-    )
-    network = Onnx.open(path, "unit")
-    explanation = explain(Model(np.ones((3, 1)), 0.0, ("a", "b"), network), images()[0])
-    assert explanation.regions.shape == (3, 5)
-    np.testing.assert_allclose(explanation.regions.sum(), explanation.log_odds, rtol=1e-5)
-
-
 def test_where_a_models_network_is_looked_for(catclf, photos, tmp_path):
     net = textured(tmp_path / "net.onnx")
-    catclf("train", photos, *WORDS, "--l2", 0.1, "--out", "model/m.npz")
+    catclf("train", photos, *WORDS.split(), "--out", "model/m.npz")
     photo = next(photos.glob("*/*.png"))
 
     def run(code=0, **env):
@@ -164,7 +153,7 @@ def test_a_photo_of_which_a_network_makes_nothing(catclf, tmp_path, photos):
     one = {name: np.array([v]) for name, v in (("i", 0), ("j", 1), ("k", 1))}
     save(tmp_path / "net.onnx", nodes, one)
     none = ("--onnx-normalise", "none")
-    catclf("train", photos, *WORDS, *none, "--l2", 1, "--cv", 0, "--out", "m.npz")
+    catclf("train", photos, *WORDS.split(), *none, "--cv", 0, "--out", "m.npz")
     Image.new("RGB", (30, 30), (0, 9, 9)).save(tmp_path / "black.png")
     told = catclf("predict", "-m", "m.npz", "black.png", code=4).stderr.splitlines()
     net = tmp_path / "net.onnx"
@@ -204,7 +193,7 @@ def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch, squar
     assert not most
     np.testing.assert_array_equal(one.scores(disk.images) / one.temperature, measure(one, disk).Z)
     # And the command, which keeps all on disk at first.
-    catclf("train", "a.h5", *WORDS, "--l2", 0.1, "--cache", "f.h5", "--out", "m.npz")
+    catclf("train", "a.h5", *WORDS.split(), "--cache", "f.h5", "--out", "m.npz")
     np.testing.assert_allclose(load_model(tmp_path / "m.npz").w, one.w, rtol=1e-6, atol=1e-9)
 
 
@@ -220,21 +209,18 @@ def test_a_folder_with_features_that_would_not_fit_is_refused(tmp_path, photos):
         assert dataset.features.rows.shape == (40, 16)
 
 
-def test_images_of_another_size_are_refused(tmp_path, drawn, catclf):
+def test_images_of_another_size_are_refused(tmp_path, catclf):
     textured(tmp_path / "net.onnx")
-    told = catclf("train", "drawn", *WORDS, "--l2", 1, code=3).stderr.splitlines()
-    assert told == [
+    told = catclf("train", "drawn", *WORDS.split(), code=3).stderr
+    assert told == (
         "error: drawn: its images have 64 × 64 pixels, and the features are taken from 24 × 20; "
-        "name a folder of photos"
-    ]
-    network = Onnx.open(tmp_path / "net.onnx", "unit")
-    with pytest.raises(DataError, match=r"expected uint8 \(m, 24, 20, 3\)"):
-        train(drawn, features=network)
+        "name a folder of photos\n"
+    )
 
 
 def test_several_models_each_see_their_own_size(catclf, tmp_path, photos):
     textured(tmp_path / "net.onnx")
-    catclf("train", photos, *WORDS, "--l2", 0.1, "--out", "a.npz")
+    catclf("train", photos, *WORDS.split(), "--out", "a.npz")
     catclf("train", photos, "--solver", "newton", "--l2", 0.1, "--out", "b.npz")
     words = [json.loads(catclf("eval", photos, "-m", f"{m}.npz", "--json").stdout) for m in "ab"]
     both = catclf("eval", photos, "-m", "b.npz", "-m", "a.npz", "-m", "photos", "--json")
@@ -284,7 +270,7 @@ def test_a_cache_is_saved_on_the_way(tmp_path, drawn, monkeypatch, square):
 
 def test_auto_with_a_cache(catclf, tmp_path, photos):
     textured(tmp_path / "net.onnx")
-    words = ("train", photos, *WORDS[:4], "--auto", "--cache", "f.h5", "--json", "--quiet")
+    words = ("train", photos, *WORDS.split()[:4], "--auto", "--cache", "f.h5", "--json", "--quiet")
     first = json.loads(catclf(*words, "--out", "a.npz").stdout)
     catclf(*words, "--out", "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
@@ -321,15 +307,6 @@ def test_what_is_no_cache_is_left_alone(tmp_path, photos, network):
         assert path.read_bytes() == damaged
 
 
-def test_networks_are_for_one_machine(catclf, tmp_path, photos):
-    textured(tmp_path / "net.onnx")
-    catclf("train", photos, *WORDS, "--l2", 0.1, "--out", "m.npz")
-    train_words, eval_words = (*WORDS, "--l2", 0.1), ("-m", "photos", "-m", "m.npz")
-    for words in (("train", photos, *train_words), ("eval", photos, *eval_words)):
-        told = catclf(*words, "--scheduler", "local", code=2).stderr.splitlines()
-        assert "an ONNX network is for one machine, not for --scheduler" in told[-1]
-
-
 def test_what_was_taken_before_an_interruption_is_kept(tmp_path, photos, monkeypatch, network):
     path = tmp_path / "f.h5"
 
@@ -348,26 +325,24 @@ def test_what_was_taken_before_an_interruption_is_kept(tmp_path, photos, monkeyp
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--features", "onnx:net.onnx"), "set --onnx-normalise to imagenet"),
-        (("--features", "onnx:", "--onnx-normalise", "unit"), "error: no network is named"),
-        (("--onnx-output", "y"), "go with --features onnx:PATH alone"),
-        (("--features", "conv", "--cache", "f.h5"), "--cache is for features of an ONNX network"),
-        (
-            (*WORDS[:4], "--cache", "m.npz", "--out", "m.npz"),
-            "--cache and --out name the same file",
-        ),
+        ("--features onnx:net.onnx", "set --onnx-normalise to imagenet"),
+        ("--features onnx: --onnx-normalise unit", "error: no network is named"),
+        ("--onnx-output y", "go with --features onnx:PATH alone"),
+        ("--features conv --cache f.h5", "--cache is for features of an ONNX network"),
+        (f"{WORDS} --cache m.npz --out m.npz", "--cache and --out name the same file"),
+        (f"{WORDS} --scheduler local", "an ONNX network is for one machine, not for --scheduler"),
     ],
 )
 def test_options_that_make_no_sense(catclf, tmp_path, photos, words, told):
     textured(tmp_path / "net.onnx")
-    assert told in catclf("train", photos, *words, code=2).stderr
+    assert told in catclf("train", photos, *words.split(), code=2).stderr
     assert not (tmp_path / "models").exists()
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(catclf, tmp_path, photos, monkeypatch):
     textured(tmp_path / "net.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    done = catclf("train", photos, *WORDS, code=4)
+    done = catclf("train", photos, *WORDS.split(), code=4)
     assert (done.stdout, done.stderr) == (
         "",
         "error: features of an ONNX network need onnxruntime: pip install 'catclf[onnx]'\n",

@@ -17,12 +17,6 @@ from catclf.features.pixels import Pixels
 from catclf.metrics import Proportion
 from catclf.model import Model, Provenance
 
-KEYS = {
-    "model", "bytes", "sha256", "format_version", "catclf_version", "classes", "features", "n_x",
-    "weight_norm", "bias", "threshold", "temperature", "cost", "train_accuracy",
-    "train_accuracy_interval", "cv_accuracy", "cv_accuracy_interval", "majority",
-    "majority_interval", "provenance",
-}  # fmt: skip
 MODELS = ("pixels", "patches", "conv", "photos")
 
 
@@ -53,7 +47,6 @@ def test_all_that_is_in_the_file_is_said(catclf, models, name):
     found = json.loads(catclf("show", path, "--json").stdout)
     model, data = load_model(path), path.read_bytes()
     past, features = model.provenance, model.features
-    assert set(found) == KEYS
     expected = {
         "model": str(path),
         "bytes": len(data),
