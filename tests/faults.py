@@ -105,10 +105,6 @@ class Faults:
                 faults.step("read", self.name)
                 return super().readall()
 
-            def truncate(self, size: Any = None) -> int:
-                faults.step("truncate", self.name)
-                return super().truncate(size)
-
             def close(self) -> None:
                 was_open = not self.closed
                 super().close()

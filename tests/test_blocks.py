@@ -15,7 +15,6 @@ from catclf.common.blocks import (
     concatenate,
     in_blocks,
     parse_size,
-    rows_of_block,
     spill_to_disk,
 )
 from catclf.errors import OutputError, ParameterError
@@ -78,18 +77,6 @@ def test_what_cannot_be_read_is_told_where_it_is_wanted():
     with pytest.raises(OSError, match="gone"):
         seen.extend(part.start for part, _ in in_blocks(lazy))
     assert seen == [0, 2]
-
-
-def test_a_block_is_of_whole_chunks_or_has_a_power_of_the_trees_width():
-    for multiple in (1, 16, 100, 625):
-        rows, row_bytes = rows_of_block(12288, multiple), 12288
-        assert rows % multiple == 0
-        assert 7 * 2**20 < rows * row_bytes <= 12 * 2**20
-    for row_bytes in range(1, 2**25, 99_991):
-        rows = rows_of_block(row_bytes)
-        assert rows in (1, 4, 16, 64, 256, 1024)
-        assert rows == 1 or rows * row_bytes <= 12 * 2**20
-        assert rows == 1024 or 4 * rows * row_bytes > 12 * 2**20
 
 
 @pytest.mark.parametrize("lazy", [(), (0,), (1,), (0, 1)])

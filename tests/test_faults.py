@@ -168,6 +168,10 @@ def test_convert_a_file_to_a_folder(catclf, place):
     fail_every_operation(catclf, place, ["data", "convert", "-q", "data.h5", "out"], errno.EIO)
 
 
+def test_draw(catclf, place):
+    fail_every_operation(catclf, place, ["data", "draw", 4, "a.h5", "-q"], errno.ENOSPC)
+
+
 def test_a_bare_save_would_be_noticed(catclf, place, monkeypatch):
     catclf(*TRAIN, "--l2", 0.1)
     monkeypatch.setattr(files, "replacing", lambda path: open(path, "wb"))  # noqa: SIM115
