@@ -10,8 +10,8 @@ from PIL import Image
 from catclf import load_dataset, load_model
 from catclf.data import check as checks
 from catclf.data import duplicates
-from catclf.data.check import check, number_pictures, warnings
-from catclf.data.dataset import CLASSES, Dataset, join
+from catclf.data.check import check, number_pictures
+from catclf.data.dataset import CLASSES, Dataset
 from catclf.data.drawn import draw
 from catclf.data.duplicates import known, signatures
 from catclf.features.conv import shipped
@@ -37,21 +37,11 @@ def found(report):
     return {f.kind: [(c.images, c.exact) for c in f.cases] for f in report.findings}
 
 
-def test_nothing_is_found_in_good_data(drawings):
-    images, labels = drawings
-    report = check(dataset(images[:20], labels[:20]), dataset(images[20:], labels[20:]))
-    assert report.findings == []
-    assert report.leaked == 0
-
-
 @pytest.mark.parametrize("copy", COPIES)
-def test_a_copy_in_the_test_set_is_a_leak(drawings, copy):
-    images, labels = drawings
-    test = images[20:].copy()
-    test[3] = COPIES[copy](images[7])
-    test_labels = labels[20:].copy()
-    test_labels[3] = labels[7]
-    report = check(dataset(images[:20], labels[:20]), dataset(test, test_labels))
+def test_a_copy_in_the_test_set_is_a_leak_and_all_that_is_found(drawings, copy):
+    images, labels = (drawing.copy() for drawing in drawings)
+    images[23], labels[23] = COPIES[copy](images[7]), labels[7]
+    report = check(dataset(images[:20], labels[:20]), dataset(images[20:], labels[20:]))
     assert found(report) == {"leak": [(("train[7]", "test[3]"), copy == "exact")]}
     assert report.leaked == 1
 
@@ -69,7 +59,6 @@ def test_copies_inside_a_set_are_told_apart_from_leaks(drawings):
     both = check(dataset(images[10:30], labels[10:30]), dataset(more, labels[rows]))
     assert set(found(both)) == {"exact", "near"}
     assert both.leaked == 0
-    assert found(both)["exact"] == [(("test[0]", "test[3]", "test[4]"), True)]
     twice = check(dataset(images[:3], labels[:3]), dataset(more, labels[rows]))
     assert twice.leaked == 5
     assert len(found(twice)["leak"]) == 3
@@ -121,7 +110,6 @@ def test_small_originals_and_unreadable_files_are_told(class_folder):
 @pytest.mark.parametrize(
     ("labels", "told"),
     [
-        ([0] * 20, ["train: cat, 0 of 20 images"]),
         ([0] + [1] * 19, ["train: non-cat, 1 of 20 images"]),
         ([0] * 2 + [1] * 18, []),
     ],
@@ -150,34 +138,18 @@ def fingerprints(images):
 
 
 @pytest.mark.parametrize("copy", COPIES)
-def test_a_model_knows_its_images_again(drawings, copy):
-    images = drawings[0]
-    copies = np.stack([COPIES[copy](image) for image in images])
-    recall = known(fingerprints(copies), fingerprints(images)).mean()
-    assert recall == 1 if copy in ("exact", "mirrored") else recall > 0.9
-
-
-def test_other_drawings_are_not_known(drawings, monkeypatch):
-    seen, others = fingerprints(drawings[0]), fingerprints(draw(100, 1)[0])
-    assert len(set(seen)) == 40
-    assert not known(others, seen).any()
+def test_a_model_knows_its_images_again_and_no_others(drawings, copy, monkeypatch):
     monkeypatch.setattr(duplicates, "BLOCK", 7)
-    assert known(seen, seen[::-1]).all()
-    assert known(seen[:20], seen[15:]).tolist() == [False] * 15 + [True] * 5
-
-
-def test_distance_is_counted_in_bits():
-    seen = np.array([0xF0F0_0000_1234_0001], np.uint64)
-    for bits, near in ((0, True), (0b111, True), (1 << 63 | 0b11, True), (0b1111, False)):
-        assert known(seen ^ np.uint64(bits), seen).tolist() == [near]
-
-
-def test_no_image_of_one_colour_is_known():
-    plain = np.full((2, 64, 64, 3), 77, np.uint8)
-    assert fingerprints(plain).tolist() == [0, 0]
-    assert not known(fingerprints(plain), fingerprints(plain)).any()
-    assert fingerprints(plain[:0]).shape == (0,)
-    assert known(fingerprints(plain[:0]), fingerprints(plain)).shape == (0,)
+    seen = fingerprints(drawings[0])
+    copies = np.stack([COPIES[copy](image) for image in drawings[0]])
+    recall = known(fingerprints(copies), seen).mean()
+    assert recall == 1 if copy in ("exact", "mirrored") else recall > 0.9
+    assert not known(fingerprints(draw(100, 1)[0]), seen).any()
+    plain = fingerprints(np.full((2, 64, 64, 3), 77, np.uint8))
+    assert plain.tolist() == [0, 0]
+    assert not known(plain, plain).any()
+    bits = np.array([0b111, 1 << 63 | 0b11, 0b1111], np.uint64)  # up to three may differ
+    assert known(seen[0] ^ bits, seen[:1]).tolist() == [True, True, False]
 
 
 def test_a_symmetric_picture_gives_no_bit_by_chance(drawings):
@@ -199,19 +171,6 @@ def test_no_photo_of_the_course_is_taken_for_one_of_30_000_others(shared, course
 
 
 # What train says
-
-
-def test_train_is_told_of_contradictions_and_overlaps(drawings):
-    images, labels = drawings
-    one, two = dataset(images[:20], labels[:20]), dataset(images[15:], labels[15:])
-    assert list(warnings([one], one)) == []
-    overlap = "several DATA overlap: images that an earlier one has already: "
-    assert list(warnings([one, two], join([one, two]))) == [f"{overlap}5"]
-    other = dataset(images[:3], 1 - labels[:3])
-    both = (
-        "one picture with both labels: d[0] and d[0], and 2 more such; catclf data check lists them"
-    )
-    assert list(warnings([one, other], join([one, other]))) == [both, f"{overlap}3"]
 
 
 # The command
@@ -267,10 +226,12 @@ def test_long_lists_are_cut_and_hostile_names_escaped(catclf, class_folder):
 
 
 def test_train_warns_in_a_line(catclf, class_folder):
-    first = next((class_folder / "Cats").iterdir()).read_bytes()
-    (class_folder / "dogs" / "cat.png").write_bytes(first)
     quick = ("--iterations", 5, "--cv", 0)
+    assert "picture" not in catclf("train", class_folder, *quick).stderr
+    for cat in sorted((class_folder / "Cats").iterdir())[:3]:
+        (class_folder / "dogs" / f"cat{cat.name}").write_bytes(cat.read_bytes())
     done = catclf("train", class_folder, class_folder, *quick)
     assert "one picture with both labels: " in done.stderr
-    assert "several DATA overlap: images that an earlier one has already: 13\n" in done.stderr
+    assert ", and 2 more such; catclf data check lists them\n" in done.stderr
+    assert "several DATA overlap: images that an earlier one has already: 15\n" in done.stderr
     assert catclf("train", class_folder, *quick, "--quiet").stderr == ""

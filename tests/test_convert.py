@@ -17,7 +17,6 @@ from catclf.data.convert import dataset_to_folder, draw_to_hdf5, folder_to_hdf5
 from catclf.data.dataset import Dataset
 from catclf.data.drawn import draw
 from catclf.data.hdf5 import writer
-from catclf.data.load import DRAWN_SEED
 from catclf.errors import DataError, OutputError
 
 
@@ -31,7 +30,7 @@ def mixed(class_folder):
     return class_folder
 
 
-@pytest.mark.parametrize("chunk", [1, 13, 16])
+@pytest.mark.parametrize("chunk", [5, 13])
 def test_the_file_holds_what_the_folder_does(mixed, tmp_path, monkeypatch, chunk):
     monkeypatch.setattr(writer, "CHUNK", chunk)
     seen = []
@@ -66,17 +65,7 @@ def test_there_and_back_gives_the_same_pixels(drawn, tmp_path):
     assert back.notes == ("cat: Cat (30)", "non-cat: dog (30)")
 
 
-def test_drawings_are_the_start_of_the_drawn_set(tmp_path):
-    draw_to_hdf5(7, tmp_path / "a.h5", seed=1)
-    data = load_dataset(tmp_path / "a.h5")
-    for stored, drawn in zip((data.images, data.Y[0]), draw(7, DRAWN_SEED["test"]), strict=True):
-        np.testing.assert_array_equal(stored, drawn)
-
-
-HOSTILE = (
-    *("", "..", "../up", "a/b", "nul\0", ".hidden", "a" * 200, "train", "\x1b[31m", "a\nb", "c:"),
-    "CAT",  # beside cat: one folder, where letters' cases are not told apart
-)
+HOSTILE = ("", "..", "a/b", "nul\0", ".hidden", "a" * 200, "train", "\x1b[31m\n", "c:", "CAT")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -126,20 +115,15 @@ def test_only_an_empty_folder_is_taken(drawn, tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["empty", "file", "here", "link"]
 
 
-def test_a_folder_without_images_gives_no_file(tmp_path):
-    (tmp_path / "f" / "cat").mkdir(parents=True)
-    with pytest.raises(DataError, match="no image"):
-        folder_to_hdf5(tmp_path / "f", tmp_path / "out.h5")
-    assert os.listdir(tmp_path) == ["f"]
-
-
 # What comes between
 
 
-@pytest.mark.parametrize("command", ["draw 100000", "convert many"])
 @pytest.mark.parametrize(
-    ("sent", "told", "code"),
-    [(signal.SIGINT, "error: interrupted\n", 130), (signal.SIGTERM, "error: terminated\n", 143)],
+    ("command", "sent", "told", "code"),
+    [
+        ("draw 100000", signal.SIGINT, "error: interrupted\n", 130),
+        ("convert many", signal.SIGTERM, "error: terminated\n", 143),
+    ],
 )
 def test_being_told_to_stop_leaves_nothing(tmp_path, command, sent, told, code):
     (tmp_path / "many" / "cat").mkdir(parents=True)
@@ -192,10 +176,14 @@ def test_the_commands_say_what_they_wrote(catclf, mixed, tmp_path):
     assert catclf("data", "convert", "out.h5", "again").stdout == "wrote 13 images to again\n"
     assert catclf("data", "draw", 6, "d.h5", "--seed", 3).stdout == "wrote 6 drawings to d.h5\n"
     assert load_dataset(tmp_path / "d.h5").counts == {"non-cat": 3, "cat": 3}
+    np.testing.assert_array_equal(load_dataset(tmp_path / "d.h5").images, draw(6, 3)[0])
     assert "no folder" in catclf("data", "convert", "out.h5", "b.h5", code=2).stderr
     assert "no such file" in catclf("data", "convert", "none", "f", code=3).stderr
     assert "cannot be read" in catclf("data", "convert", "a" * 300, "f", code=3).stderr
     assert "x>=2" in catclf("data", "draw", 1, "d.h5", code=2).stderr
+    os.makedirs(tmp_path / "empty" / "cat")
+    assert "no image" in catclf("data", "convert", "empty", "e.h5", code=3).stderr
+    assert not (tmp_path / "e.h5").exists()
     with h5py.File(tmp_path / "out.h5", "a") as file:
         file["source"] = np.array([b"s"] * 13)
     done = catclf("data", "convert", "out.h5", "third")

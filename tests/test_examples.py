@@ -1,7 +1,5 @@
 """Sums over blocks are the sums over all, wherever the blocks are."""
 
-from math import inf
-
 import numpy as np
 import pytest
 
@@ -13,7 +11,7 @@ from catclf.errors import DataError
 from catclf.features import MAPS
 from catclf.solvers import Solver
 from catclf.solvers import examples as module
-from catclf.solvers.coordinates import Gram, Primal, choose
+from catclf.solvers.coordinates import Primal
 from catclf.solvers.cross_validation import fit_and_cross_validate, stratified_folds
 from catclf.solvers.examples import Examples
 from catclf.training import Settings, make_examples, train_each
@@ -117,25 +115,20 @@ def test_every_solver_and_map_gives_the_same_from_disk(in_pieces, name, solver):
     assert other.J == pytest.approx(one.J, rel=exact)
 
 
-def test_features_that_do_not_fit_are_kept_in_a_file(in_pieces):
-    images, stored, _ = in_pieces
-    conv = MAPS["conv"].fit(images)
-    ample, tight = make_examples(conv, images, memory=1e9), make_examples(conv, stored, memory=1e4)
+def test_features_that_do_not_fit_are_kept_in_a_file_and_all_are_counted(in_pieces):
+    images, stored, Y = in_pieces
+    told, conv = [], MAPS["conv"].fit(images)
+    ample, tight = (
+        make_examples(conv, rows, memory, progress=lambda *n: told.append(n))
+        for rows, memory in ((images, 1e9), (stored, 1e4))
+    )
     assert isinstance(ample.rows, np.ndarray)
     assert isinstance(tight.rows, LazyArray)
     np.testing.assert_allclose(tight.rows[:], ample.rows, rtol=1e-5, atol=1e-6)
-    assert tight.memory == 0
-    assert ample.memory == 1e9 - images.nbytes - ample.rows.nbytes
-
-
-def test_features_are_counted_as_they_are_made(in_pieces):
-    images, stored, Y = in_pieces
-    told = []
-    for rows, memory in ((images, inf), (stored, 1e4)):
-        told.clear()
-        make_examples(MAPS["conv"].fit(images), rows, memory, progress=lambda *n: told.append(n))
-        assert told == sorted(told)
-        assert told[-1] == (31, 31)
+    assert (tight.memory, ample.memory) == (0, 1e9 - images.nbytes - ample.rows.nbytes)
+    assert told.count((31, 31)) == 2 < len(told)
+    with pytest.raises(DataError, match=r"expected uint8 \(m, 64, 64, 3\)"):
+        make_examples(conv, images[:, :32])
     data = Dataset(images, Y, ("non-cat", "cat"), "some")
     for name, count in (("conv", 1), ("pixels", 0)):
         told.clear()
@@ -143,19 +136,6 @@ def test_features_are_counted_as_they_are_made(in_pieces):
         count_images = lambda *n: told.append(n)  # noqa: E731
         train_each(data, Settings(name, cv=0), solvers, progress=count_images)
         assert told == [(31, 31)] * count
-
-
-def test_images_of_another_size_are_refused(in_pieces):
-    images, _, _ = in_pieces
-    with pytest.raises(DataError, match=r"expected uint8 \(m, 64, 64, 3\)"):
-        make_examples(MAPS["conv"].fit(images), images[:, :32])
-
-
-def test_gram_coordinates_are_chosen_only_where_they_fit(in_pieces):
-    images, _, _ = in_pieces
-    size = 8 * (12288 * 31 + 3 * 31**2)
-    assert isinstance(choose(Examples(images, scale=255.0, memory=size), 2000), Gram)
-    assert isinstance(choose(Examples(images, scale=255.0, memory=size - 1), 2000), Primal)
 
 
 def test_a_dataset_stays_on_disk_if_it_does_not_fit(in_pieces):

@@ -51,8 +51,8 @@ def sends(*parts):
     return behave
 
 
-def redirects(where=None, status="302 Found"):
-    return sends(head(status, 0, **({} if where is None else {"Location": where})))
+def redirects(where, status="302 Found"):
+    return sends(head(status, 0, Location=where))
 
 
 WHOLE = head(length=len(BODY))
@@ -60,14 +60,11 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 2
 CHUNKED = head(Transfer_Encoding="chunked")
 PAGE = head("302 Found", Location="../sends%20an%20error/file.h5")
 BAD = {
-    "stalls at once": (sends(3.0), "timed out"),
-    "stalls in the head": (sends(b"HTTP/1.1 200", 3.0), "timed out"),
     "stalls in the middle": (sends(WHOLE + BODY[:HALF], 3.0), "timed out"),
     "drips the head": (partial(forever, head()[:-2] + b"X: ", b"x", 0.1), "not done after 2 s"),
     "drips the body": (partial(forever, WHOLE, b"x", 0.1), "not done after 2 s"),
     "truncates": (sends(WHOLE + BODY[:HALF]), "ended after 150000 of"),
     "truncates chunks": (sends(CHUNKED + b"10\r\nabc"), "IncompleteRead"),
-    "declares too little": (sends(head(length=9) + BODY), "ended after 9 of"),
     "never ends": (partial(forever, head(), bytes(65536), 0), "more than"),
     "sends wrong bytes": (sends(WHOLE + bytes(len(BODY))), "sha256"),
     "sends a pointer": (sends(head(length=len(POINTER)) + POINTER), "Git LFS pointer"),
@@ -79,7 +76,6 @@ BAD = {
     "redirects to a file": (redirects("file:///etc/passwd"), "unknown url type"),
     "redirects to nowhere": (redirects("http://["), "Invalid IPv6"),
     "redirects with an endless page": (partial(forever, PAGE, b"x" * 65536, 0), "status 404"),
-    "redirects without saying where": (redirects(), "status 302"),
 }
 GOOD = {
     "good": sends(WHOLE + BODY),
@@ -191,10 +187,6 @@ def test_what_is_there_already_is_not_fetched(get, server, tmp_path):
             get("good")
         assert path.read_bytes() == content
     path.unlink()
-    path.mkdir()
-    with pytest.raises(OutputError, match="not a regular file"):
-        get("good")
-    path.rmdir()
     path.parent.rmdir()
     path.parent.write_text("no folder")
     with pytest.raises(OutputError, match="is not a folder"):

@@ -13,7 +13,7 @@ from catclf import logistic
 from catclf.lesson.loops_and_vectors import gradient_loops
 from catclf.logistic import backward, cost, descend, forward, gradient, loss, sigmoid
 
-FINITE = st.floats(-1e9, 1e9)
+FINITE = st.floats(-30, 30) | st.floats(-1e9, 1e9)
 
 # Published with the course (design: columns are examples).
 PUBLISHED = [
@@ -25,6 +25,8 @@ PUBLISHED = [
         "cost": 0.15900537707692405,
         "dw": [[0.25071532], [-0.06604096]],
         "db": -0.12500404500439652,
+        "w after 100 steps": [[0.80956046], [2.0508202]],
+        "b after 100 steps": 1.5948713189708588,
     },
     {
         "w": [[1.0], [2.0]],
@@ -34,11 +36,9 @@ PUBLISHED = [
         "cost": 5.801545319394553,
         "dw": [[0.99845601], [2.39507239]],
         "db": 0.001455578136784208,
+        "w after 100 steps": [[0.19033591], [0.12259159]],
+        "b after 100 steps": 1.9253598300845747,
     },
-]
-PUBLISHED_AFTER_100_STEPS = [
-    ([[0.80956046], [2.0508202]], 1.5948713189708588),
-    ([[0.19033591], [0.12259159]], 1.9253598300845747),
 ]
 
 
@@ -51,20 +51,14 @@ def small_problem(seed=0, n_x=5, m=9):
 @pytest.mark.parametrize("gradient", [gradient_loops, gradient])
 @pytest.mark.parametrize("case", PUBLISHED)
 def test_the_published_cases_come_out(gradient, case):
-    J, dw, db = gradient(np.array(case["w"]), case["b"], np.array(case["X"]), np.array(case["Y"]))
+    w, X, Y = (np.array(case[key]) for key in ("w", "X", "Y"))
+    J, dw, db = gradient(w, case["b"], X, Y)
     assert J == pytest.approx(case["cost"], rel=1e-14)
     np.testing.assert_allclose(dw, case["dw"], atol=5e-9)
     assert db == pytest.approx(case["db"], rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("case", "after"), list(zip(PUBLISHED, PUBLISHED_AFTER_100_STEPS, strict=True))
-)
-def test_a_hundred_published_steps_come_out(case, after):
-    w, b, X, Y = (np.array(case[key]) for key in ("w", "b", "X", "Y"))
-    w, b, _ = descend(X, Y, 0.009, 100, w, float(b))
-    np.testing.assert_allclose(w, after[0], atol=5e-9)
-    assert b == pytest.approx(after[1], rel=1e-14)
+    w, b, _ = descend(X, Y, 0.009, 100, w, case["b"])
+    np.testing.assert_allclose(w, case["w after 100 steps"], atol=5e-9)
+    assert b == pytest.approx(case["b after 100 steps"], rel=1e-14)
 
 
 def central_differences(w, b, X, Y, h=1e-6):
@@ -106,37 +100,21 @@ def test_sigmoid_is_a_rising_symmetric_probability(Z):
         A = sigmoid(Z)
     assert ((A >= 0) & (A <= 1)).all()
     np.testing.assert_allclose(A + sigmoid(-Z), 1.0, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(A, 1 / (1 + np.exp(-np.clip(Z, -700, 700))), rtol=0, atol=1e-15)
     order = np.argsort(Z[0])
     assert (np.diff(A[0, order]) >= 0).all()
 
 
-@given(st.floats(-30, 30))
-def test_sigmoid_is_its_formula(z):
-    assert sigmoid(np.array([[z]]))[0, 0] == pytest.approx(1 / (1 + np.exp(-z)), abs=1e-15)
-
-
-@given(
-    arrays(np.float64, (1, 6), elements=FINITE),
-    arrays(np.float64, (1, 6), elements=st.sampled_from([0.0, 1.0])),
-)
-def test_cost_is_finite_and_positive_at_any_score(Z, Y):
+@given(FINITE, st.sampled_from([0.0, 1.0]))
+def test_loss_is_the_lessons_with_both_terms_negated_and_finite_at_any_score(z, y):
     with np.errstate(all="raise", under="ignore"):
-        L = loss(Z, Y)
-    assert np.isfinite(L).all()
-    assert (L >= 0).all()
+        L = loss(np.array([[z]]), np.array([[y]]))[0, 0]
     # A score of the wrong sign costs its size, one of the right sign nothing, in the limit.
-    wrong = np.maximum(np.where(Y == 1, -Z, Z), 0)
-    np.testing.assert_allclose(L, wrong, rtol=1e-9, atol=np.log(2) + 1e-9)
-
-
-@given(st.floats(-25, 25), st.sampled_from([0.0, 1.0]))
-def test_loss_is_the_lessons_with_both_terms_negated(z, y):
-    a = 1 / (1 + np.exp(-z))
-    lesson = -(y * np.log(a) + (1 - y) * np.log(1 - a))
-    found = loss(np.array([[z]]), np.array([[y]]))[0, 0]
-    assert found == pytest.approx(lesson, rel=1e-4, abs=1e-12)
-    misprint = -(y * np.log(a)) + (1 - y) * np.log(1 - a)
-    assert y == 1 or found != pytest.approx(misprint, rel=1e-4, abs=1e-12)
+    assert 0 <= L == pytest.approx(max(-z if y else z, 0), rel=1e-9, abs=np.log(2) + 1e-9)
+    if abs(z) < 25:
+        a = 1 / (1 + np.exp(-z))
+        lesson = -(y * np.log(a) + (1 - y) * np.log(1 - a))
+        assert L == pytest.approx(lesson, rel=1e-4, abs=1e-12)
 
 
 def test_importing_the_lesson_loads_nothing_else():

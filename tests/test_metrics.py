@@ -1,7 +1,7 @@
 """Figures and curves against published values, scikit-learn, cases by hand and slow formulas."""
 
 from fractions import Fraction
-from math import comb, inf, log, sqrt
+from math import comb, log, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -10,7 +10,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.stats import binomtest
-from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from catclf.logistic import sigmoid
@@ -44,7 +43,6 @@ def examples(scores):
 
 
 few_scores = st.integers(-3, 3).map(float)  # many ties
-any_scores = st.floats(-700, 700)
 # Steps of 1/997, a prime: no probability but 0 and 1 comes near a bin's edge without being on it.
 probabilities = st.sampled_from([0.0, 0.5, 1.0]) | st.integers(0, 997).map(lambda k: k / 997)
 counts = (st.integers(1, 60) | st.integers(1, 10**6)).flatmap(
@@ -61,7 +59,6 @@ counts = (st.integers(1, 60) | st.integers(1, 10**6)).flatmap(
     [
         (81, 263, 0.2553, 0.3662),
         (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
         (1, 29, 0.0061, 0.1718),
     ],
 )
@@ -81,10 +78,6 @@ def test_interval_ends_where_a_score_test_begins_to_reject(case):
             assert abs(end - share.value) == pytest.approx(reach, rel=1e-6)
 
 
-def test_a_proportion_is_written_in_percent():
-    assert Proportion(35, 50).percent == ("70.00%", "56.2% to 80.9%")
-
-
 # Ranking: ROC, its area, precision and recall
 
 
@@ -102,7 +95,7 @@ def test_roc_auc_counts_the_pairs_won(case):
     assert np.trapezoid(y, x) == pytest.approx(roc_auc(Y, Z), abs=1e-12)
 
 
-@given(examples(few_scores | any_scores))
+@given(examples(few_scores | st.floats(-700, 700)))
 def test_the_ranking_is_scikit_learns(case):
     Y, Z = case
     ranked = curves.ranking(Y, Z)
@@ -145,17 +138,6 @@ def test_calibration_error_equals_the_slow_sum_and_that_of_the_reliability(case,
     assert bars.n.sum() == Y.size
     gaps = bars.n * np.abs(bars.probability - bars.share)
     assert gaps.sum() / Y.size == pytest.approx(error, abs=1e-12)
-
-
-@given(examples(probabilities), st.integers(1, 20))
-def test_the_reliability_is_scikit_learns(case, bins):
-    Y, A = case
-    # Its bins hold their upper edge, ours their lower: compare where no probability lies on one.
-    A = np.clip(A, 1e-9, 1 - 1e-9) * (1 - 1e-7)
-    bars = curves.reliability(Y, A, bins)
-    share, probability = calibration_curve(Y[0], A[0], n_bins=bins)
-    assert_allclose(bars.probability, probability)
-    assert_allclose(bars.share, share)
 
 
 # Temperature and threshold
@@ -259,13 +241,9 @@ def test_mcnemar_is_the_exact_binomial_test_on_the_discordant_images(only_a, onl
     p = min(1.0, float(Fraction(2 * sum(comb(n, i) for i in range(k + 1)), 2**n)))
     assert mcnemar(right_a[None], right_b[None]) == McNemar(only_a, only_b, p)
     assert p == pytest.approx(binomtest(only_a, n).pvalue if n else 1.0, rel=1e-9)
-
-
-def test_mcnemar_beyond_what_a_float_holds_is_zero():
-    right = np.ones(5000, dtype=bool)
+    right = np.ones(5000, dtype=bool)  # beyond what a float holds
     assert mcnemar(right, ~right) == McNemar(5000, 0, 0.0)
     assert McNemar(5000, 0, 0.0).p_shown == "< 1e-300"
-    assert McNemar(1, 15, 0.000518798828125).p_shown == "= 0.00052"
 
 
 # All together
@@ -279,8 +257,8 @@ def test_evaluation_worked_by_hand():
     figures = evaluate_scores(HAND_Y, HAND_Z)
     assert figures.n == 10
     assert figures.confusion == ((4, 2), (1, 3))
-    assert figures.accuracy == Proportion(7, 10)
-    assert figures.majority == Proportion(6, 10)
+    assert (figures.accuracy, figures.majority) == (Proportion(7, 10), Proportion(6, 10))
+    assert Proportion(35, 50).percent == ("70.00%", "56.2% to 80.9%")
     assert figures.recall == pytest.approx(3 / 4)
     assert figures.precision == pytest.approx(3 / 5)
     assert figures.f1 == pytest.approx(2 / 3)
@@ -321,19 +299,3 @@ def test_log_loss_of_huge_scores_is_finite(huge):
     Y = labels(1, 0, 1)
     assert evaluate_scores(Y, row(-huge, huge, huge)).log_loss == pytest.approx(huge * 2 / 3)
     assert evaluate_scores(Y, row(huge, -huge, huge)).log_loss == pytest.approx(0.0, abs=1e-15)
-
-
-@given(examples(st.floats(-1e6, 1e6)), st.floats(0, 1))
-def test_figures_agree_with_each_other(case, threshold):
-    Y, Z = case
-    figures = evaluate_scores(Y, Z, threshold)
-    (tn, fp), (fn, tp) = figures.confusion
-    called = list(zip(Y[0].tolist(), (sigmoid(Z) > threshold)[0].tolist(), strict=True))
-    assert [tn, fp, fn, tp] == [called.count((y, cat)) for y in (0, 1) for cat in (False, True)]
-    assert figures.n == Y.size
-    assert figures.accuracy == Proportion(tn + tp, figures.n)
-    assert figures.majority == Proportion(max(tn + fp, fn + tp), figures.n)
-    assert figures.roc_auc == roc_auc(Y, Z)
-    assert figures.ece == calibration_error(Y, sigmoid(Z), bins=10)
-    assert 0 <= figures.brier <= 1
-    assert 0 <= figures.log_loss < inf

