@@ -1,7 +1,6 @@
 """Arrays that stay on disk read like arrays, and no more of them is in memory than may be."""
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,12 +122,3 @@ def test_a_containers_limit_counts_and_the_word_max_does_not(monkeypatch, tmp_pa
     assert available() > everything / 2
     limit.write_text("123456\n")
     assert available() == 123456
-
-
-def test_a_system_that_says_nothing_will_do(monkeypatch):
-    def refused(*asked):
-        raise OSError
-
-    monkeypatch.setattr(blocks.os, "sysconf", refused)
-    monkeypatch.setattr(Path, "read_text", refused)
-    assert available() == blocks.UNKNOWN

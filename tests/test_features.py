@@ -15,7 +15,6 @@ from catclf.features import conv, patches
 from catclf.features.conv import Conv
 from catclf.features.feature_map import FeatureMap
 from catclf.features.patches import Patches
-from catclf.features.pixels import Pixels
 from catclf.model import Model
 from catclf.pictures.explanation import explain
 from catclf.solvers.coordinates import Gram
@@ -104,17 +103,6 @@ def test_a_map_of_ones_own_is_a_class_and_a_line(catclf, class_folder, tmp_path,
     assert "features are pixels, patches, conv, means or onnx:PATH, not 'meens'" in told
     explanation = explain(load_model(tmp_path / "m.npz"), load_image(photo))
     np.testing.assert_allclose(explanation.total, explanation.log_odds, rtol=1e-4)
-
-
-# pixels
-
-
-def test_pixels_are_the_images_bytes_over_255(images):
-    X = Pixels().transform(images[:3])
-    for j, y, x, c in ((0, 0, 0, 0), (1, 5, 63, 2), (2, 63, 0, 1)):
-        assert X[(64 * y + x) * 3 + c, j] == np.float32(images[j, y, x, c] / 255)
-    view = images[:4, :, ::-1]
-    np.testing.assert_array_equal(Pixels().transform(view), Pixels().transform(view.copy()))
 
 
 # patches

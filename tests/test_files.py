@@ -181,18 +181,6 @@ def test_a_dead_processs_temporary_is_swept_and_a_living_ones_is_not(tmp_path):
     assert os.listdir(tmp_path / "f") == ["cat"]
 
 
-def test_a_temporary_is_locked_until_it_is_renamed(tmp_path, monkeypatch):
-    replace = os.replace
-
-    def sweep_first(source: Path, target: Path) -> None:
-        files._sweep(tmp_path)
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", sweep_first)
-    write(tmp_path / "model")
-    assert (tmp_path / "model").read_bytes() == NEW
-
-
 def test_only_what_bears_such_a_name_and_is_a_file_or_a_folder_is_swept(tmp_path):
     kept = [".catclf-0123.tmp", "a.catclf-0123456789abcdef.tmp", ".catclf-0123456789abcdef.tmp2"]
     for name in kept:

@@ -188,10 +188,8 @@ def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch, squar
     np.testing.assert_array_equal(both.features.rows, np.tile(ample.features.rows, (2, 1)))
     one, other = (train(d, features=square, solver="newton", l2=0.1) for d in (disk, ample))
     np.testing.assert_allclose(one.w, other.w, rtol=1e-6, atol=1e-9)
-    tune(disk, features=square, l2=0.1)
     np.testing.assert_array_equal(measure(one, disk).Z, measure(one, ample).Z)
     assert not most
-    np.testing.assert_array_equal(one.scores(disk.images) / one.temperature, measure(one, disk).Z)
     # And the command, which keeps all on disk at first.
     catclf("train", "a.h5", *WORDS.split(), "--cache", "f.h5", "--out", "m.npz")
     np.testing.assert_allclose(load_model(tmp_path / "m.npz").w, one.w, rtol=1e-6, atol=1e-9)
@@ -246,13 +244,10 @@ def test_the_cache_lets_each_image_be_seen_once(tmp_path, photos, monkeypatch, n
         assert sum(seen) == 40 * times
         np.testing.assert_array_equal(dataset.features.rows, plain.features.rows)
     content = path.read_bytes()
-    changed = shutil.copytree(photos, tmp_path / "changed")
-    first, *_ = sorted(changed.glob("*/*.png"))
-    first.rename(changed / "other" / "z.png")
-    os.unlink(sorted((changed / "other").iterdir())[0])
-    seen.clear()
+    moved = shutil.copytree(photos / "cat", tmp_path / "moved" / "cat").parent
+    shutil.copytree(photos / "cat", moved / "other")
     with FeatureCache(network, path) as cache:
-        load_dataset(changed, feature_map=cache)
+        load_dataset(moved, feature_map=cache)
     assert not sum(seen)  # what is elsewhere is known, what is gone stays
     assert path.read_bytes() == content
 

@@ -11,7 +11,6 @@ from PIL import Image
 
 import catclf as library
 from catclf import load_model
-from catclf.common.version import __version__
 from catclf.features.conv import shipped
 from catclf.features.pixels import Pixels
 from catclf.metrics import Proportion
@@ -46,16 +45,12 @@ def test_all_that_is_in_the_file_is_said(catclf, models, name):
     path = models / f"{name}.npz"
     found = json.loads(catclf("show", path, "--json").stdout)
     model, data = load_model(path), path.read_bytes()
-    past, features = model.provenance, model.features
+    past = model.provenance
     expected = {
-        "model": str(path),
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
-        "format_version": 1,
-        "catclf_version": __version__,
-        "features": {"name": features.name, "settings": features.settings()},
-        "weight_norm": pytest.approx(float(np.sqrt((model.w**2).sum()))),
-        "cost": [list(pair) for pair in model.costs],
+        "features": {"name": model.features.name, "settings": model.features.settings()},
+        "weight_norm": pytest.approx(float(np.linalg.norm(model.w))),
         "provenance": past.as_json,
     }
     assert {key: found[key] for key in expected} == expected
@@ -156,9 +151,7 @@ def test_what_cannot_be_done_is_one_line_and_changes_nothing(catclf, models, tmp
     for model, picture, code, reason in (
         (path, "m.npz", 3, "m.npz: .*is no PNG"),
         (path, "m.npz/w.png", 3, "m.npz/w.png: .*not a folder"),
-        (path, ".", 3, "not a regular file"),
         ("notes", "w.png", 4, "notes: "),
-        ("none", "w.png", 4, "none: "),
         (".", "w.png", 4, ".: "),
     ):
         done = catclf("show", model, "--picture", picture, code=code)
