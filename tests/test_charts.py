@@ -146,15 +146,6 @@ def test_curves_differ_in_colour_and_in_marks_and_are_named():
     assert len(set(texts)) == 7  # none lies over another
 
 
-def test_each_colour_differs_by_day_and_by_night():
-    day, night = svg.STYLE.split("@media screen and (prefers-color-scheme: dark)")
-    schemes = [re.findall(r"\.c(\d) \{ color: (#\w{6});", css) for css in (day, night)]
-    for scheme in schemes:
-        assert [int(i) for i, _ in scheme] == list(range(svg.COLOURS))
-        assert len({colour for _, colour in scheme}) == svg.COLOURS
-    assert not {colour for _, colour in schemes[0][:4]} & {colour for _, colour in schemes[1][:1]}
-
-
 @pytest.mark.parametrize(
     "name",
     ["</svg><script>alert(1)</script>", "\"'&<b>", "\x00\x1b[31m\udcff\ufffe\u202e", "猫" * 400],

@@ -10,7 +10,7 @@ from PIL import Image
 from catclf import load_dataset, load_model
 from catclf.data import check as checks
 from catclf.data import duplicates
-from catclf.data.check import check, number_pictures
+from catclf.data.check import check
 from catclf.data.dataset import CLASSES, Dataset
 from catclf.data.drawn import draw
 from catclf.data.duplicates import known, signatures
@@ -117,17 +117,6 @@ def test_small_originals_and_unreadable_files_are_told(class_folder):
 def test_rare_classes_are_told(drawings, labels, told):
     cases = found(check(dataset(drawings[0][:20], labels))).get("rare", [])
     assert cases == [((line,), True) for line in told]
-
-
-def test_exact_copies_are_numbered_as_by_comparing_all(drawings):
-    rng = np.random.default_rng(5)
-    images = drawings[0][rng.integers(0, 6, 30)].copy()
-    images[::4, 3, 5, 1] ^= 1  # as good as the same, but not to the pixel
-    exact, near = number_pictures(dataset(images[:11]), dataset(images[11:]))
-    equal = (images[:, None] == images).all(axis=(2, 3, 4))
-    np.testing.assert_array_equal(exact, equal.argmax(axis=1))
-    assert (near <= exact).all()
-    assert len(set(near)) == len({image.tobytes() for image in images & 0xFE})
 
 
 # What a model remembers

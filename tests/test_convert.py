@@ -79,21 +79,6 @@ def test_a_class_name_that_is_no_folders_is_refused(drawn, tmp_path, name):
 # What is in the way
 
 
-def test_only_an_hdf5_file_is_replaced(mixed, tmp_path):
-    out = tmp_path / "out.h5"
-    out.write_text("precious")
-    with pytest.raises(OutputError, match="no HDF5 file"):
-        folder_to_hdf5(mixed, out)
-    assert out.read_text() == "precious"
-    out.write_text("")
-    folder_to_hdf5(mixed, out)
-    first = out.read_bytes()
-    draw_to_hdf5(4, out)
-    assert out.read_bytes() != first
-    with pytest.raises(OutputError, match="not a regular file"):
-        folder_to_hdf5(mixed, tmp_path)
-
-
 def test_only_an_empty_folder_is_taken(drawn, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "empty")

@@ -84,7 +84,6 @@ def test_a_cost_that_stops_being_finite_names_the_learning_rate(system, change):
     [
         (12288, 209, 2000, "auto", "gram"),
         (100, 5000, 2000, "auto", "primal"),
-        (12288, 4000, 1, "auto", "primal"),
         (5, 5, 10, "primal", "primal"),
         (5, 5, 10, "gram", "gram"),
     ],

@@ -58,16 +58,7 @@ def test_a_folder_of_bad_files_costs_none_of_the_good_ones(catclf, zoo):
     assert len(errors) == len(bad) == len(done.stderr.splitlines()) - 1  # and the model's name
     assert "\x1b" not in done.stderr
 
-
-def test_a_photo_of_a_class_that_cannot_be_read_is_named(catclf, class_folder):
-    (class_folder / "Cats" / "phone.heic").write_text("no image")
-    (class_folder / "Cats" / "gone.jpg").symlink_to("nowhere")
-    done = catclf("eval", class_folder, "--model", "photos")
-    assert "phone.heic" in done.stderr
-    assert "gone.jpg: no such file" in done.stderr
-
-
-def test_each_bad_file_named_by_itself_gets_its_line(catclf, zoo):
+    # Each named by itself gets its line.
     names = sorted(os.listdir(zoo))
     devices = ["/dev/null", "/dev/zero"]
     done = catclf("predict", "-q", *(zoo / name for name in names), *devices, code=3)
@@ -76,6 +67,14 @@ def test_each_bad_file_named_by_itself_gets_its_line(catclf, zoo):
     assert [line for line in lines if not line.startswith("error: ")] == []
     for name in refused | set(devices):
         assert sum(f"{output.printable(name)}: " in line for line in lines) == 1, name
+
+
+def test_a_photo_of_a_class_that_cannot_be_read_is_named(catclf, class_folder):
+    (class_folder / "Cats" / "phone.heic").write_text("no image")
+    (class_folder / "Cats" / "gone.jpg").symlink_to("nowhere")
+    done = catclf("eval", class_folder, "--model", "photos")
+    assert "phone.heic" in done.stderr
+    assert "gone.jpg: no such file" in done.stderr
 
 
 def test_stdin_without_end_is_not_read_to_its_end(catclf_process):

@@ -4,8 +4,6 @@ import colorsys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from catclf.data.images import load_image, load_photo
@@ -30,18 +28,6 @@ def hues(picture, box):
     r, g, b = np.asarray(picture.crop(box)).reshape(-1, 3).mean(axis=0) / 255
     hue, saturation, _ = colorsys.rgb_to_hsv(r, g, b)
     return "none" if saturation < 0.05 else "orange" if 10 < 360 * hue < 50 else "blue"
-
-
-# Tints
-
-
-@settings(deadline=None)
-@given(value=st.floats(-3, 3), ground=st.floats(0, 255))
-def test_a_tint_goes_from_the_ground_to_its_colour(value, ground):
-    colour = pictures.tint(np.array([[value]]), 2.0, np.array([[ground]]))[0, 0].astype(float)
-    end = np.array(pictures.FOR if value > 0 else pictures.AGAINST)
-    share = min(abs(value) / 2, 1)
-    np.testing.assert_allclose(colour, share * end + (1 - share) * ground, atol=0.51)
 
 
 # Weights

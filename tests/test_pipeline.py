@@ -68,21 +68,6 @@ def test_the_package_offers_what_it_lists():
         _ = catclf.dogclf
 
 
-def test_the_famous_run_comes_out_to_the_last_digit(shared):
-    model = catclf.train(shared / "datasets/course/train_catvnoncat.h5", cv=0)
-    # Published with the course: the cost after 0, 100, ... 1900 iterations.
-    published = (
-        "0.693147 0.584508 0.466949 0.376007 0.331463 0.303273 0.279880 0.260042 0.242941 0.228004 "
-        "0.214820 0.203078 0.192544 0.183033 0.174399 0.166521 0.159305 0.152667 0.146542 0.140872"
-    )
-    assert [f"{J:.6f}" for _, J in model.costs] == published.split()
-    assert [iteration for iteration, _ in model.costs] == list(range(0, 2000, 100))
-    assert model.provenance.training == (207, 209)  # 99.04306220095694%
-    figures, _ = catclf.evaluate(model, shared / "datasets/course/test_catvnoncat.h5")
-    assert figures.accuracy == (35, 50)  # 70%
-    assert figures.majority == (33, 50)
-
-
 def test_copies_of_one_picture_do_not_help_cross_validation(drawn, monkeypatch):
     twice = Dataset(
         np.concatenate([drawn.images, drawn.images]),

@@ -13,7 +13,7 @@ from PIL import Image
 from catclf.common.text import printable
 from catclf.data.dataset import Dataset
 from catclf.errors import OutputError
-from catclf.evaluation import Result, figures_as_json, measure, short_names
+from catclf.evaluation import Result, figures_as_json, measure
 from catclf.features.pixels import Pixels
 from catclf.metrics import evaluate_scores
 from catclf.model import Model, Provenance
@@ -272,19 +272,3 @@ def test_a_report_is_replaced_and_nothing_else(results, tmp_path):
         with pytest.raises(OutputError, match="the report cannot be written") as caught:
             report.write(results, folder / place)
         assert "\n" not in str(caught.value)
-
-
-# Names of models
-
-
-@pytest.mark.parametrize(
-    ("paths", "names"),
-    [
-        (["models/catclf.npz"], ["catclf"]),
-        (["a/m.npz", "b/m.npz", "b/n"], ["a/m", "b/m", "b/n"]),
-        (["/x/a/m.npz", "/y/a/m.npz"], ["x/a/m", "y/a/m"]),
-        (["photos", "photos.npz"], ["photos", "photos.npz"]),
-    ],
-)
-def test_models_are_named_as_briefly_as_tells_them_apart(paths, names):
-    assert short_names(paths) == names

@@ -151,17 +151,6 @@ def test_checkpoints_that_make_no_sense_are_refused(catclf, class_folder, words,
     assert message in catclf("train", "photos", *words, code=2).stderr
 
 
-def test_a_checkpoint_that_is_none_is_one_line(catclf, class_folder, tmp_path):
-    (tmp_path / "m.npz.checkpoint").write_bytes(b"a photo")
-    done = catclf("train", "photos", "--out", "m.npz", code=3)
-    assert done.stderr.count("\n") == 1
-    assert "name another --out" in done.stderr
-    (tmp_path / "m.npz.checkpoint").write_bytes(b"catclf checkpoint 1\nand no more")
-    done = catclf("train", "photos", "--out", "m.npz", "--resume", code=3)
-    assert done.stderr.count("\n") == 1
-    assert "an older catclf; delete it, or begin anew without --resume" in done.stderr
-
-
 def test_signals_that_come_together_are_one(class_folder, tmp_path):
     def send(number, first):
         for name, _, _ in SIGNALS:

@@ -12,7 +12,7 @@ from catclf import load_dataset, tuning
 from catclf import training as pipeline
 from catclf.data.dataset import Dataset
 from catclf.data.drawn import draw
-from catclf.errors import DataError, ParameterError
+from catclf.errors import ParameterError
 from catclf.features import patches
 from catclf.features.pixels import Pixels
 from catclf.logistic import cost, sigmoid
@@ -234,12 +234,3 @@ def test_an_interrupt_during_the_last_training_keeps_the_choice(drawn, monkeypat
 def test_choices_that_make_no_sense_are_refused(drawn, choice, message):
     with pytest.raises(ParameterError, match=message):
         tune(drawn, **choice)
-
-
-def test_one_picture_of_a_class_however_often_copied_is_not_enough():
-    images, labels = draw(12, seed=2)
-    cat = images[labels == 1][0]
-    pictures = [*images[labels == 0], cat, cat[:, ::-1], nearly(cat)]
-    data = dataset(np.stack(pictures), [0] * 6 + [1] * 3)
-    with pytest.raises(DataError, match="two examples, or groups"):
-        tune(data, features="pixels")
