@@ -23,7 +23,7 @@ from catclf.features.feature_map import extract
 from catclf.features.onnx import PATH_VARIABLE, Onnx
 from catclf.model import Model
 from catclf.pictures.explanation import explain
-from tests.onnx_graphs import images, mixing, node, save, textured
+from tests.onnx_graphs import images, mixing, textured
 
 WORDS = "--features onnx:net.onnx --onnx-normalise imagenet --solver newton --l2 0.1"
 
@@ -140,25 +140,6 @@ def test_a_model_cannot_send_for_another_machines_file(monkeypatch, network):
         with pytest.raises(ModelError, match="neither at"):
             Onnx({**network.settings(), "path": path}, "near").transform(images(1))
     assert looked == [os.path.join("near", "net.onnx"), ""] * 2
-
-
-def test_a_photo_of_which_a_network_makes_nothing(catclf, tmp_path, photos):
-    """It is fine with grey, and divides by zero where there is no red."""
-    nodes = [
-        node("Slice", "x i j k", "r"),
-        node("ReduceSum", "r", "s"),
-        node("Div", "x s", "z"),
-        node("GlobalAveragePool", "z", "y"),
-    ]
-    one = {name: np.array([v]) for name, v in (("i", 0), ("j", 1), ("k", 1))}
-    save(tmp_path / "net.onnx", nodes, one)
-    none = ("--onnx-normalise", "none")
-    catclf("train", photos, *WORDS.split(), *none, "--cv", 0, "--out", "m.npz")
-    Image.new("RGB", (30, 30), (0, 9, 9)).save(tmp_path / "black.png")
-    told = catclf("predict", "-m", "m.npz", "black.png", code=4).stderr.splitlines()
-    net = tmp_path / "net.onnx"
-    problem = "gives numbers that are not finite; is --onnx-normalise right?"
-    assert told[-1] == f"error: {net}: {problem}"
 
 
 # Data that is no folder of photos
