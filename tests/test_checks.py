@@ -189,14 +189,6 @@ def test_the_photo_that_both_course_files_hold_comes_up(catclf, course):
     assert catclf("data", "check", course[0]).stdout.splitlines()[1:] == ["nothing found"]
 
 
-def test_eval_says_how_many_it_was_trained_on(catclf, course):
-    catclf("train", course[0], "--iterations", 5, "--cv", 0)
-    told = "the model was trained on {} of these {} images, or on near-identical ones\n"
-    assert told.format(1, 50) in catclf("eval", course[1]).stderr
-    assert told.format(209, 209) in catclf("eval", course[0]).stderr
-    assert catclf("eval", course[1], "--quiet").stderr == ""
-
-
 def test_long_lists_are_cut_and_hostile_names_escaped(catclf, class_folder):
     first = next((class_folder / "Cats").iterdir()).read_bytes()
     for i in range(30):

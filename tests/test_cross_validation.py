@@ -140,10 +140,6 @@ def test_every_regression_is_the_one_trained_by_itself(n_x, m, copies, scaled):
         expected, lowest = one_by_one(X, Y, folds, l2s, scaled, exact_newton)
         np.testing.assert_allclose(scores, expected, rtol=1e-6, atol=1e-7)
         np.testing.assert_allclose(costs, lowest, rtol=1e-9)
-    # The oracle would tell one λ from its neighbour, and one fold from another.
-    assert np.abs(scores[0] - expected[1]).max() > 1e-3
-    others = one_by_one(X, Y, np.roll(folds, 1), L2S, scaled, exact_newton)[0]
-    assert not np.allclose(scores, others, atol=1e-3)
 
 
 # One setting of one solver

@@ -5,7 +5,6 @@ import pytest
 
 from catclf import logistic
 from catclf.errors import ParameterError
-from catclf.lesson.loops_and_vectors import gradient_loops
 from catclf.logistic import cost, forward
 from catclf.solvers.coordinates import Gram, Primal, choose
 from catclf.solvers.cross_validation import sample_weights
@@ -47,13 +46,6 @@ def test_both_coordinates_take_the_lessons_steps(system):
     np.testing.assert_allclose(fit.w, w, rtol=1e-10)
     np.testing.assert_allclose(fit.b, b, rtol=1e-10)
     np.testing.assert_allclose([J for _, J in fit.costs], costs, rtol=1e-12)
-    w, b = np.zeros((6, 1)), 0.0
-    for _ in range(30):
-        _, dw, db = gradient_loops(w, b, X, Y)
-        w, b = w - 0.05 * dw, b - 0.05 * db
-    np.testing.assert_allclose(descend(system(X), Y, iterations=30).w, w, rtol=1e-10)
-    other = descend(system(X), Y, iterations=30, learning_rate=0.0500001).w
-    assert np.abs(w - other).max() > 1e-10 * np.abs(w).max()  # another step size is noticed
 
 
 def test_the_cost_recorded_is_the_penalised_cost_before_the_step():

@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from catclf.errors import DataError
 from catclf.features.conv import Conv, shipped
 from catclf.features.patches import Patches
 from catclf.features.pixels import Pixels
 from catclf.logistic import forward
 from catclf.model import Model
-from catclf.pictures.explanation import Explanation, explain
+from catclf.pictures.explanation import Explanation
 
 KINDS = ("pixels", "patches", "patches in cells", "conv", "conv one way")
 
@@ -111,19 +110,6 @@ def test_regions_add_up_the_shares():
         np.testing.assert_allclose(explanation.regions, by_hand)
         assert explanation.positive + explanation.negative == pytest.approx(shares.sum())
         assert explanation.negative == -210
-
-
-def test_an_explanation_is_of_the_calibrated_log_odds(drawn):
-    w = np.random.default_rng(6).normal(0, 0.01, (12288, 1))
-    model = Model(w, -0.7, ("a", "b"), Pixels(), temperature=2.5)
-    for image in drawn.images[:5]:
-        explanation = explain(model, image)
-        p = model.probabilities(image[None])[0, 0]
-        assert explanation.log_odds == pytest.approx(math.log(p / (1 - p)), abs=1e-9)
-        assert explanation.bias == -0.7 / 2.5
-        assert explanation.total == pytest.approx(explanation.log_odds, abs=1e-12)
-    with pytest.raises(DataError):
-        explain(model, drawn.images[0, :32])
 
 
 # At the command

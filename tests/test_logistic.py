@@ -1,17 +1,13 @@
 """The lesson's formulas against published cases, central differences and their own definitions."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from catclf import logistic
 from catclf.lesson.loops_and_vectors import gradient_loops
-from catclf.logistic import backward, cost, descend, forward, gradient, loss, sigmoid
+from catclf.logistic import cost, descend, forward, gradient, loss, sigmoid
 
 FINITE = st.floats(-30, 30) | st.floats(-1e9, 1e9)
 
@@ -73,25 +69,12 @@ def central_differences(w, b, X, Y, h=1e-6):
     return dw, (above - below) / (2 * h)
 
 
-def agree(found, expected):
-    return all(
-        np.allclose(a, b, rtol=1e-7, atol=1e-8) for a, b in zip(found, expected, strict=True)
-    )
-
-
 def test_the_gradient_agrees_with_central_differences():
     w, b, X, Y = small_problem()
     _, dw, db = gradient(w, b, X, Y)
-    assert agree((dw, db), central_differences(w, b, X, Y))
-
-
-@pytest.mark.parametrize("slip", [lambda A, Y: A * Y, lambda A, Y: A + Y, lambda A, Y: Y - A])
-def test_a_wrong_gradient_does_not(slip):
-    # The first slip is the lesson's own misprint, dZ = AY.
-    w, b, X, Y = small_problem()
-    A = sigmoid(forward(w, b, X))
-    dw, db = (g / X.shape[1] for g in backward(X, slip(A, Y)))
-    assert not agree((dw, float(db[0, 0])), central_differences(w, b, X, Y))
+    slopes, slope = central_differences(w, b, X, Y)
+    np.testing.assert_allclose(dw, slopes, rtol=1e-7, atol=1e-8)
+    assert db == pytest.approx(slope, rel=1e-7)
 
 
 @given(arrays(np.float64, st.integers(1, 20).map(lambda n: (1, n)), elements=FINITE))
@@ -115,13 +98,3 @@ def test_loss_is_the_lessons_with_both_terms_negated_and_finite_at_any_score(z, 
         a = 1 / (1 + np.exp(-z))
         lesson = -(y * np.log(a) + (1 - y) * np.log(1 - a))
         assert L == pytest.approx(lesson, rel=1e-4, abs=1e-12)
-
-
-def test_importing_the_lesson_loads_nothing_else():
-    code = (
-        "import sys, catclf.logistic; "
-        "print([m for m in ('typer', 'rich', 'PIL', 'h5py') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-    assert logistic.__doc__

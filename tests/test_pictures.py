@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catclf.data.images import load_image, load_photo
+from catclf.data.images import load_photo
 from catclf.errors import ImageError
 from catclf.features.conv import Conv
 from catclf.features.patches import Patches
@@ -131,11 +131,8 @@ def test_a_photo_is_read_as_the_classifier_reads_it(tmp_path):
     assert photo[120:].mean() < 5
     Image.new("RGBA", (30, 30), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     assert (load_photo(tmp_path / "clear.png", 50) == 255).all()
-    (tmp_path / "notes.txt").write_text("no image")
-    for name in ("notes.txt", "none.png", "."):
-        for load in (load_image, lambda path: load_photo(path, 50)):
-            with pytest.raises(ImageError, match=r"not an image|no such file|a folder"):
-                load(tmp_path / name)
+    with pytest.raises(ImageError, match="a folder, where an image file was expected"):
+        load_photo(tmp_path, 50)
 
 
 @pytest.mark.parametrize("shape", [(576, 400, 3), (320, 576, 3)])
