@@ -11,7 +11,6 @@ from catclf.common import blocks
 from catclf.common.blocks import (
     LazyArray,
     available,
-    concatenate,
     in_blocks,
     parse_size,
     spill_to_disk,
@@ -76,15 +75,6 @@ def test_what_cannot_be_read_is_told_where_it_is_wanted():
     with pytest.raises(OSError, match="gone"):
         seen.extend(part.start for part, _ in in_blocks(lazy))
     assert seen == [0, 2]
-
-
-@pytest.mark.parametrize("lazy", [(), (0,), (1,), (0, 1)])
-def test_arrays_are_put_together_whichever_of_them_are_on_disk(lazy):
-    arrays = np.arange(12).reshape(6, 2), np.arange(100, 110).reshape(5, 2)
-    whole = concatenate([on_disk(a, 4) if i in lazy else a for i, a in enumerate(arrays)])
-    assert isinstance(whole, LazyArray) == bool(lazy)
-    for part in (slice(None), slice(4, 8), slice(7, 9)):
-        np.testing.assert_array_equal(whole[part], np.concatenate(arrays)[part])
 
 
 def test_what_is_spilled_comes_back_and_a_full_disk_is_told(monkeypatch):

@@ -7,7 +7,6 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import catclf as library
 from catclf import load_model
@@ -133,15 +132,6 @@ def test_weights_too_large_for_their_length_are_told():
     for weight, norm in ((1e308, None), (1e200, pytest.approx(1e200 * 12288**0.5))):
         model = Model(np.full((12288, 1), weight), 0.0, ("a", "b"), Pixels())
         assert model.describe()["weight_norm"] == norm
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_a_picture_is_written(catclf, models, tmp_path, name):
-    done = catclf("show", models / f"{name}.npz", "--picture", "w.png")
-    assert done.stderr == "wrote w.png\n"
-    assert done.stdout == catclf("show", models / f"{name}.npz").stdout
-    with Image.open(tmp_path / "w.png") as picture:
-        assert (picture.format, picture.mode, picture.width) == ("PNG", "RGB", 1440)
 
 
 def test_what_cannot_be_done_is_one_line_and_changes_nothing(catclf, models, tmp_path):
