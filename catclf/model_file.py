@@ -13,7 +13,7 @@ import numpy as np
 
 from catclf import features
 from catclf.common import npz
-from catclf.common.files import FileKind, open_regular
+from catclf.common.files import HEAD_BYTES, LFS_POINTER, FileKind, describe_content, open_regular
 from catclf.common.npz import Arrays
 from catclf.common.text import LONGEST_NAME
 from catclf.common.version import __version__
@@ -21,6 +21,13 @@ from catclf.errors import ModelError
 from catclf.features import FeatureMap
 
 FORMAT_VERSION = 1
+NOT_MODELS = {
+    LFS_POINTER: "fetch it with: git lfs pull",
+    "an HDF5 file": "of images, make one with: catclf train {}; of Keras, export it as ONNX",
+    "an ONNX network": "train on its features: catclf train DATA --features onnx:{}",
+}
+"""What to do with files of other kinds, as `describe_content` calls them."""
+MAKE_ONE = "make one with: catclf train, of a network in ONNX with --features onnx:PATH"
 MAX_FILE_BYTES = 256 * 2**20
 PREFIX = "features_"
 """What the names of a feature map's own arrays begin with in the file."""
@@ -117,9 +124,16 @@ def read_model(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
 def _read_arrays(name: str) -> Arrays:
     try:
         with open_regular(name) as file:
+            kind = describe_content(file.read(HEAD_BYTES))
+            if kind not in ("", "a catclf model", "a NumPy file"):
+                remedy = NOT_MODELS.get(kind, MAKE_ONE).format(name)
+                raise ModelError(f"{name}: {kind}, not a catclf model; {remedy}")
+            file.seek(0)
             data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise ModelError(f"{name}: no such model; make one with: catclf train") from None
+    except IsADirectoryError:
+        raise ModelError(f"{name}: a folder; name the model file in it, a .npz") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ModelError(f"{name}: the model cannot be read ({reason})") from error

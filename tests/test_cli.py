@@ -82,7 +82,7 @@ def test_a_fault_of_its_own_is_one_line(tmp_path):
         (["predict", "--model", "m", "x.jpg"], 4, "make one with: catclf train"),
         (["predict", "--json", "--csv", "x.jpg"], 2, "one of"),
         (["eval", "--fail-under", "nan"], 2, "nan"),
-        (["eval", "--model", "text.npz"], 4, "error: text.npz: not a catclf model"),
+        (["eval", "--model", "text.npz"], 4, "error: text.npz: text, not a catclf model"),
         (["unknown"], 2, "unknown"),
     ],
 )

@@ -162,7 +162,8 @@ def test_the_commands_say_what_they_wrote(catclf, mixed, tmp_path):
     assert catclf("data", "draw", 6, "d.h5", "--seed", 3).stdout == "wrote 6 drawings to d.h5\n"
     assert load_dataset(tmp_path / "d.h5").counts == {"non-cat": 3, "cat": 3}
     np.testing.assert_array_equal(load_dataset(tmp_path / "d.h5").images, draw(6, 3)[0])
-    assert "no folder" in catclf("data", "convert", "out.h5", "b.h5", code=2).stderr
+    assert catclf("data", "convert", "out.h5", "b.h5").stdout == "wrote 13 images to b.h5\n"
+    assert load_dataset(tmp_path / "b.h5").sha256 == load_dataset(tmp_path / "out.h5").sha256
     assert "no such file" in catclf("data", "convert", "none", "f", code=3).stderr
     assert "cannot be read" in catclf("data", "convert", "a" * 300, "f", code=3).stderr
     assert "x>=2" in catclf("data", "draw", 1, "d.h5", code=2).stderr

@@ -87,8 +87,8 @@ def shared_type(file):
     [
         (low_level(external), "external storage"),
         (virtual, "virtual|version"),
-        (link(h5py.SoftLink("/other")), "not a hard one"),
-        (link(h5py.ExternalLink("/etc/passwd", "/x")), "not a hard one"),
+        (link(h5py.SoftLink("/other")), "soft or external link"),
+        (link(h5py.ExternalLink("/etc/passwd", "/x")), "soft or external link"),
         (lambda file: file.create_dataset("train_set_x", (6,), h5py.ref_dtype), "reference"),
         (shared_type, "shared"),
         (lambda file: file.create_group("train_set_x"), "no array"),
@@ -136,13 +136,7 @@ def test_an_unknown_filter_loads_no_library(tmp_path):
 def test_names_in_messages_keep_to_one_line(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["in\nset_x"] = 1
-    refused(tmp_path / "a.h5", r"holds 'in\\nset_x'; expected train_set_x")
-
-
-def test_a_pointer_in_place_of_the_data_is_named(tmp_path):
-    text = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 2572022\n"
-    (tmp_path / "a.h5").write_text(text)
-    refused(tmp_path / "a.h5", "Git LFS pointer.*git lfs pull")
+    refused(tmp_path / "a.h5", r"holds 'in\\nset_x' int64 \(\); expected train_set_x")
 
 
 # Sizes
@@ -217,6 +211,12 @@ def test_a_chunk_is_never_inflated_beyond_its_size(tmp_path):
     for data in (bomb, zlib.compress(good[:-1]), b"no deflate", zlib.compress(good)[:-9]):
         refused(raw_chunk(tmp_path / "a.h5", data), "cannot be inflated")
     refused(raw_chunk(tmp_path / "a.h5", good, mask=1), "leaves out filters")
+    labels = np.zeros(6, np.uint8)
+    with h5py.File(write(tmp_path / "b.h5", labels=labels), "a") as file:
+        del file["train_set_y"]
+        y = file.create_dataset("train_set_y", (6,), np.uint8, chunks=(6,), compression="gzip")
+        y.id.write_direct_chunk((0,), bomb)
+    refused(tmp_path / "b.h5", "cannot be inflated")
     refused(raw_chunk(tmp_path / "a.h5", b"abc", fletcher32=True), "without its checksum")
     refused(raw_chunk(tmp_path / "a.h5", good, fletcher32=True), "of another size")
     damaged = raw_chunk(tmp_path / "a.h5", good + b"abcd", fletcher32=True)
@@ -246,9 +246,10 @@ def test_labels_and_names_are_checked(tmp_path):
         refused(write(tmp_path / "a.h5", labels=labels), "0 or 1|0 and 1 only")
     assert load_dataset(write(tmp_path / "b.h5", labels=np.array([0, 1] * 3) == 1)).Y.sum() == 3
     assert load_dataset(write(tmp_path / "b.h5", labels=np.array([0.0, 1.0] * 3))).Y.sum() == 3
-    for names in ([b"a"], [b"a", b"b", b"c"], [b"a" * 2000, b"b"], ["a" * 2000, "b"], [b"a", b"a"]):
+    for names in ([b"a"], ["a" * 2000, "b"], [b"a", b"a"], [b"a"] * 1001):
         refused(write(tmp_path / "c.h5", names=names), "list_classes")
-    refused(write(tmp_path / "d.h5", names=[1, 2]), "list_classes is int64")
+    refused(write(tmp_path / "c.h5", names=[b"a" * 2000, b"b"]), "names of 2000 bytes")
+    refused(write(tmp_path / "d.h5", names=[b"a", b"b", b"c"]), "'c'; name those that are cats")
     # Names that a terminal would act on come as they are; where they are printed they are escaped.
     path = write(tmp_path / "e.h5", names=["[/red]\x1b[31m", "cat"])
     assert load_dataset(path).classes == ("[/red]\x1b[31m", "cat")
@@ -295,7 +296,7 @@ def test_an_array_in_its_header_and_one_of_many_members_are_read(tmp_path):
 
     path = write(tmp_path / "a.h5", put, labels=[0, 1])
     np.testing.assert_array_equal(load_dataset(path).images, PIXELS[:2])
-    refused(write(tmp_path / "b.h5", put, labels=[0, 1], libver="v108"), "more members than fit")
+    refused(write(tmp_path / "b.h5", put, labels=[0, 1], libver="v108"), "more than 8 members")
 
 
 def test_an_array_that_can_grow_is_read_in_the_older_versions_alone(tmp_path):
@@ -314,7 +315,7 @@ def test_a_superblock_of_version_1_is_looked_at(tmp_path):
     assert data[8] == 0
     data[8] = 1  # which has four more bytes
     path.write_bytes(data)
-    refused(path, "not an HDF5 file that can be read")
+    refused(path, "cut short")
 
 
 def test_a_heap_of_texts_that_is_full_to_the_end_is_read(tmp_path):

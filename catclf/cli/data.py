@@ -173,33 +173,31 @@ def convert(
     cat_class: loading.CatClass = None,
     quiet: output.Quiet = False,
 ) -> None:
-    """Turn a folder into an HDF5 file, or one into a folder.
+    """Turn a folder into an HDF5 file, or one into a folder, or into another file.
 
     The folder has a sub-folder per class; written, it holds PNG files named by row. Every image
     becomes 64 × 64. The HDF5 file has the course's layout, compressed; the keys begin with train,
-    or as --split says. What is written appears whole or not at all.
+    or as --split says. TO is a file if it ends in .h5 or .hdf5, or FROM is a folder. What is
+    written appears whole or not at all.
 
     \b
     catclf data convert photos/train train.h5
     catclf data convert train.h5 photos/again
     """
-    from catclf.data.convert import check_folder, dataset_to_folder, folder_to_hdf5
+    from catclf.data.convert import check_folder, dataset_to_folder, file_to_hdf5, folder_to_hdf5
     from catclf.data.folders import is_folder
     from catclf.data.load import expand_pattern
 
     source, *more = expand_pattern(source)
     if more:
         raise typer.BadParameter(f"{1 + len(more)} files match FROM; name one of them")
-    if is_folder(source):
+    if is_folder(source) or out.lower().endswith((".h5", ".hdf5")):
+        write = folder_to_hdf5 if is_folder(source) else file_to_hdf5
         with output.counting_bar("converting", "photos", quiet) as progress:
-            count, notes = folder_to_hdf5(
-                source, out, split=split, cat_class=cat_class, progress=progress
-            )
+            count, notes = write(source, out, split=split, cat_class=cat_class, progress=progress)
         for line in notes:
             output.note(line, quiet)
     else:
-        if out.lower().endswith((".h5", ".hdf5")):
-            raise typer.BadParameter(f"{source} is no folder; so TO is a folder to write")
         check_folder(out)
         dataset = loading.load(source, split, quiet=quiet, cat_class=cat_class)
         if dataset.groups:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import inf
@@ -54,11 +53,13 @@ def load(
     max_file_size: float = 64,
     trust: bool = False,
     memory: float | None = None,
+    on_disk: bool = False,
     feature_map: FeatureExtractor | None = None,
 ) -> Dataset:
     """Load a data set, with a bar for a folder, and tell how it was read.
 
-    Up to `memory` bytes of it are kept in memory; half of what is available without.
+    Up to `memory` bytes of it are kept in memory; half of what is available without. Whatever
+    can stay `on_disk` does so if asked for.
     """
     from catclf.data.load import load_dataset
 
@@ -70,6 +71,7 @@ def load(
             max_bytes=to_bytes(max_file_size),
             trust=trust,
             memory=memory,
+            on_disk=on_disk,
             feature_map=feature_map,
             progress=progress,
         )
@@ -98,7 +100,7 @@ def load_all(
     taken here for examples that are wanted whole. All else is as in `load`. What is returned is
     each for itself, and the whole.
     """
-    from catclf.common.blocks import budget
+    from catclf.common.blocks import LazyArray, budget
     from catclf.data.dataset import join
     from catclf.data.load import expand_pattern
 
@@ -109,15 +111,17 @@ def load_all(
         from catclf.cluster.remote_blocks import load as load_remotely
 
         settings = {key: how[key] for key in ("cat_class", "trust")}
-        return load_remotely(cluster, sources, split, memory=memory, **settings)
-    # HDF5 files stay where they are until it is known whether all fit together; what comes from
-    # several folders is in memory twice, in the parts and in the whole.
+        parts, whole = load_remotely(cluster, sources, split, memory=memory, **settings)
+        for line in whole.notes:
+            output.note(line, quiet)
+        return parts, whole
+    # HDF5 files stay where they are until it is known whether all fit together; what cannot, such
+    # as several folders, is in memory twice, in the parts and in the whole.
     left = memory if len(sources) == 1 else budget(memory, inf) / 2
     parts = []
     for source in sources:
-        in_memory = source is not None and os.path.isdir(source)
-        part = load(source, split, quiet=quiet, memory=left if in_memory else 0, **how)
-        if in_memory and left is not None:
+        part = load(source, split, quiet=quiet, memory=left, on_disk=True, **how)
+        if not isinstance(part.images, LazyArray) and left is not None:
             left -= part.nbytes
         parts.append(part)
     whole = join([part.grouped_by_folder() if by_folder else part for part in parts])

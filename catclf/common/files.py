@@ -23,7 +23,7 @@ except ImportError:  # Windows
 
 STALE_SECONDS = 3600
 """Where files cannot be locked, a temporary file of this age is taken for a dead process's."""
-HEAD_BYTES = 256
+HEAD_BYTES = 512
 """A file's kind is told by so many bytes."""
 _TEMPORARY = re.compile(r"\.catclf-[0-9a-f]{16}\.tmp")
 _TO_READ = os.O_RDONLY | sum(
@@ -248,9 +248,43 @@ def _remove_if_stale(path: str) -> None:
         os.close(descriptor)
 
 
-def is_lfs_pointer(head: bytes) -> bool:
-    """Tell by its first bytes whether a file is a Git LFS pointer, in place of what is wanted."""
-    return head.startswith(b"version https://git-lfs.")
+LFS_POINTER = "a Git LFS pointer"
+CONTENTS = {
+    rb"\Z": "an empty file",
+    rb"version https://git-lfs\.": LFS_POINTER,
+    rb"(\xef\xbb\xbf)?\s*<(!doctype|html|head|body|\?xml)": "a web page",
+    rb"\x89HDF\r\n\x1a\n": "an HDF5 file",
+    rb"PK\x03\x04.{26}w\.npy": "a catclf model",
+    rb"PK\x03\x04.{26}[^/]*\.npy|\x93NUMPY": "a NumPy file",
+    rb"PK\x03\x04.{26}[^/]+/(data\.pkl|version|byteorder|\.format_version)": "a PyTorch file",
+    rb"PK\x03\x04.{26}(metadata|config)\.json": "a Keras model",
+    rb"PK[\x03\x05]|\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|.{257}ustar": "an archive",
+    rb"MATLAB 5\.0 MAT-file": "a MATLAB file of before version 7.3",
+    rb"\x80[\x02-\x05]": "a Python pickle",
+    rb"\x08[\x01-\x20][\x12\x1a\x22\x3a\x42]": "an ONNX network",
+    rb".{4}\0{4}\{": "a safetensors file",
+    rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF.{4}WEBP|.{4}ftyp": "an image",
+}
+"""What files are that begin so: those that are taken for a data set or a model by mistake."""
+
+
+def describe_content(head: bytes) -> str:
+    """Say in a noun what a file is, by its first HEAD_BYTES; nothing if it is not known."""
+    head = head[:HEAD_BYTES]
+    for start, noun in CONTENTS.items():
+        if re.match(start, head, re.DOTALL | re.IGNORECASE):
+            return noun
+    is_text = not re.search(rb"[\0-\x08\x0e-\x1a\x7f]", head)
+    return ("a table as text" if re.search(rb"[,;\t].*\n", head) else "text") if is_text else ""
+
+
+def is_locked(file: BinaryIO) -> bool:
+    """Tell whether another program has locked a file to write to it, as HDF5's library does."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # until it is closed
+    except (OSError, AttributeError) as error:  # others: where nothing can be locked
+        return isinstance(error, BlockingIOError)
+    return False
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:

@@ -1,4 +1,4 @@
-"""A folder of classes → an HDF5 file, and back; drawings → an HDF5 file."""
+"""A folder of classes or an HDF5 file → one of the course's layout; a file → a folder; drawings."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from catclf.common.types import Progress
 from catclf.data.dataset import CatClass, Dataset, Split
 from catclf.data.folder_reader import FolderReader
 from catclf.data.folders import is_split
+from catclf.data.hdf5 import load_hdf5
 from catclf.data.hdf5.writer import write_hdf5
 from catclf.errors import DataError, OutputError
 
@@ -46,6 +47,22 @@ def folder_to_hdf5(
     reader = FolderReader(Path(folder), split, cat_class)
     count = write_hdf5(out, ((photo.image, photo.y) for photo in reader.photos(progress)), split)
     return count, reader.notes()
+
+
+def file_to_hdf5(
+    file: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    split: Split = "train",
+    cat_class: CatClass = None,
+    progress: Progress | None = None,
+) -> tuple[int, tuple[str, ...]]:
+    """Write images of an HDF5 file, resized as they are read, as `folder_to_hdf5` does."""
+    dataset = load_hdf5(Path(file), split, cat_class)
+    lost = ("what the images belong with (source) is not kept",) if dataset.groups else ()
+    examples = zip(dataset.images, dataset.Y[0].tolist(), strict=True)
+    count = write_hdf5(out, _counted(examples, len(dataset), progress), split)
+    return count, (*dataset.notes, *lost)
 
 
 def draw_to_hdf5(

@@ -16,7 +16,7 @@ from ssl import SSLContext, create_default_context
 from urllib import request
 from urllib.parse import urljoin
 
-from catclf.common.files import FileKind, is_lfs_pointer
+from catclf.common.files import LFS_POINTER, FileKind, describe_content
 from catclf.common.threads import on_a_thread
 from catclf.common.types import Progress
 from catclf.common.version import __version__
@@ -98,7 +98,7 @@ def fetch(
             data = present.read(known.size + 1)
         if hashlib.sha256(data).hexdigest() == known.sha256:
             return False
-        other = "a Git LFS pointer" if is_lfs_pointer(data) else "another file"
+        other = describe_content(data) or "another file"
         raise DataError(f"{path}: {other} is there under this name; move it away, and fetch again")
     DOWNLOAD.check(path)
     reasons: list[str] = []
@@ -154,8 +154,8 @@ def _get(
                 data += block
                 if progress is not None:
                     progress(min(len(data), known.size), known.size)
-        if is_lfs_pointer(data):
-            raise OSError("it holds a Git LFS pointer, not the file itself")
+        if describe_content(data) == LFS_POINTER:
+            raise OSError(f"it holds {LFS_POINTER}, not the file itself")
         if len(data) > known.size:
             raise OSError(f"it sent more than the expected {known.size} bytes")
         if len(data) < known.size:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from dataclasses import replace
 from glob import glob, has_magic
 from math import inf
 from pathlib import Path
 
+import numpy as np
+
+from catclf.common.blocks import budget, in_blocks
 from catclf.common.types import IMAGE_SIZE, FeatureExtractor, Progress
 from catclf.data.dataset import CLASSES, CatClass, Dataset, Split
 from catclf.data.folder_reader import load_folder
@@ -33,6 +37,7 @@ def load_dataset(
     max_bytes: int = MAX_FILE_BYTES,
     trust: bool = False,
     memory: float | None = inf,
+    on_disk: bool = False,
     feature_map: FeatureExtractor | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -54,18 +59,20 @@ def load_dataset(
     memory : float
         How many bytes images may take in memory; None stands for half of what is available. Those
         of a larger HDF5 file are read when they are used, as often as they are; a larger folder is
-        refused.
+        refused, and so is a larger file of images that must be resized.
+    on_disk : bool
+        Whether an HDF5 file's images are left where they are unless they must be resized.
     feature_map : FeatureExtractor, optional
         Makes features as a folder's images are read, from more pixels than are kept if it wants
         these. Of other data they are made afterwards; see `Dataset.with_features`.
     progress : callable, optional
-        Called as progress(done, total) while a folder's images are read.
+        Called as progress(done, total) while images are read from a folder, or resized.
 
     Raises
     ------
     DataError
-        If there is nothing there, it is not in one of these forms, it is a folder and would not fit
-        into memory, or the map takes other images.
+        If there is nothing there, it is not in one of these forms, it is a folder, or images to
+        be resized, and would not fit into memory, or the map takes other images.
     """
     notes: tuple[str, ...] = ()
     if data is None:
@@ -90,7 +97,24 @@ def load_dataset(
     elif path.is_file():
         from catclf.data.hdf5 import load_hdf5
 
-        dataset = load_hdf5(path, split, cat_class, trust).within(memory)
+        dataset = load_hdf5(path, split, cat_class, trust)
+        if dataset.sizes:  # its images are resized as they are read: once, not at every pass
+            allowed = budget(memory, dataset.nbytes)
+            if dataset.nbytes > allowed:
+                asked = [cat_class] if isinstance(cat_class, str) else list(cat_class or ())
+                how = ["--split", split, *(w for name in asked for w in ("--cat-class", name))]
+                raise DataError(
+                    f"{path}: its images take {dataset.nbytes / 1e6:.4g} MB when resized, and "
+                    f"{allowed / 1e6:.4g} MB is for data; convert it first: "
+                    f"catclf data convert {shlex.join([str(path), 'out.h5', *how])}"
+                )
+            images = np.empty(dataset.images.shape, np.uint8)
+            for part, block in in_blocks(dataset.images):
+                images[part] = block
+                if progress is not None:
+                    progress(part.stop, len(images))
+            dataset = replace(dataset, images=images)
+        dataset = dataset.within(0 if on_disk else memory)
     else:
         problem = "not a regular file" if path.exists() else "no such file or folder"
         raise DataError(f"{path}: {problem}; {expected}")

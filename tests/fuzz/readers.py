@@ -98,6 +98,13 @@ def hdf5_files() -> list[bytes]:
                         file["source"] = [b"a", b"b"]
                         file.attrs["made"] = "here"
                 made.append(buffer.getvalue())
+        buffer = io.BytesIO()
+        with h5py.File(buffer, "w", libver=version) as file:  # grey, of other keys and classes
+            grey = {"chunks": (2, 40, 32), "compression": "gzip"}
+            file.create_dataset("test_images", data=np.full((3, 40, 32), 77, np.uint8), **grey)
+            file["test_labels"] = [[0], [1], [3]]
+            file["list_classes"] = [b"dog", b"fox", b"hare", b"cat"]
+        made.append(buffer.getvalue())
     return made
 
 

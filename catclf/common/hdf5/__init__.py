@@ -31,19 +31,31 @@ NOWHERE = 2**64 - 1
 MAX_HEAP = 2**20
 """The largest heap of names that is read, in bytes."""
 MAX_MESSAGES = 1000
+CLOSE = "close it there; after a crash: h5clear -s {path}"
+LINKED = "{!r} is a soft or external link, which is not followed"
 LINK_INFO, LINK, CONTINUATION, SYMBOLS = 2, 6, 16, 17
 KNOWN = {0, 1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 16, 17, 18, 21, 22}
 """The kinds of messages that are read: not those of external files, shared tables and drivers."""
 
 
+COPY = (
+    "copy it by h5py: python -c \"import h5py; h5py.File('copy.h5', 'w')"
+    '.update({{k: v[()] for k, v in h5py.File({path!r}).items()}})"'
+)
+"""The remedy for a sound file that is stored in a way that is not read; `path` is the file."""
+
+
 class StructureError(ValueError):
-    """Structure that is damaged, or that is not needed and so not read."""
+    """Structure that is damaged, or that is not needed and so not read: why, and the remedy."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
 
 
-def need(condition: bool, reason: str) -> None:
-    """Raise StructureError for this reason unless the condition holds."""
+def need(condition: bool, *reason: str) -> None:
+    """Raise StructureError for this reason, the remedy being the next word, unless it holds."""
     if not condition:
-        raise StructureError(reason)
+        raise StructureError(*reason)
 
 
 class Bytes:
@@ -113,7 +125,11 @@ class Structure:
             place = max(512, 2 * place)
         raise StructureError("no HDF5 signature")
 
+    def _check_end(self, end: int) -> None:
+        need(end <= self.size, f"cut short, {self.size} bytes of {end}", "fetch it again")
+
     def _read_root(self) -> Iterator[tuple[str, int]]:
+        self._check_end(self._base + 96)
         version = self.read(8, 1).number(1)
         cached = None
         if version in (0, 1):
@@ -124,16 +140,22 @@ class Structure:
             if version == 1:
                 self.chunk_k = head.number(2)
                 head.take(2)
-            base, _, _, driver, _, root = head.numbers(6, 8)
+            base, _, end, driver, _, root = head.numbers(6, 8)
+            self._check_end(end)
             need(driver == NOWHERE, "a file in several parts")
             if head.number(8) & 0xFFFFFFFF == 1:  # the addresses of its links are here as well
                 cached = head.numbers(2, 8)
         else:
-            need(version in (2, 3), f"a superblock of version {version}")
+            need(version in (2, 3), "written in a form that is newer than those known here", COPY)
             head = self.read(9, 35)
-            need(head.take(3)[:2] == b"\x08\x08", "addresses that are not of 8 bytes")
-            base, extension, _, root = head.numbers(4, 8)
-            need(extension == NOWHERE, "an extension of the superblock")
+            *sizes, flags = head.take(3)
+            need(sizes == [8, 8], "addresses that are not of 8 bytes")
+            base, extension, end, root = head.numbers(4, 8)
+            need(version == 2 or not flags, "open in another program, or never closed by it", CLOSE)
+            self._check_end(end)
+            need(
+                extension == NOWHERE, "stored with fs_strategy or the like, which is not read", COPY
+            )
         need(base == self._base, "a wrong base address")
         need(all(0 < k <= 1024 for k in (self.leaf_k, self.group_k, self.chunk_k)), "wrong sizes")
         messages = self.read_messages(root)
@@ -150,14 +172,15 @@ class Structure:
         info = messages[LINK_INFO][0]
         need(info.number(1) == 0, "links of an unknown version")
         info.take(8 if info.number(1) & 1 else 0)
-        need(info.number(8) == NOWHERE, "more members than fit into the root itself")
+        few = info.number(8) == NOWHERE
+        need(few, "more than 8 members, in HDF5's newest form, which is not read", COPY)
         for link in messages.get(LINK, []):
             need(link.number(1) == 1, "links of an unknown version")
             flags = link.number(1)
             kind = link.number(1) if flags & 8 else 0
             link.take((8 if flags & 4 else 0) + (1 if flags & 16 else 0))
             name = _text(link.take(link.number(1 << (flags & 3))))
-            need(kind == 0, f"a link that is not a hard one, {name!r}")
+            need(kind == 0, LINKED.format(name), COPY)
             yield name, link.number(8)
 
     def _read_old_links(self, root: int, heap: int) -> Iterator[tuple[str, int]]:
@@ -175,7 +198,7 @@ class Structure:
             for _ in range(count):
                 offset, header, kind, *_ = leaf.numbers(5, 8)
                 # 0 or 1: a hard link; a soft one is kept where the addresses of a group would be.
-                need(kind & 0xFFFFFFFF < 2, f"a link that is not a hard one, {name(offset)!r}")
+                need(kind & 0xFFFFFFFF < 2, LINKED.format(name(offset)), COPY)
                 yield name(offset), header
 
     def _read_names(self, address: int) -> bytes:
@@ -263,7 +286,7 @@ class Structure:
                 count += 1
                 need(count <= MAX_MESSAGES, "an object header that is too long")
                 need(kind in KNOWN, f"messages of kind {kind}, such as external storage")
-                need(not shared or kind == 12, "parts that are shared between objects")
+                need(not shared or kind == 12, "parts that are shared between objects", COPY)
                 if kind == CONTINUATION:
                     blocks.append(message.numbers(2, 8))  # type: ignore[arg-type]
                 else:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from catclf.common.hdf5 import NOWHERE, Bytes, Messages, Structure, StructureError, need
+from catclf.common.hdf5 import COPY, NOWHERE, Bytes, Messages, Structure, StructureError, need
 
 SPACE, TYPE, OLD_FILL, FILL, LAYOUT, FILTERS = 1, 3, 4, 5, 8, 11
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
@@ -41,6 +41,10 @@ class ArrayInfo:
     def nbytes(self) -> int:
         return math.prod(self.shape) * self.itemsize
 
+    @property
+    def is_text(self) -> bool:
+        return self.dtype[0] == "S" or self.dtype == VARIABLE_TEXT
+
     def __str__(self) -> str:
         return f"{self.dtype} {self.shape}"
 
@@ -70,8 +74,11 @@ def describe_array(structure: Structure, name: str) -> ArrayInfo:
     return ArrayInfo(shape, dtype, itemsize, grows=most != shape)
 
 
-def check_storage(structure: Structure, name: str) -> None:
+def check_storage(structure: Structure, name: str, *, inflated_later: bool = False) -> None:
     """Check where and how an array is stored, and that all of it is there.
+
+    Whole rows of bytes, deflated and no more, need not be inflated here if whoever reads them
+    takes care of that.
 
     Raises
     ------
@@ -84,7 +91,7 @@ def check_storage(structure: Structure, name: str) -> None:
     layout = messages[LAYOUT][0]
     version, kind = layout.number(1), layout.number(1)
     need(version in (3, 4, 5), f"storage of version {version}")
-    need(kind in (0, 1, 2), "virtual storage, in other files")
+    need(kind in (0, 1, 2), "virtual storage, in other files", COPY)
     need(kind == 2 or not filters, "filters where there are no chunks")
     if kind == 0:
         data = layout.take(layout.number(2))
@@ -96,7 +103,8 @@ def check_storage(structure: Structure, name: str) -> None:
         structure.read(address + length, 0)
     else:
         need(array.dtype != VARIABLE_TEXT, "text of variable length in chunks")
-        _check_chunks(structure, array, layout, version, filters)
+        later = inflated_later and filters == [DEFLATE] and array.dtype == "uint8"
+        _check_chunks(structure, array, layout, version, filters, later)
     if array.dtype == VARIABLE_TEXT:
         _check_texts(structure, Bytes(data), math.prod(array.shape))
 
@@ -149,7 +157,8 @@ def _read_filters(messages: Messages, array: ArrayInfo) -> list[int]:
             number = pipeline.number(2)
             need(
                 number in (DEFLATE, SHUFFLE, FLETCHER32),
-                f"filter {OTHER_FILTERS.get(number, number)}, which is not run; write it with gzip",
+                f"filter {OTHER_FILTERS.get(number, number)}, which is not run",
+                "write it with gzip",
             )
             need(number not in filters, "a filter that is applied twice")
             filters.append(number)
@@ -166,7 +175,12 @@ def _read_filters(messages: Messages, array: ArrayInfo) -> list[int]:
 
 
 def _check_chunks(
-    structure: Structure, array: ArrayInfo, layout: Bytes, version: int, filters: list[int]
+    structure: Structure,
+    array: ArrayInfo,
+    layout: Bytes,
+    version: int,
+    filters: list[int],
+    later: bool,
 ) -> None:
     """Check a chunked array, IV.A.2.i: every chunk is there once, and of the right size."""
     rank = len(array.shape)
@@ -189,10 +203,9 @@ def _check_chunks(
         chunks = _find_tree_chunks(structure, root, sides, grid) if count else iter(())
     else:
         # The index of a growing array is laid out for its largest shape.
-        need(not array.grows, "chunks of an array that can grow, stored the newest way")
+        need(not array.grows, "an array that can grow, in HDF5's newest form", COPY)
         chunks = _find_new_chunks(structure, layout, flags, size, count, bool(filters))
-    # Whole rows of bytes, deflated and no more, are inflated, and so checked, as they are read.
-    later = filters == [DEFLATE] and array.dtype == "uint8" and tuple(sides[1:]) == array.shape[1:]
+    later = later and tuple(sides[1:]) == array.shape[1:]
     total = 0
     for address, stored in chunks:
         total += 1

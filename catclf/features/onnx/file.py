@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from catclf.common.files import is_lfs_pointer, open_regular
+from catclf.common.files import LFS_POINTER, describe_content, open_regular
 from catclf.errors import ModelError
 
 MAX_BYTES = 2**31 - 1
@@ -60,8 +60,8 @@ def read_network(path: str | os.PathLike[str]) -> NetworkFile:
     """
     name = os.fspath(path)
     data = _read_bytes(name, name)
-    if is_lfs_pointer(data):
-        raise ModelError(f"{name}: a Git LFS pointer, not the network itself; fetch that")
+    if describe_content(data) == LFS_POINTER:
+        raise ModelError(f"{name}: {LFS_POINTER}, not the network itself; fetch that")
     try:
         locations = find_locations(data)
     except ValueError as error:
