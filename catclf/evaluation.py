@@ -133,7 +133,8 @@ def measure(
     if dataset.classes[1].casefold() != model.classes[1].casefold():
         raise DataError(
             f"{dataset.name}: its classes are {' and '.join(dataset.classes)}, "
-            f"the model's {' and '.join(model.classes)}; name the model's with --cat-class"
+            f"the model's {' and '.join(model.classes)}; "
+            "say with --cat-class which counts as cat, or leave that out as in training"
         )
     rows = dataset.features_of(model.features)
     if rows is None:

@@ -253,3 +253,11 @@ def test_a_cluster_asks_for_a_converted_set(tmp_path):
     path = write(tmp_path / "a.h5", **course(pixels(4, 32, 32, 3)))
     with pytest.raises(DataError, match=r"convert it first: catclf data convert .*a\.h5 out\.h5"):
         load(None, [str(path)], "train")
+
+
+def test_the_class_that_is_named_is_what_a_model_calls_a_cat(catclf, tmp_path):
+    write(tmp_path / "a.h5", **course(list_classes=[0, 1]))
+    assert load_dataset(tmp_path / "a.h5").classes == ("0", "1")
+    line = catclf("eval", "a.h5", "--model", "photos", code=3).stderr.splitlines()[-1]
+    assert "its classes are 0 and 1, the model's non-cat and cat; say with --cat-class" in line
+    catclf("eval", "a.h5", "--model", "photos", "--cat-class", "1")

@@ -277,8 +277,9 @@ def _name_classes(
         is_cat = [0, 1]
     Y = np.array(is_cat)[labels.astype(np.int64)]
     cats = [i for i, y in enumerate(is_cat) if y]
-    named = (text[1 - cats[0]], text[cats[0]]) if text and count == 2 else CLASSES
-    return Y, named, cats
+    if cat_class or count > 2 or not text:
+        return Y, CLASSES, cats
+    return Y, (text[1 - cats[0]], text[cats[0]]), cats
 
 
 def _text(name: Any) -> str:
