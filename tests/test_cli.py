@@ -394,6 +394,39 @@ def test_names_outside_the_encoding_are_escaped(catclf_process, trained, tmp_pat
     catclf_process("eval", "data.h5", cwd=trained, env=env)
 
 
+OWN_CHARACTERS = [
+    ("data", "check", "data.h5"),
+    ("data", "info", "data.h5"),
+    ("eval", "data.h5"),
+    ("show",),
+    ("lesson", "data.h5", "--all"),
+    ("data", "convert", "--help"),
+    ("eval", "--help"),
+    ("predict", "nothing.jpg"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "C"])
+def test_catclfs_own_characters_are_plain_where_the_encoding_lacks_them(
+    catclf_process, trained, encoding
+):
+    """Rules, arrows, signs and Greek letters: none is escaped, and no line grows too wide."""
+    env = {"PYTHONIOENCODING": encoding, "COLUMNS": "80"}
+    if encoding == "C":
+        env = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "COLUMNS": "80"}
+    for words in OWN_CHARACTERS:
+        expected = 3 if "nothing.jpg" in words else 0
+        done = catclf_process(*words, cwd=trained, env=env, code=expected, input=b"")
+        text = (done.stdout + done.stderr).decode("ascii" if encoding == "C" else encoding)
+        assert not re.search(r"\\[ux][0-9a-f]{2}", text), words
+        if "lesson" in words:
+            assert ("yhat" in text, "sigma" in text) == (True, encoding != "cp437")
+            assert max(map(len, text.splitlines())) <= 80
+        if "eval" in words and "--help" not in words:
+            assert ("-" * 20 in text) is (encoding != "cp437")
+
+
 def test_a_terminal_gets_each_line_as_it_comes(trained, class_folder):
     code, text = on_a_terminal("predict", "-q", class_folder, cwd=trained, COLUMNS=40)
     head, rule, *lines = text.splitlines()

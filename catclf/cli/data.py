@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from catclf.cli import loading, output
+from catclf.common.text import printable
 
 if TYPE_CHECKING:
     from catclf.data.check import Card, Finding
@@ -153,7 +154,7 @@ def check(
 def _show_finding(finding: Finding) -> None:
     print(f"\n{finding.title}: {len(finding.cases)}")
     for case in finding.cases[:CASES_SHOWN]:
-        names = [output.printable(name) for name in case.images[:NAMES_SHOWN]]
+        names = [output.plain(printable(name)) for name in case.images[:NAMES_SHOWN]]
         if len(case.images) > NAMES_SHOWN:
             names.append(f"{len(case.images) - NAMES_SHOWN} more")
         print("  " + (" = " if case.exact else " ~ ").join(names))
@@ -176,7 +177,7 @@ def convert(
     """Turn a folder into an HDF5 file, or one into a folder, or into another file.
 
     The folder has a sub-folder per class; written, it holds PNG files named by row. Every image
-    becomes 64 × 64. The HDF5 file has the course's layout, compressed; the keys begin with train,
+    becomes 64 by 64. The HDF5 file has the course's layout, compressed; the keys begin with train,
     or as --split says. TO is a file if it ends in .h5 or .hdf5, or FROM is a folder. What is
     written appears whole or not at all.
 

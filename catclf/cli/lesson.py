@@ -100,7 +100,7 @@ def _section_texts(number: int, material: Material, pictures: str | None) -> Ite
         if not isinstance(block, str):
             yield f"{_draw(block, number, pictures)}\n\n"
             continue
-        for paragraph in textwrap.dedent(block).strip("\n").split("\n\n"):
+        for paragraph in output.plain(textwrap.dedent(block)).strip("\n").split("\n\n"):
             if paragraph.startswith(" "):  # a formula: it is not wrapped
                 text = textwrap.indent(textwrap.dedent(paragraph), "  ")
             else:
@@ -174,7 +174,7 @@ def plot(chart: Chart, width: int) -> str:
     scale = f"{left:<{columns // 2}}{middle}"
     lines = [
         *textwrap.wrap(chart.title, width),
-        f"{chart.y_label:>{MARGIN - 2}}",
+        f"{output.plain(chart.y_label):>{MARGIN - 2}}",
         *(f"{ticks.get(i, ''):>{MARGIN - 2}} │{''.join(row)}" for i, row in enumerate(canvas)),
         " " * (MARGIN - 1) + "└" + "─" * columns,
         " " * MARGIN + f"{scale:<{columns - len(right)}}{right}",

@@ -5,6 +5,7 @@ Results go to stdout, all else to stderr. Rich is imported where a table or a ba
 
 from __future__ import annotations
 
+import codecs
 import os
 import shutil
 import sys
@@ -29,7 +30,16 @@ PHOTOS = "photos"
 
 Advance = Callable[..., None]
 
-printable, to_json = text.printable, text.to_json
+PLAIN = {
+    **dict.fromkeys("─−", "-"), **dict.fromkeys("└┐┘├", "+"), "│": "|", "×": "x", "·": "*",
+    "“": '"', "”": '"', "→": "->", "≤": "<=", "≥": ">=", "½": "1/2", "‖": "||", "µ": "u",
+    "α": "alpha", "λ": "lambda", "σ": "sigma", "Σ": "sum", "ŷ": "yhat",
+    "²": "^2", "ᵀ": "^T", "ᴶ": "^J", "ᶻ": "^z", "⁻": "^-", "⁽": "^(", "ⁱ": "i", "⁾": ")",
+}  # fmt: skip
+"""What catclf prints for its own characters where the output's encoding lacks them."""
+
+to_json = text.to_json
+_encoding = "utf-8"
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing to stderr but errors.")]
 ModelPath = Annotated[
@@ -60,13 +70,34 @@ def band(value: float | None) -> float | None:
 
 
 def prepare_streams() -> None:
-    """Make stdout and stderr take any text, escaping what their encoding lacks, even if closed."""
-    for name in ("stdout", "stderr"):
+    """Make stdout and stderr take any text, whatever their encoding lacks, even if closed."""
+    global _encoding  # noqa: PLW0603
+    codecs.register_error("catclf", _replace)
+    for name in ("stderr", "stdout"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="catclf")
+            _encoding = stream.encoding
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    """Write what an encoding lacks: catclf's own characters plainly, all others escaped."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    escaped = (PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in lacking)
+    return "".join(escaped).replace("^-^", "^-"), error.end
+
+
+def plain(text: str) -> str:
+    """Write a text of catclf's own as stdout will show it, so that it can be laid out."""
+    return text.encode(_encoding, "catclf").decode(_encoding) if _encoding != "utf-8" else text
+
+
+def printable(outside: str) -> str:
+    """Escape what could act on a terminal, and what stdout's encoding lacks."""
+    return text.printable(outside).encode(_encoding, "backslashreplace").decode(_encoding)
 
 
 def unwritten(error: OSError) -> int:
@@ -116,12 +147,12 @@ def cell(text: str) -> str:
 def note(line: str, quiet: bool = False) -> None:
     """Write a line to stderr, unless quiet."""
     if not quiet:
-        _tell(printable(line))
+        _tell(text.printable(line))
 
 
 def error(line: str) -> None:
     """Write an error, one line, to stderr."""
-    _tell(f"error: {printable(line)}")
+    _tell(f"error: {text.printable(line)}")
 
 
 def _tell(line: str) -> None:
@@ -138,7 +169,7 @@ def command(*words: str) -> str:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table to stdout, folding names in the first column where it would be too wide."""
-    shown = [[printable(cell) for cell in row] for row in (columns, *rows)]
+    shown = [[plain(text.printable(cell)) for cell in row] for row in (columns, *rows)]
     widths = [max(map(width_in_cells, column)) for column in zip(*shown, strict=True)]
     spare = shutil.get_terminal_size().columns - sum(widths) - 3 * len(widths) + 1
     widths[0] = max(widths[0] + min(spare, 0), 4)
