@@ -98,6 +98,9 @@ CHEAP = {
         "WEBP", photo(4000, 4000, "RGBA"), lossless=True, method=0, quality=0
     ),
     "AVIF of 16 megapixels": lambda: encoded("AVIF", photo(4000, 4000, "RGBA"), speed=10),
+    "flat JPEG of 250 megapixels": lambda: encoded("JPEG", Image.new("L", (22_000, 11_360), 99)),
+    "progressive, 200 megapixels, grey": lambda: progressive(1, 14_100),
+    "progressive, too large": lambda: jpeg_of(SOF2, 11_600, 11_600, 3),
     "21 million by one": lambda: png(1, 21_000_000, 1, 0, zeros(42_000_000)),
 }
 
@@ -205,12 +208,64 @@ def test_bands_give_what_the_whole_gives(monkeypatch, mode, size):
 def test_webp_and_avif_have_limits_of_their_own():
     for kind, options in (("WEBP", {"method": 0}), ("AVIF", {"speed": 10})):
         data = encoded(kind, Image.new("RGB", (4100, 4000)), **options)
-        with pytest.raises(ImageError, match=f"at most 16 million.*of {kind}"):
+        with pytest.raises(ImageError, match=f"at most 16 million.*of {kind}; save it as JPEG, or"):
             load_image(data)
     data = encoded("AVIF", photo())
     assert load_image(data + b"\0" * 2**20).std() > 5
     with pytest.raises(ImageError, match="AVIF of more than 12 MiB"):
         load_image(data + b"\0" * 12 * 2**20)
+
+
+SOF0, SOF2, SOF3 = 0xC0, 0xC2, 0xC3
+
+
+def jpeg_of(frame, width, height, components, scans=1, factors=(0x22, 0x11, 0x11)):
+    """The head of a JPEG of this size, with its colours in so many scans, and no pixels."""
+    size = struct.pack(">BHHB", 8, height, width, components)
+    samples = b"".join(bytes([i + 1, factors[i], 0]) for i in range(components))
+    each = components // scans
+    of_scan = bytes([each]) + b"".join(bytes([i + 1, 0]) for i in range(each)) + b"\0\x3f\0"
+    return b"\xff\xd8" + segment(frame, size + samples) + segment(0xDA, of_scan) + b"\xff\xd9"
+
+
+JPEG_SIZES = [
+    ("250 megapixels at once", (SOF0, 22_000, 11_360, 3), "damaged"),
+    ("a long side", (SOF0, 65_500, 3_000, 3), "damaged"),
+    ("one more row", (SOF0, 22_000, 11_364, 3), r"at most 250 million, .*; make it smaller"),
+    ("a longer side", (SOF0, 65_501, 10, 3), r"65501 × 10 pixels; .* 65500 on a side"),
+    ("progressive, 133", (SOF2, 11_500, 11_500, 3), "damaged"),
+    ("progressive, 134", (SOF2, 11_600, 11_600, 3), r"404 MB .at most 400.; save it as baseline"),
+    ("progressive, 4:4:4", (SOF2, 8_300, 8_300, 3, 1, (0x11,) * 3), "413 MB"),
+    ("progressive, crossed", (SOF2, 10_000, 10_000, 3, 1, (0x21, 0x12, 0x11)), "damaged"),
+    ("progressive, grey", (SOF2, 14_000, 14_000, 1), "damaged"),
+    ("progressive, four colours", (SOF2, 8_000, 8_000, 4, 1, (0x11,) * 4), "512 MB"),
+    ("three scans", (SOF0, 11_600, 11_600, 3, 3), "a JPEG in several scans, .* 404 MB"),
+    ("lossless", (SOF3, 7_100, 7_100, 3), "unusual kind"),
+]
+
+
+@pytest.mark.parametrize(
+    ("head", "line"), [case[1:] for case in JPEG_SIZES], ids=[n for n, *_ in JPEG_SIZES]
+)
+def test_a_jpeg_may_be_as_large_as_its_decoding_is_cheap(head, line):
+    with pytest.raises(ImageError, match=line) as caught:
+        load_image(jpeg_of(*head))
+    assert len(str(caught.value)) < 150
+
+
+def test_of_a_large_jpeg_a_smaller_scale_is_decoded(monkeypatch):
+    """However much is wanted each way, no more pixels are decoded than of other formats."""
+    data = encoded("JPEG", photo(1600, 640), quality=95)
+    expected = load_image(data, size=(400, 400)).astype(int)
+    monkeypatch.setattr("catclf.data.image_limits.MAX_PIXELS", 1600 * 640 // 4)
+    monkeypatch.setattr("catclf.data.image_limits.MAX_PARTS", 10**6)
+    decoded = []
+    sound = images._scale
+    monkeypatch.setattr(
+        images, "_scale", lambda image, *rest: decoded.append(image.size) or sound(image, *rest)
+    )
+    assert np.abs(load_image(data, size=(400, 400)) - expected).mean() < 3
+    assert decoded == [(800, 320)]
 
 
 RUNS = b"".join(
@@ -352,10 +407,30 @@ list(threads.ordered(load_image, [sys.stdin.buffer.read()] * 40, 4))
     assert subprocess.run(command, input=data, capture_output=True, check=True).stderr == b""
 
 
+def detailed(width, height, **options):
+    """A photo with noise in it, as large ones have."""
+    image = photo(width, height)
+    rng = np.random.default_rng(0)
+    for top in range(0, height, 500):
+        part = np.asarray(image.crop((0, top, width, min(top + 500, height)))).astype(np.int16)
+        part += rng.integers(-20, 21, part.shape, dtype=np.int16)
+        image.paste(Image.fromarray(part.clip(0, 255).astype(np.uint8)), (0, top))
+    return encoded("JPEG", image, **options)
+
+
+DETAILED = {
+    "JPEG of 108 megapixels, in detail": lambda: detailed(12_000, 9_000, quality=80),
+    "JPEG of 200 megapixels, in detail": lambda: detailed(16_384, 12_288, quality=80),
+    "progressive, 132 megapixels": lambda: detailed(11_500, 11_500, quality=60, progressive=True),
+}
+
+
 if __name__ == "__main__":  # the figures of SECURITY.md
+    from test_heic import LARGE as HEIC
+
     with TemporaryDirectory() as folder:
         print(f"{'image':36} {'MiB':>6} {'seconds':>8} {'MB':>5}  outcome")
-        for title, make in CHEAP.items():
+        for title, make in (CHEAP | DETAILED | HEIC).items():
             file = Path(folder, "x")
             file.write_bytes(make())
             size, (spent, peak, outcome) = file.stat().st_size / 2**20, cost(file)

@@ -251,6 +251,14 @@ def _remove_if_stale(path: str) -> None:
 LFS_POINTER = "a Git LFS pointer"
 CONTENTS = {
     rb"\Z": "an empty file",
+    rb"\0{16}": "a file of zeros",
+    rb"%PDF-": "a PDF",
+    rb"(\xef\xbb\xbf)?\s*<(svg|(\?xml|!--|!doctype svg).*<svg)": "an SVG drawing",
+    rb"II[*+]\0|MM\0[*+]|IIU\0|IIR[OS]|MMOR|FUJIFILMCCD|.{4}ftypcrx": "a TIFF or raw photo",
+    rb".{4}(ftyp(?!avi[fs]|hei|hev|mif1|msf1)|moov|mdat|wide)": "a video",
+    rb"\x1aE\xdf\xa3|RIFF.{4}AVI |\0\0\x01[\xb3\xba]|FLV\x01": "a video",
+    rb"8BPS|\xff\n|\0{3}\x0c(JXL|jP) |\xffO\xffQ|\0\0\x01\0|%!PS|(?-i:P[1-7])\s|gimp xcf": "an "
+    "image of another kind",
     rb"version https://git-lfs\.": LFS_POINTER,
     rb"(\xef\xbb\xbf)?\s*<(!doctype|html|head|body|\?xml)": "a web page",
     rb"\x89HDF\r\n\x1a\n": "an HDF5 file",
@@ -265,7 +273,7 @@ CONTENTS = {
     rb".{4}\0{4}\{": "a safetensors file",
     rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF.{4}WEBP|.{4}ftyp": "an image",
 }
-"""What files are that begin so: those that are taken for a data set or a model by mistake."""
+"""What files are that begin so: those that are taken for data, a model or a photo by mistake."""
 
 
 def describe_content(head: bytes) -> str:

@@ -16,9 +16,15 @@ from catclf.errors import ImageError
 MAX_FILE_BYTES = 64 * 2**20
 """The largest file that is read, unless another size is asked for."""
 MAX_PIXELS = 50_000_000
-MAX_PIXELS_OF = {"WEBP": 16_000_000, "AVIF": 16_000_000}
-"""The most pixels of formats that are decoded as a whole, in several times their pixels' memory."""
 MAX_SIDE = 20_000
+MOST_OF = {
+    "JPEG": (250_000_000, 65_500),  # decoded at the scale that is wanted
+    "WEBP": (16_000_000, MAX_SIDE),  # decoded as a whole, in many times their pixels' memory
+    "AVIF": (16_000_000, MAX_SIDE),
+}
+"""The most pixels, and the longest side, of formats for which other limits hold."""
+MAX_COEFFICIENT_BYTES = 400_000_000
+"""The most memory of a JPEG in several scans: its decoder holds all, 2 bytes for each sample."""
 
 MAX_PARTS = 20_000
 """The most segments of a JPEG, chunks of a PNG, blocks before a GIF's first frame; real files have
@@ -28,6 +34,11 @@ MAX_SCANNED_PIXELS = 1_500_000_000
 """The most pixels of a JPEG times its scans; a progressive one has about ten."""
 MAX_PROGRESSIVE_BYTES = 32 * 2**20
 MAX_AVIF_BYTES = 12 * 2**20
+MAX_HEIC_BYTES = 16 * 2**20
+MAX_HEIC_TABLES = 2**20
+MAX_CODED_PIXELS = 55_000_000
+MAX_SLICED_PIXELS = 200_000_000
+"""The most pixels of a HEIC photo in all tiles and its transparency, and those times slices."""
 MAX_RLE_BYTES = 2 * 2**20
 """The largest BMP of runs of pixels, which Pillow decodes in Python."""
 MAX_NOTE_BYTES = 2**20
@@ -36,8 +47,8 @@ MAX_NOTE_BYTES = 2**20
 LARGE_FILE = 8 * 2**20
 LARGE_IMAGE = 64_000_000
 """From so many bytes on, of the file or in decoding, images are read one at a time."""
-BYTES_A_PIXEL = {"WEBP": 20, "AVIF": 20}
-"""The most that decoding takes, where that is more than 6."""
+BYTES_A_PIXEL = {"WEBP": 20, "AVIF": 20, "HEIF": LARGE_IMAGE}
+"""The most that decoding takes, where that is more than 6; of HEIC it is bounded otherwise."""
 
 _GIF_BLOCK = re.compile(b"[!,;]")
 _TRANSPARENCY = b"\xf9"
@@ -47,19 +58,30 @@ _MARKER = re.compile(rb"\xff([^\x00\xff])")
 _MARKER_IN_SCAN = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _END, _SCAN, _ADOBE, _COMMENT = 0xD9, 0xDA, 0xEE, 0xFE
-_SEQUENTIAL, _NO_FRAMES = (0xC0, 0xC1), (0xC4, 0xC8, 0xCC)
+_SEQUENTIAL, _SCALED, _NO_FRAMES = (0xC0, 0xC1), (0xC0, 0xC1, 0xC2), (0xC4, 0xC8, 0xCC)
 _NOTES = (b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0")
 _PNG_NOTES = (b"eXIf", b"iTXtXML:com.adobe.xmp\0")
 
 
 def check_size(form: str, width: int, height: int) -> None:
     """Raise ImageError if an image of this format, by Pillow's name, has too many pixels."""
-    most = MAX_PIXELS_OF.get(form, MAX_PIXELS)
-    if width * height > most or max(width, height) > MAX_SIDE:
+    most, side = MOST_OF.get(form, (MAX_PIXELS, MAX_SIDE))
+    if width * height > most or max(width, height) > side:
+        remedy = "make it smaller" if form == "JPEG" else "save it as JPEG, or smaller"
         raise ImageError(
             f"{width} × {height} pixels; at most {most // 10**6} million, "
-            f"and {MAX_SIDE} on a side, are read of {form}"
+            f"and {side} on a side, are read of {form}; {remedy}"
         )
+
+
+def most_to_decode(width: int, height: int, held_whole: bool) -> int:
+    """Give how many pixels each way may be asked of a JPEG's decoder, which halves up to thrice.
+
+    One that holds the image's coefficients besides is asked for fewer.
+    """
+    most = MAX_PIXELS // 4 if held_whole else MAX_PIXELS
+    scale = next(scale for scale in (1, 2, 4, 8) if width * height <= most * scale**2)
+    return max(1, min(width, height) // scale)
 
 
 def is_large(form: str, width: int, height: int) -> bool:
@@ -117,10 +139,18 @@ def _jpeg(data: bytes) -> tuple[list[memoryview], bool]:
             pixels = max(pixels, int.from_bytes(body[1:3]) * int.from_bytes(body[3:5]))
             progressive |= marker not in _SEQUENTIAL
             frame = body
+            if marker not in _SCALED and pixels > MAX_PIXELS:
+                raise ImageError("a JPEG of an unusual kind, too large; save it as baseline")
         if marker == _SCAN:
             # A sequential JPEG whose first scan has all components of its frame has one scan.
             if not progressive and len(frame) > 5 and body[:1] == frame[5:6]:
                 return [*parts, view[start:]], False  # what follows that scan is not looked at
+            needed = 2 * pixels * _samples_a_pixel(frame)
+            if needed > MAX_COEFFICIENT_BYTES:
+                raise ImageError(
+                    f"a JPEG in several scans, progressive say, which takes {needed / 1e6:.0f} MB "
+                    f"(at most {MAX_COEFFICIENT_BYTES // 10**6}); save it as baseline, or smaller"
+                )
             end = _end_of_scans(data, at, pixels)
             if progressive and len(data) - start > MAX_PROGRESSIVE_BYTES:
                 most = MAX_PROGRESSIVE_BYTES // 2**20
@@ -135,6 +165,13 @@ def _jpeg(data: bytes) -> tuple[list[memoryview], bool]:
             continue
         parts.append(view[start:at])
     raise ImageError(f"a JPEG of more than {MAX_PARTS} segments")
+
+
+def _samples_a_pixel(frame: bytes) -> float:
+    """Tell how many samples a pixel has, by the sampling factors of a JPEG's frame header."""
+    factors = [(factor >> 4, factor & 15) for factor in frame[7::3]]
+    most = max((h for h, _ in factors), default=0) * max((v for _, v in factors), default=0)
+    return sum(h * v for h, v in factors) / max(most, 1)
 
 
 def _end_of_scans(data: bytes, at: int, pixels: int) -> int:

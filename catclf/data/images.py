@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from catclf.common.files import descriptor_of
+from catclf.common.files import LFS_POINTER, describe_content, descriptor_of
 from catclf.common.types import IMAGE_SIZE
 from catclf.data import image_limits as limits
+from catclf.data.heic import main_picture
 from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.errors import ImageError, NotAnImageError
 
@@ -33,12 +34,31 @@ READERS = {
     rb"\x89PNG": "PngImageFile",
     rb".{8}WEBP": "WebPImageFile",
     rb"GIF8": "GifImageFile",
-    rb"BM": "BmpImageFile",
+    rb"BM.{12}[\x0c(48@l|]\0\0\0": "BmpImageFile",  # by its header's size, for text may begin so
     rb".{4}ftyp(avi[fs]|mif1|msf1)": "AvifImageFile",
 }
 """Pillow's class for what a file begins with, in a module named alike."""
-HEIC = rb".{4}ftyp(hei[cxms]|hev[cx]|mif1|msf1)"
-NOT_AN_IMAGE = "not an image that can be read; expected JPEG, PNG, WebP, GIF, BMP or AVIF"
+HEIC, HEIC_READER = rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HeifImageFile"
+READ = "JPEG, PNG, WebP, GIF, BMP, AVIF and HEIC are read"
+SAVE = "save it as JPEG or PNG"
+REMEDIES = {
+    "an empty file": "fetch or copy it again",
+    "a file of zeros": "fetch or copy it again",
+    LFS_POINTER: "fetch the file itself with: git lfs pull",
+    "a web page": "open it, and save the picture itself",
+    "an HDF5 file": "measure it with: catclf eval",
+    "a catclf model": "name it with --model",
+    "a NumPy file": "make an image of an array x: PIL.Image.fromarray(x).save('x.png')",
+    "a MATLAB file of before version 7.3": "make an image of an array x: imwrite(x, 'x.png')",
+    "an archive": "unpack it, and name the folder",
+    "a video": "save a picture of it as JPEG or PNG",
+    "an image": SAVE,
+    "a PDF": SAVE,
+    "an SVG drawing": SAVE,
+    "a TIFF or raw photo": SAVE,
+    "an image of another kind": SAVE,
+}
+"""What to do with files of other kinds, as `describe_content` calls them."""
 
 _ONE_LARGE = threading.RLock()
 """Who reads or decodes a large image holds this: several at a time would need much memory."""
@@ -57,7 +77,8 @@ def load_image(
     """Read one image and squash its whole frame to 64 × 64, or to another size.
 
     EXIF orientation is applied; transparency is laid on white; 16 bits are scaled to 8; of an
-    animation the first frame is taken. JPEG (and MPO), PNG, WebP, GIF, BMP and AVIF are read.
+    animation the first frame is taken. JPEG (and MPO), PNG, WebP, GIF, BMP and AVIF are read, and
+    HEIC with pillow-heif. Colour profiles are not applied.
 
     Parameters
     ----------
@@ -133,22 +154,23 @@ def _load(
             raise ImageError(f"more than {max_bytes / 2**20:.4g} MiB; see --max-file-size")
         reader = _reader_of(data)
         try:
-            data, held_whole = limits.trim(data)
+            is_heic = reader == HEIC_READER
+            data, held_whole = (main_picture(data), True) if is_heic else limits.trim(data)
             with _open(reader, data) as image:
-                kind = str(image.format), *image.size
-                limits.check_size(*kind)
-                if held_whole and limits.is_large(*kind):
-                    turn.enter_context(_ONE_LARGE)
-                # A JPEG is decoded at a smaller scale: twice what is wanted is as sharp as need be,
-                # and several times faster than the whole. Other formats ignore this.
-                enough = 2 * max(size_of(*image.size))
+                form, whole = str(image.format), image.size
+                limits.check_size(form, *whole)
+                # A JPEG's decoder halves: twice what is wanted is as sharp as need be, and several
+                # times faster than the whole. Other formats ignore this.
+                most = limits.most_to_decode(*whole, held_whole)
+                enough = min(2 * max(size_of(*whole)), most)
                 image.draft("RGB", (enough, enough))
-                return np.asarray(_scale(image, size_of, filter), dtype=np.uint8), kind[1:]
+                if limits.is_large(form, *(whole if held_whole else image.size)):
+                    turn.enter_context(_ONE_LARGE)
+                return np.asarray(_scale(image, size_of, filter), dtype=np.uint8), whole
         except ImageError:
             raise
         except Image.DecompressionBombError:
-            most = limits.MAX_PIXELS // 10**6
-            raise ImageError(f"too large; at most {most} million pixels are read") from None
+            raise ImageError("too large; save it as JPEG, or smaller") from None
         except Exception as error:  # Pillow's readers raise a dozen kinds on damaged files
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ImageError(f"a damaged or unusable image ({reason})") from error
@@ -176,27 +198,28 @@ def _read_file(path: str | os.PathLike[str], max_bytes: int, turn: ExitStack) ->
 
 
 def _reader_of(data: bytes) -> str:
-    """Name the class that reads what has these first bytes."""
+    """Name the class that reads what has these first bytes; NotAnImageError if there is none."""
     if re.match(HEIC, data, re.DOTALL) and b"avif" not in data[12:64]:
-        raise ImageError("a HEIC photo, which is not read; convert it to JPEG first")
-    if data.startswith(b"\x89HDF"):
-        raise NotAnImageError(
-            "an HDF5 file, where an image was expected; measure it with: catclf eval"
-        )
+        return HEIC_READER
     for start, reader in READERS.items():
         if re.match(start, data, re.DOTALL):
             return reader
-    raise NotAnImageError(NOT_AN_IMAGE)
+    kind = describe_content(data) or "a file of an unknown kind"
+    remedy = REMEDIES.get(kind, READ)
+    where = "which is not read" if remedy == SAVE else "where an image was expected"
+    raise NotAnImageError(f"{kind}, {where}; {remedy}")
 
 
 def _open(reader: str, data: bytes) -> Image.Image:
     """Have an image's head read by one of Pillow's readers, without loading the other 40."""
-    module = import_module(f"PIL.{reader.removesuffix('File')}Plugin")
+    where = "pillow_heif" if reader == HEIC_READER else f"PIL.{reader.removesuffix('File')}Plugin"
+    try:
+        module = import_module(where)
+    except ImportError:
+        raise ImageError("a HEIC photo; to read it: pip install 'catclf[heic]'") from None
     try:
         image: Image.Image = getattr(module, reader)(BytesIO(data))
     except (SyntaxError, IndexError, TypeError, struct.error):
-        if reader == READERS[rb"BM"]:  # it begins with the letters BM, as other files may
-            raise NotAnImageError(NOT_AN_IMAGE) from None
         raise ImageError("a damaged or truncated image") from None
     return image
 

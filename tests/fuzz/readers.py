@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -56,6 +57,37 @@ def images() -> list[bytes]:
     sixteen = io.BytesIO()
     Image.fromarray(np.arange(280, dtype=np.uint16).reshape(14, 20) * 200).save(sixteen, "PNG")
     return [*made, sixteen.getvalue()]
+
+
+@cache
+def heic_photos() -> list[bytes]:
+    """Make photos as pillow-heif writes them: turned, in tiles, with more than the picture."""
+    from pillow_heif import HeifFile, from_bytes, from_pillow
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = picture()
+    turned.info["exif"] = exif.tobytes()
+    deep = np.asarray(picture()).astype("<u2") * 257
+    kinds: list[tuple[HeifFile, dict[str, Any]]] = [
+        (from_pillow(turned), {"thumbnails": [8], "icc_profile": b"profile" * 9}),
+        (from_pillow(picture(size=(150, 70))), {"tile_size": 64, "chroma": 444}),
+        (from_pillow(picture("RGBA")), {}),
+        (from_pillow(picture("L")), {"quality": -1}),
+        (from_bytes("RGB;16", (20, 14), deep.tobytes()), {}),
+    ]
+    made = []
+    for photo, options in kinds:
+        buffer = io.BytesIO()
+        photo.save(buffer, **options)
+        made.append(buffer.getvalue())
+    return made
+
+
+def damage_heic(chance: random.Random, data: bytes) -> bytes:
+    """Damage the tables, or the picture itself."""
+    end = data.index(b"mdat") if chance.random() < 0.8 else len(data)
+    return mutate(chance, data, list(range(end)))
 
 
 def damage_image(chance: random.Random, data: bytes) -> bytes:
@@ -298,12 +330,15 @@ class Reader(NamedTuple):
 
 READERS = {
     "images": Reader(images, damage_image, read_image),
+    "heic": Reader(heic_photos, damage_heic, read_image),
     "hdf5": Reader(hdf5_files, damage_hdf5, read_hdf5),
     "model": Reader(models, damage_npz, read_model),
     "checkpoint": Reader(checkpoints, damage_npz, read_checkpoint),
     "cache": Reader(caches, damage_hdf5, read_cache),
     "onnx": Reader(networks, mutate, read_network),
 }
+if not find_spec("pillow_heif"):
+    del READERS["heic"]
 
 
 def make(reader: str, number: int) -> bytes:
