@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common.blocks import map_blocks
+from catclf.common.types import Progress
 from catclf.data.dataset import Dataset
 from catclf.data.duplicates import known
 from catclf.data.load import load_dataset
@@ -119,9 +120,17 @@ class Result:
 
 
 def measure(
-    model: Model, dataset: Dataset, *, name: str = "", path: str = "", unsure: float = 0.8
+    model: Model,
+    dataset: Dataset,
+    *,
+    name: str = "",
+    path: str = "",
+    unsure: float = 0.8,
+    progress: Progress | None = None,
 ) -> Result:
     """Run a model over labelled images; `unsure` is the upper end of its unsure band.
+
+    In between, progress(done, total) counts the images whose features are made.
 
     Raises
     ------
@@ -138,7 +147,7 @@ def measure(
         )
     rows = dataset.features_of(model.features)
     if rows is None:
-        Z = model.scores(dataset.images)
+        Z = model.scores(dataset.images, progress)
     else:
         Z = np.concatenate(list(map_blocks(model.weigh, rows)), axis=1)
     T = model.temperature
@@ -166,14 +175,14 @@ def comparison_as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
     ]
 
 
-def figures_as_json(figures: Evaluation) -> dict[str, object]:
+def figures_as_json(result: Result) -> dict[str, object]:
     """Give the figures as plain JSON values, of proportions their share."""
     values: dict[str, object] = {}
-    for name, value in vars(figures).items():
+    for name, value in vars(result.figures).items():
         values[name] = value.value if isinstance(value, Proportion) else value
         if name == "accuracy":
             values["accuracy_interval"] = value.interval
-    return values
+    return {**values, "trusted": result.model.doubt is None}
 
 
 def figure_rows(figures: Evaluation, cat: str) -> list[tuple[str, str, str]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from catclf import features, logistic
 from catclf.common.blocks import Rows, block_slices, map_blocks
-from catclf.common.types import check_images
+from catclf.common.types import DRAWN, Progress, check_images
 from catclf.common.version import __version__
 from catclf.errors import ModelError
 from catclf.features import FeatureMap
@@ -135,10 +135,29 @@ class Model:
     version: str = __version__
     seen: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
-    def scores(self, images: Rows) -> Array:
+    @property
+    def doubt(self) -> str | None:
+        """Why the model cannot be trusted with photos, in a few words; None where it can.
+
+        It is told from what the file says of the training. Drawings that `catclf data draw` wrote
+        to a file cannot be told from photos.
+        """
+        past = self.provenance
+        cv, majority, data = past.cross_validation, past.majority, past.data.get("name")
+        if isinstance(data, str) and DRAWN in data.split(" + "):
+            return "trained on drawings"
+        if cv is None or majority is None:
+            return "no cross-validation"
+        if cv.value <= majority.value:
+            commonest = max(self.classes, key=lambda name: past.counts.get(name, 0))
+            return f'no better than always "{commonest}"'
+        return None
+
+    def scores(self, images: Rows, progress: Progress | None = None) -> Array:
         """Score images: Z float64 (1, m), log-odds of class 1.
 
-        They are uint8 (m, height, width, 3), of the size that the features are taken from.
+        They are uint8 (m, height, width, 3), of the size that the features are taken from. Of those
+        at hand, not on a cluster, progress(done, total) counts the ones that are done.
 
         The score of an image is the same, to the last bit, whatever images come with it.
 
@@ -150,11 +169,16 @@ class Model:
             If a score is not finite.
         """
         check_images(images, self.features.image_size)
+        done, m = 0, len(images)  # what follows may go to a cluster, without the images
 
         def score(block: NDArray[np.uint8]) -> Array:
+            nonlocal done
             Z = np.empty((1, len(block)))
             for part in block_slices(block, features.BATCH):
                 Z[:, part] = self.weigh(self.features.transform(block[part]).T)
+                done += part.stop - part.start
+                if progress is not None:
+                    progress(done, m)
             return Z
 
         return np.concatenate([np.zeros((1, 0)), *map_blocks(score, images)], axis=1)
@@ -203,6 +227,7 @@ class Model:
         ):
             described[name] = figure.value if figure else None
             described[f"{name}_interval"] = list(figure.interval) if figure else None
+        described["trusted"] = self.doubt is None
         return {**described, "provenance": self.provenance.as_json}
 
     def in_words(self) -> Iterator[tuple[str, str]]:
@@ -234,6 +259,7 @@ class Model:
                 yield label, "{} ({})".format(*figure.percent)
         if past.majority is not None:
             yield "majority", "{} ({})".format(*past.majority.percent)
+        yield "trusted", f"not with photos: {self.doubt}" if self.doubt else "with photos"
         if past.tried:
             del rest["tried"]
             yield "--auto", f"tried {len(past.tried)} pairs of features and l2"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -149,6 +150,18 @@ def predict(
     batches = threads.batches(_list_images(sources, os.getcwd() if cluster else ""))
     ordered = cluster.ordered if cluster else threads.ordered
     return _tell_empty_folders(chain.from_iterable(ordered(predict_batch, batches)))
+
+
+def count_images(sources: Iterable[str]) -> int:
+    """Count the files, and those in folders, and all below, that are images by their names."""
+    n = 0
+    for word in sources:
+        with suppress(DataError):  # no file matches
+            for name in map(Path, expand_pattern(word)):
+                files = walk_files(name) if name.is_dir() else ()
+                n += sum(isinstance(path, Path) and meant_as_image(path) for path in files)
+                n += not name.is_dir()
+    return n
 
 
 def _list_images(sources: Iterable[Source], base: str) -> Iterator[_Image | _Folder | Prediction]:

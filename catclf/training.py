@@ -16,14 +16,14 @@ from catclf import metrics
 from catclf.common.blocks import LazyArray, Rows
 from catclf.common.types import Progress
 from catclf.data.dataset import Dataset
-from catclf.data.load import load_dataset
+from catclf.data.load import is_drawn, load_dataset
 from catclf.errors import DataError, ParameterError
 from catclf.features import MAPS, FeatureMap
 from catclf.features.feature_map import bytes_in_memory, extract
 from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
 from catclf.model import Model, Provenance
-from catclf.solvers import FOLDS, Fit, Solver
+from catclf.solvers import DRAWN_LEARNING_RATE, FOLDS, Fit, Solver
 from catclf.solvers.checkpoint import Checkpoint
 from catclf.solvers.cross_validation import fit_and_cross_validate, grouped_folds
 from catclf.solvers.examples import Examples
@@ -88,6 +88,11 @@ class Settings:
         return {key: value for key, value in both.items() if value is not None}
 
 
+def default_learning_rate(drawn: bool, features: str | FeatureMap | None) -> float:
+    """Give the learning rate where none is named: the lesson's, or the one for drawn pixels."""
+    return DRAWN_LEARNING_RATE if drawn and features in (None, "pixels") else Solver.learning_rate
+
+
 def train(
     data: Source = None,
     *,
@@ -95,7 +100,7 @@ def train(
     dictionary: int | None = None,
     pool: int | None = None,
     solver: str = Solver.name,
-    learning_rate: float = Solver.learning_rate,
+    learning_rate: float | None = None,
     iterations: int = Solver.iterations,
     l2: float | None = None,
     tolerance: float = Solver.tolerance,
@@ -107,7 +112,8 @@ def train(
 ) -> Model:
     """Train a logistic regression; without settings, the lesson's own.
 
-    That is pixels / 255, zeros, and 2,000 steps of full-batch gradient descent at a rate of 0.005.
+    That is pixels / 255, zeros, and 2,000 steps of full-batch gradient descent at a rate of 0.005
+    (0.0007 if `data` is "drawn", or comes to that).
 
     Parameters
     ----------
@@ -144,6 +150,9 @@ def train(
         If the run to be gone on with was another one.
     """
     settings = Settings(features, dictionary, pool, cv, maximise)
+    if learning_rate is None:
+        drawn = not isinstance(data, Dataset) and is_drawn(data, "train")
+        learning_rate = default_learning_rate(drawn, features)
     how = Solver(solver, learning_rate, iterations, l2 or 0.0, tolerance, coordinates)
     (attempt,) = train_each(data, settings, [how], callback=callback, checkpoint=checkpoint)
     return attempt.model

@@ -91,24 +91,40 @@ def told_to_stop(
     return process.communicate(timeout=SECONDS)
 
 
+BARS_AT_ONCE = """
+import rich.progress
+from catclf.cli import main, output
+output.BAR_AFTER_SECONDS = 0
+main()
+"""
+
+
 def on_a_terminal(
-    *words: object, cwd: Path, keys: Sequence[bytes] = (), **env: object
+    *words: object,
+    cwd: Path,
+    keys: Sequence[bytes] = (),
+    stdout: Path | None = None,
+    bars: bool = False,
+    **env: object,
 ) -> tuple[int, str]:
     """Run the command on a pseudo-terminal; give its exit code and its text.
 
-    Each key is typed when the command asks for it.
+    Each key is typed when the command asks for it. Results may go to a file `stdout` instead. With
+    `bars`, these are shown at once.
     """
     ours, its = pty.openpty()
     settings = {"COLUMNS": 80, "LINES": 1000, "TERM": "xterm", **env}
     environment = {**os.environ, **{name: str(value) for name, value in settings.items()}}
-    ends = {"stdin": its, "stdout": its, "stderr": its}
-    command = ("-m", "catclf", *words)
+    out = its if stdout is None else os.open(stdout, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    ends = {"stdin": its, "stdout": out, "stderr": its}
+    command = ("-c", BARS_AT_ONCE, *words) if bars else ("-m", "catclf", *words)
     text = b""
     with (
         os.fdopen(ours, "rb+", buffering=0) as terminal,
         started(*command, cwd=cwd, env=environment, **ends) as process,
     ):
-        os.close(its)
+        for end in {its, out}:
+            os.close(end)
         asked = 0
         while True:
             # A signal that comes between the prompt and the wait for a line is seen with the next.

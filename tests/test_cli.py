@@ -124,7 +124,9 @@ def test_the_famous_run_through_the_command(catclf, shared, tmp_path):
     assert figures["majority"] == 0.66
     text = catclf("train", course / "train_catvnoncat.h5").stdout
     assert all(J in text for J in [*published.split(), "99.04%"])
-    assert 'does not beat always answering "non-cat"' in text
+    assert 'Do not trust this model with photos: no better than always "non-cat".' in text
+    assert f"Next: catclf train {course}/train_catvnoncat.h5 --auto\n" in text
+    assert "already: catclf predict --model photos img.jpg\n" in text
     assert "smaller --learning-rate" not in text
 
 
@@ -134,8 +136,8 @@ def test_the_famous_run_through_the_command(catclf, shared, tmp_path):
 def test_train_says_what_it_did_and_what_to_type_next(catclf, tmp_path):
     first = catclf("train", "--learning-rate", 5, "--iterations", 150, "--cv", 0)
     assert "no datasets/train_catvnoncat.h5: using 600 drawings" in first.stderr
-    assert f"wrote {tmp_path}/models/catclf.npz" in first.stdout
-    assert "Next: catclf predict img.jpg" in first.stdout
+    assert f"wrote {tmp_path}/models/drawn.npz" in first.stdout
+    assert "Next: catclf eval\n" in first.stdout
     assert "replaced" not in first.stderr
     assert "with a smaller --learning-rate" in first.stdout
 
@@ -145,7 +147,7 @@ def test_the_out_name_is_taken_as_given_and_no_file_but_a_model_is_replaced(
 ):
     words = ("train", "photos", *QUICK, "--out", "my model")
     done = catclf(*words)
-    assert "Next: catclf predict --model 'my model' img.jpg" in done.stdout
+    assert "Next: catclf train photos --out 'my model' --auto" in done.stdout
     before = (tmp_path / "my model").read_bytes()
     assert "replaced the model that was at my model" in catclf(*words).stderr
     assert (tmp_path / "my model").read_bytes() == before  # the same command, the same bytes
@@ -215,13 +217,20 @@ def test_a_pipe_gets_a_tab_separated_line_an_image(catclf, trained):
     rows = [line.split("\t") for line in done.stdout.splitlines()]
     assert len(rows) == 12
     assert all((trained / path).is_file() for path, _, _ in rows)
-    assert done.stderr == "model: models/catclf.npz\n"
+    model, doubt, counts = done.stderr.splitlines()
+    assert model == "model: models/catclf.npz"
+    assert doubt == "do not trust it with photos: no cross-validation; try --model photos"
+    cats = sum(label == "cat" for _, label, _ in rows)
+    assert re.fullmatch(
+        rf"12 images in \d+\.\d s: {cats} cat, {12 - cats} non-cat, 0 unsure, 0 unreadable", counts
+    )
 
 
 def test_json_csv_and_python_say_the_same(catclf, trained):
     lines = catclf("predict", "--json", "photos", cwd=trained).stdout.splitlines()
     objects = [json.loads(line) for line in lines]
-    assert all(list(found) == ["path", "label", "probability"] for found in objects)
+    assert all(list(found) == ["path", "label", "probability", "trusted"] for found in objects)
+    assert not any(found.pop("trusted") for found in objects)
     text = catclf("predict", "--csv", "photos", cwd=trained).stdout
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [{**row, "probability": float(row["probability"])} for row in rows] == objects
@@ -240,8 +249,9 @@ def test_stdin_is_read_as_an_image(catclf, trained):
 def test_patterns_in_quotes_are_expanded_by_every_command(catclf, trained, tmp_path):
     done = catclf("predict", "photos/cat/*.png", "none/*", "http://a/?b", cwd=trained, code=3)
     assert done.stdout == catclf("predict", "photos/cat", cwd=trained).stdout
-    lines = done.stderr.splitlines()[1:]
+    lines = done.stderr.splitlines()[2:]
     assert lines[0] == "error: none/*: no file matches"
+    assert lines[2].startswith("6 images in ")
     assert lines[1].startswith(
         "error: http://a/?b: nothing is fetched; for an image: curl -s -L 'http"
     )
@@ -369,11 +379,39 @@ def test_hostile_names_are_printed_as_text(catclf, trained, tmp_path):
     assert not any(code in text for code in ("\x1b[31m", "\u202e", "\x9b"))
 
 
-def test_a_terminal_gets_a_table_and_a_bar(trained):
-    words = ("--features", "conv", "--iterations", 30_000, "--cv", 0, "--out", "conv.npz")
-    code, text = on_a_terminal("train", "train.h5", *words, cwd=trained)
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (
+            "train train.h5 --features conv --iterations 30000 --cv 0 --out conv.npz",
+            r"training.*photos \d+/s.*cost 0\.\d+ \d+/s",
+        ),
+        ("predict many --csv", r"predicting .*photos \d+/s +(\d\d:\d\d|--:--)"),
+        ("eval many --model photos", r"reading .*photos \d+/s.*scoring .*photos \d+/s"),
+    ],
+)
+def test_a_terminal_gets_a_bar_while_results_go_to_a_file(trained, tmp_path, words, shown):
+    many = trained / "many"
+    for photo in (trained / "photos").rglob("*.png") if not many.exists() else ():
+        for i in range(30):
+            copy = many / photo.parent.name / f"{i}-{photo.name}"
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.hardlink_to(photo)
+    results = tmp_path / "results"
+    code, text = on_a_terminal(*words.split(), cwd=trained, bars=True, stdout=results, NO_COLOR=1)
     assert code == 0
-    assert re.search(r"training.*photos \d+/s.*cost 0\.\d+ \d+/s", text, re.DOTALL)
+    assert re.search(shown, text, re.DOTALL)
+    assert results.read_text()
+    assert "\x1b" not in results.read_text()
+    code, text = on_a_terminal(*words.split(), "-q", cwd=trained, bars=True, stdout=results)
+    assert (code, text) == (0, "")
+
+
+def test_what_takes_less_than_two_seconds_has_no_bar(trained, tmp_path):
+    code, text = on_a_terminal("predict", "photos", cwd=trained, stdout=tmp_path / "results")
+    assert code == 0
+    assert "\x1b" not in text
+    assert re.search(r"^12 images in .* 0 unreadable$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("columns", [40, 80])

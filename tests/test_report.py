@@ -199,7 +199,7 @@ def test_the_json_holds_the_figures_and_the_curves(results, tmp_path):
     assert [m["model"] for m in found["models"]] == ["first", "second"]
     assert (found["data"]["n"], found["data"]["near_copies"]) == (60, 0)
     for one, result in zip(found["models"], results, strict=True):
-        figures = json.loads(json.dumps(figures_as_json(result.figures)))
+        figures = json.loads(json.dumps(figures_as_json(result)))
         assert {key: one[key] for key in figures} == figures
         ranked = one["curves"]["ranking"]
         x, y = [0, *ranked["false_positive_rate"]], [0, *ranked["recall"]]

@@ -90,7 +90,7 @@ class Commands(TyperGroup):
 app = typer.Typer(
     cls=Commands,
     help="Tell cats from everything else, by vectorized logistic regression.",
-    epilog="Begin with: catclf train, then: catclf predict img.jpg",
+    epilog="Begin with: catclf predict img.jpg, then: catclf train",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: quick, narrow enough for any terminal, good in a pipe

@@ -66,7 +66,8 @@ def info(
 
         check_target(picture)
     dataset = loading.load_all([data], split, quiet=quiet, cat_class=cat_class)[1]
-    card = make_card(dataset, data)
+    with loading.working_bar("looking for copies", None, quiet):
+        card = make_card(dataset, data)
     if picture is not None:
         save(contact_sheet(dataset), picture)
         output.note(f"wrote {picture}", quiet)
@@ -129,7 +130,8 @@ def check(
     sets = {"train": loading.load_all([train], "train", quiet=quiet, cat_class=cat_class)[1]}
     if test is not None:
         sets["test"] = loading.load_all([test], "test", quiet=quiet, cat_class=cat_class)[1]
-    report = checks.check(**sets)
+    with loading.working_bar("comparing", None, quiet):
+        report = checks.check(**sets)
     with output.reader_may_leave():
         if as_json:
             counts = {role: data.counts for role, data in sets.items()}

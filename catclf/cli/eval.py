@@ -39,8 +39,8 @@ def evaluate(
             "-m",
             metavar="PATH",
             help="The model to use; given again, others to compare it with. "
-            f"[default: ${output.MODEL_VARIABLE}, else {output.DEFAULT_MODEL} if there, "
-            f"else {output.PHOTOS}, the one that is shipped]",
+            f"[default: ${output.MODEL_VARIABLE}, else on drawings {output.DRAWN_MODEL} if there, "
+            f"else {output.DEFAULT_MODEL} if there, else {output.PHOTOS}, the one that is shipped]",
         ),
     ] = None,
     cat_class: loading.CatClass = None,
@@ -75,6 +75,7 @@ def evaluate(
     catclf eval photos/test --fail-under 0.8
     """
     from catclf.common.blocks import parse_size
+    from catclf.data.load import is_drawn
     from catclf.evaluation import measure, short_names
     from catclf.features import ONNX
     from catclf.model import load_model
@@ -88,10 +89,11 @@ def evaluate(
         from catclf.pictures.report import check_target, write
 
         check_target(report)
-    paths = [os.fspath(output.find_model(path)) for path in wanted]
+    drawn = is_drawn(data, "test")
+    paths = [os.fspath(output.find_model(path, drawn)) for path in wanted]
     models = [load_model(path) for path in paths]
-    for path in paths:
-        output.note(f"model: {path}", quiet)
+    for path, one in zip(paths, models, strict=True):
+        output.tell_model(path, one, quiet)
     has_network = any(model.features.name == ONNX for model in models)
     alone = {"--cache": cache is not None, loading.NETWORK: has_network}
     cluster = loading.connect(context, scheduler, alone)
@@ -107,17 +109,19 @@ def evaluate(
         memory=parse_size(memory),
     )
     names = short_names([name or path for name, path in zip(wanted, paths, strict=True)])
-    with loading.workers_bar("scoring", cluster, quiet):
+    with loading.working_bar("scoring", cluster, quiet) as progress:
         results = [
-            measure(model, dataset, name=name, path=path, unsure=unsure)
+            measure(model, dataset, name=name, path=path, unsure=unsure, progress=progress)
             for model, dataset, name, path in zip(models, datasets, names, paths, strict=True)
         ]
+    with loading.working_bar("looking for training images", cluster, quiet):
+        seen = [result.seen for result in results]
     several = len(results) > 1
-    for result in results:
-        if result.seen:
+    for result, count in zip(results, seen, strict=True):
+        if count:
             which = result.name if several else "the model"
             output.note(
-                f"{which} was trained on {result.seen} of these {len(result.dataset)} images, "
+                f"{which} was trained on {count} of these {len(result.dataset)} images, "
                 "or on near-identical ones",
                 quiet,
             )
@@ -127,7 +131,9 @@ def evaluate(
         else:
             _show(results, errors)
     if report is not None:  # last, so that no figure is lost if it cannot be written
-        output.note(f"wrote {os.path.abspath(write(results, report))}", quiet)
+        with loading.working_bar("writing the report", None, quiet):
+            page = write(results, report)
+        output.note(f"wrote {os.path.abspath(page)}", quiet)
     low = [
         f"{result.figures.accuracy.value:.4f}{f' of {result.name}' if several else ''}"
         for result in results
@@ -172,7 +178,7 @@ def _as_json(results: Sequence[Result], errors: int) -> dict[str, Any]:
     described: list[dict[str, Any]] = []
     for result in results:
         worst = {"errors": result.list_images(result.worst(errors))} if errors else {}
-        described.append({**figures_as_json(result.figures), **worst})
+        described.append({**figures_as_json(result), **worst})
     if len(results) == 1:
         return described[0]
     models = [

@@ -13,7 +13,7 @@ from catclf.cli import output
 
 if TYPE_CHECKING:
     from catclf.cluster import Cluster
-    from catclf.common.types import FeatureExtractor
+    from catclf.common.types import FeatureExtractor, Progress
     from catclf.data.dataset import Dataset, Split
     from catclf.features import FeatureMap
 
@@ -161,13 +161,14 @@ def connect(
 
 
 @contextmanager
-def workers_bar(label: str, cluster: Cluster | None, quiet: bool) -> Iterator[None]:
-    """Show on stderr, while the block runs, what a cluster does."""
+def working_bar(label: str, cluster: Cluster | None, quiet: bool) -> Iterator[Progress | None]:
+    """Show on stderr that the block runs: what a cluster does, or how many photos are done."""
     if cluster is None:
-        yield
+        with output.counting_bar(label, "photos", quiet) as progress:
+            yield progress
         return
     with output.progress_bar(label, None, quiet, counted=False) as advance:
         if advance is not None:
             cluster.callback = lambda: advance(cluster.passes, str(cluster))
-        yield
+        yield None
     cluster.callback = None

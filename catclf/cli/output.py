@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper, UnsupportedOperation
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,13 +22,19 @@ from catclf.common.text import fold, width_in_cells
 
 if TYPE_CHECKING:
     from catclf.common.types import Progress
+    from catclf.model import Model
 
 DEFAULT_MODEL = "models/catclf.npz"
+DRAWN_MODEL = "models/drawn.npz"
+"""Is made of drawings, and measured on drawings; photos are never shown to it unasked."""
 MODEL_VARIABLE = "CATCLF_MODEL"
 PHOTOS = "photos"
 """Names the model that is shipped."""
 
+BAR_AFTER_SECONDS = 2.0
+"""What is done sooner has no bar, and does not wait for Rich."""
 Advance = Callable[..., None]
+Total = float | Callable[[], float] | None
 
 PLAIN = {
     **dict.fromkeys("─−", "-"), **dict.fromkeys("└┐┘├", "+"), "│": "|", "×": "x", "·": "*",
@@ -125,10 +131,11 @@ def reader_may_leave() -> Iterator[None]:
         abandon_stdout()
 
 
-def find_model(path: str | None) -> str | os.PathLike[str]:
-    """Find the model that --model names, or the one to use without it."""
+def find_model(path: str | None, drawn: bool = False) -> str | os.PathLike[str]:
+    """Find the model that --model names, or the one to use without it: on drawings, their own."""
     if path is None:
-        path = DEFAULT_MODEL if os.path.exists(DEFAULT_MODEL) else PHOTOS
+        mine = [DRAWN_MODEL, DEFAULT_MODEL] if drawn else [DEFAULT_MODEL]
+        path = next(filter(os.path.exists, mine), PHOTOS)
     if path == PHOTOS:
         from catclf.features.conv import shipped
 
@@ -148,6 +155,13 @@ def note(line: str, quiet: bool = False) -> None:
     """Write a line to stderr, unless quiet."""
     if not quiet:
         _tell(text.printable(line))
+
+
+def tell_model(path: str, model: Model, quiet: bool) -> None:
+    """Say which model answers, and on a line of its own if it cannot be trusted with photos."""
+    note(f"model: {path}", quiet)
+    if model.doubt:
+        note(f"do not trust it with photos: {model.doubt}; try --model {PHOTOS}", quiet)
 
 
 def error(line: str) -> None:
@@ -212,42 +226,71 @@ def counting_bar(label: str, unit: str, quiet: bool) -> Iterator[Progress | None
 
 @contextmanager
 def progress_bar(
-    label: str, total: float | None, quiet: bool, counted: bool = True
+    label: str, total: Total, quiet: bool, counted: bool = True
 ) -> Iterator[Advance | None]:
-    """Show a bar on stderr while the block runs; give the function that moves it.
+    """Show a bar on stderr once the block has taken a while; give the function that moves it.
 
     The function takes how much is done, a word on it, and the total if that has changed; with
-    `counted` it shows how many are done a second. There is none where nobody would see.
+    `counted` it shows how many are done a second. There is none where nobody would see. A total
+    that takes time to find out is a function, asked once the bar is there.
     """
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from threading import Lock, Timer
 
     start = last = time.perf_counter()
     told, before = "", 0.0
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
-        TextColumn("{task.fields[word]}", markup=False),
-        TimeRemainingColumn(compact=True),
-        console=Console(stderr=True),
-        transient=True,
-        expand=True,
-    ) as bar:
-        task = bar.add_task(label, total=total, word="")
+    known = None if callable(total) else total
+    state: dict[str, Any] = {"completed": 0.0, "word": "", "total": known}
+    lock, bar = Lock(), None
 
-        def advance(done: float, word: str = "", total: float | None = None) -> None:
-            nonlocal start, last, told, before
-            now = time.perf_counter()
-            if done < before:  # something else is counted now
-                start = now
-            before = done
-            # Drawing must not slow down what it shows; but a new stage may be a long one.
-            if now - last > 0.05 or (not counted and word != told):
-                last, told = now, word
-                rate = f" {done / (now - start):.0f}/s" if counted and now > start else ""
-                bar.update(task, completed=done, word=word + rate, total=total)
+    def show() -> None:
+        """Draw the bar; on a thread of its own, for one long step of the work calls nothing."""
+        nonlocal bar
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+        drawn = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[word]}", markup=False),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            transient=True,
+            expand=True,
+            redirect_stdout=False,  # results go to a file
+        )
+        drawn.add_task(label, **state)
+        with lock:
+            if timer.finished.is_set():  # the work is done
+                return
+            drawn.start()
+            bar = drawn
+        if callable(total):
+            state["total"] = total()
+
+    def advance(done: float, word: str = "", total: float | None = None) -> None:
+        nonlocal start, last, told, before
+        now = time.perf_counter()
+        if done < before:  # something else is counted now
+            start = now
+        before = done
+        # Drawing must not slow down what it shows; but a new stage may be a long one.
+        if now - last > 0.05 or (not counted and word != told):
+            last, told = now, word
+            rate = f" {done / (now - start):.0f}/s" if counted and now > start else ""
+            state.update(completed=done, word=word + rate, total=total or state["total"])
+            if bar is not None:
+                bar.update(bar.task_ids[0], **state)
+
+    timer = Timer(BAR_AFTER_SECONDS, show)
+    timer.daemon = True
+    timer.start()
+    try:
         yield advance
+    finally:
+        timer.cancel()
+        with lock:
+            if bar is not None:
+                bar.stop()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -69,7 +72,7 @@ def predict(
         _check_explain(images, explain, as_csv)
     path = output.find_model(model)
     trained = load_model(path)
-    output.note(f"model: {os.fspath(path)}", quiet)
+    output.tell_model(os.fspath(path), trained, quiet)
     sources = ((name, _read_stdin(max_bytes)) if name == "-" else name for name in images)
     explained = list(sources) if explain is not None else []  # one image, to be looked at again
     alone = {"--explain": explain is not None, loading.NETWORK: trained.features.name == ONNX}
@@ -86,24 +89,29 @@ def predict(
     if explain is not None:
         predictions = list(predictions)
         explanation = _explain(trained, explained[0], predictions[0], explain, max_bytes)
-    failed: list[str] = []
-    predictions = _tell_failures(predictions, failed)
-    readable = (p for p in predictions if not p.error)
+    labels, start = Counter[str](), time.perf_counter()
+    failed: list[Prediction] = []
+    # Where results are seen as they come there is no need of a bar, nor room for it.
+    hidden, total = quiet or sys.stdout.isatty(), partial(prediction.count_images, images)
     with output.reader_may_leave():
-        if as_json:
-            _print_json(predictions, explanation)
-        elif as_csv:
-            _print_csv(readable)
-        elif sys.stdout.isatty():
-            _print_table(readable, trained.classes)
-        else:
-            for p in readable:
-                cells = output.printable(p.path), output.printable(p.label), f"{p.probability:.6f}"
-                print(*cells, sep="\t", flush=True)
+        with output.progress_bar("predicting", total, hidden) as advance:
+            predictions = _count(predictions, labels, failed, advance)
+            readable = (p for p in predictions if not p.error)
+            if as_json:
+                _print_json(predictions, trained.doubt is None, explanation)
+            elif as_csv:
+                _print_csv(readable)
+            elif sys.stdout.isatty():
+                _print_table(readable, trained.classes)
+            else:
+                _print_lines(readable)
         if explanation is not None:
             output.note(f"wrote {explain}", quiet)
         if explanation is not None and not as_json:
             _show(explanation, trained.classes[1])
+        if any(map(os.path.isdir, images)) or labels.total() + len(failed) > len(images):
+            seconds = time.perf_counter() - start
+            output.note(_in_words(labels, failed, trained.classes, seconds), quiet)
     if failed:
         raise typer.Exit(DataError.exit_code)
 
@@ -167,16 +175,42 @@ def _show(explanation: Explanation, name: str) -> None:
     )
 
 
+def _count(
+    predictions: Iterable[Prediction],
+    labels: Counter[str],
+    failed: list[Prediction],
+    advance: output.Advance | None,
+) -> Iterator[Prediction]:
+    """Pass the predictions on, counting them; tell of each image that could not be read."""
+    for p in predictions:
+        if p.error:
+            failed.append(p)
+            output.error(f"{p.path}: {p.error}")
+        else:
+            labels[p.label] += 1
+        if advance is not None:
+            advance(labels.total() + len(failed), "photos")
+        yield p
+
+
+def _in_words(
+    labels: Counter[str], failed: list[Prediction], classes: tuple[str, str], seconds: float
+) -> str:
+    """Say how many images came out how, and how long it took."""
+    unreadable = sum(p.kind is not None for p in failed)  # it is None of a folder
+    n = labels.total() + unreadable
+    counts = [f"{labels[name]:,} {name}" for name in (*classes[::-1], "unsure")]
+    plural = "" if n == 1 else "s"
+    return f"{n:,} image{plural} in {seconds:.1f} s: {', '.join(counts)}, {unreadable:,} unreadable"
+
+
 # A line is printed at once: whoever reads need not wait for the rest.
 
 
-def _tell_failures(predictions: Iterable[Prediction], failed: list[str]) -> Iterator[Prediction]:
-    """Pass the predictions on; tell of each image that could not be read, and note its path."""
+def _print_lines(predictions: Iterable[Prediction]) -> None:
     for p in predictions:
-        if p.error:
-            failed.append(p.path)
-            output.error(f"{p.path}: {p.error}")
-        yield p
+        cells = output.printable(p.path), output.printable(p.label), f"{p.probability:.6f}"
+        print(*cells, sep="\t", flush=True)
 
 
 def _print_table(predictions: Iterable[Prediction], classes: tuple[str, str]) -> None:
@@ -192,7 +226,9 @@ def _print_table(predictions: Iterable[Prediction], classes: tuple[str, str]) ->
         print(f" {label:<{width}}   {p.probability:>{len(score)}.4f}   {path}", flush=True)
 
 
-def _print_json(predictions: Iterable[Prediction], explanation: Explanation | None) -> None:
+def _print_json(
+    predictions: Iterable[Prediction], trusted: bool, explanation: Explanation | None
+) -> None:
     for p in predictions:
         said: dict[str, object] = {"label": p.label, "probability": p.probability}
         if explanation is not None:
@@ -205,7 +241,7 @@ def _print_json(predictions: Iterable[Prediction], explanation: Explanation | No
             }
         if p.error:
             said = {"error": p.error}
-        print(output.to_json({"path": p.path, **said}), flush=True)
+        print(output.to_json({"path": p.path, **said, "trusted": trusted}), flush=True)
 
 
 def _print_csv(predictions: Iterable[Prediction]) -> None:

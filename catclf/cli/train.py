@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from catclf.cli import loading, output
-from catclf.cli.train_summary import show, show_rates, summary
+from catclf.cli.train_summary import show, show_next, summary
 from catclf.common.threads import on_a_thread
-from catclf.solvers import FOLDS, Solver
+from catclf.solvers import DRAWN_LEARNING_RATE, FOLDS, Solver
 
 if TYPE_CHECKING:
     from catclf.cluster import Cluster
@@ -64,7 +64,9 @@ def train(
     ] = "descent",
     learning_rate: Annotated[
         list[float] | None,
-        typer.Option(help=f"Step; of several, the lowest cost. [{Solver.learning_rate}]"),
+        typer.Option(
+            help=f"Step; of several the best. [{Solver.learning_rate}, drawn {DRAWN_LEARNING_RATE}]"
+        ),
     ] = None,
     iterations: Annotated[int, typer.Option(help="Steps of descent.")] = Solver.iterations,
     l2: Annotated[float | None, typer.Option(help="Weight of l2/2 |w|^2. [default: 0]")] = None,
@@ -94,15 +96,14 @@ def train(
     memory: loading.Memory = None,
     scheduler: loading.Scheduler = None,
     out: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--out",
             "-o",
             metavar="PATH",
-            help=f"Model to write. [{output.DEFAULT_MODEL}]",
-            show_default=False,
+            help=f"Model to write. [{output.DEFAULT_MODEL} or drawn.npz]",
         ),
-    ] = output.DEFAULT_MODEL,
+    ] = None,
     plot: Annotated[
         str | None, typer.Option(metavar="SVG", help="Draw the cost by iteration.")
     ] = None,
@@ -124,15 +125,19 @@ def train(
     """
     start = time.perf_counter()
     from catclf.common.blocks import parse_size
+    from catclf.data.load import is_drawn
     from catclf.features import open_network
-    from catclf.training import Settings
+    from catclf.training import Settings, default_learning_rate
 
     if group_by and not auto:
         raise typer.BadParameter("--group-by goes with --auto")
-    rates = list(dict.fromkeys(learning_rate or [Solver.learning_rate]))
-    own = Solver.name, [Solver.learning_rate], Solver.iterations, Solver.tolerance
-    if auto and (solver, rates, iterations, tolerance, coordinates) != (*own, Solver.coordinates):
+    own = Solver.name, None, Solver.iterations, Solver.tolerance, Solver.coordinates
+    if auto and (solver, learning_rate or None, iterations, tolerance, coordinates) != own:
         raise typer.BadParameter("--auto sets the solver itself; leave its options out")
+    drawn = all(is_drawn(source, "train") for source in data) if data else is_drawn(None, "train")
+    rates = list(dict.fromkeys(learning_rate or [default_learning_rate(drawn, features)]))
+    if out is None:
+        out = output.DRAWN_MODEL if drawn else output.DEFAULT_MODEL
     network = open_network(features, onnx_normalise, onnx_output, onnx_size)
     settings = Settings(network or features, dictionary, pool, cv, maximise, auto)
     if auto:
@@ -144,10 +149,10 @@ def train(
             Solver(solver, rate, iterations, l2 or 0.0, tolerance, coordinates) for rate in rates
         ]
     _check_outputs(out, plot, cache)
-    single = not auto and len(rates) == 1
-    checkpoint = _checkpoint(out, checkpoint_every, resume, single, quiet)
-    alone = {"--auto": auto, loading.NETWORK: network is not None}
-    cluster = loading.connect(context, scheduler, alone)
+    checkpoint = _checkpoint(out, checkpoint_every, resume, not auto and len(rates) == 1, quiet)
+    cluster = loading.connect(
+        context, scheduler, {"--auto": auto, loading.NETWORK: network is not None}
+    )
     with loading.cached(network, cache) as extractor:
         parts, dataset = loading.load_all(
             data or [None],
@@ -169,8 +174,7 @@ def train(
             model = tuning.model
         else:
             attempts = _train(dataset, settings, solvers, checkpoint, cluster, quiet)
-            best = min(attempts, key=lambda attempt: (attempt.cost, attempt.learning_rate))
-            model = best.model
+            model = min(attempts, key=lambda one: (one.cost, one.learning_rate)).model
         replaced = os.path.exists(out)
         model.save(out)
     seconds = time.perf_counter() - start
@@ -180,9 +184,8 @@ def train(
         if as_json:
             print(output.to_json(summary(model, tuning, attempts, out, seconds)))
         else:
-            if len(attempts) > 1:
-                show_rates(attempts, best)
-            show(model, tuning, out, seconds, cv)
+            show(model, tuning, attempts, out, seconds, cv)
+            show_next(model, auto, out, data or [], cat_class or [])
     if plot is not None:  # last, so that no figure is lost if it cannot be written
         _draw(model, attempts, plot)
         output.note(f"wrote {plot}", quiet)
@@ -234,7 +237,7 @@ def _check_outputs(out: str, plot: str | None, cache: str | None) -> None:
 def _warn(parts: Sequence[Dataset], dataset: Dataset, cluster: Cluster | None, quiet: bool) -> None:
     from catclf.data.check import warnings
 
-    with loading.workers_bar("looking", cluster, quiet):
+    with loading.working_bar("looking for copies", cluster, quiet):
         lines = list(warnings(parts, dataset))
     for line in lines:
         output.note(line, quiet)

@@ -26,7 +26,7 @@ def summary(
     result: dict[str, object] = {
         "model": os.path.abspath(out),
         "m": sum(model.provenance.counts.values()),
-        **{key: described[key] for key in ("n_x", "cost", *ACCURACIES, "majority")},
+        **{key: described[key] for key in ("n_x", "cost", *ACCURACIES, "majority", "trusted")},
         "seconds": seconds,
     }
     if tuning is not None:
@@ -49,8 +49,9 @@ def _figures(attempt: Attempt) -> dict[str, float | None]:
     return {"cost": attempt.cost, **{key: described[key] for key in ACCURACIES}}
 
 
-def show_rates(attempts: Sequence[Attempt], best: Attempt) -> None:
-    """Print what each learning rate came to, and which is kept."""
+def _show_rates(attempts: Sequence[Attempt], model: Model) -> None:
+    """Print what each learning rate came to, and which is the model's."""
+    best = next(attempt for attempt in attempts if attempt.outcome is model)
     rows = []
     for attempt in attempts:
         cost, *accuracies = _figures(attempt).values()
@@ -62,8 +63,17 @@ def show_rates(attempts: Sequence[Attempt], best: Attempt) -> None:
     print(f"\n* the lowest cost in the end: learning rate {best.learning_rate:g} is kept.\n")
 
 
-def show(model: Model, tuning: Tuning | None, out: str, seconds: float, cv_asked: int) -> None:
-    """Print the costs or the choices tried, the table of figures, the file, and what to do next."""
+def show(
+    model: Model,
+    tuning: Tuning | None,
+    attempts: Sequence[Attempt],
+    out: str,
+    seconds: float,
+    cv_asked: int,
+) -> None:
+    """Print the costs or the choices tried, the table of figures and the file."""
+    if len(attempts) > 1:
+        _show_rates(attempts, model)
     past = model.provenance
     training, cv, baseline = past.training, past.cross_validation, past.majority
     assert training is not None  # it was trained just now
@@ -89,17 +99,41 @@ def show(model: Model, tuning: Tuning | None, out: str, seconds: float, cv_asked
         print("or groups of them.")
     if cv_asked and not cv:
         print("No cross-validation: it needs two examples of each class.")
-    if cv and cv.correct <= baseline.correct:
-        print(
-            f'Cross-validation does not beat always answering "{output.printable(commonest)}":\n'
-            "do not trust this model with new photos."
-        )
+    if model.doubt:
+        print(f"Do not trust this model with photos: {output.printable(model.doubt)}.")
     if model.threshold != 0.5:
         name = output.printable(model.classes[1])
         print(f"Called {name} above {model.threshold:.3f}, chosen on the left-out folds.")
     print(f"{seconds:.2f} s; wrote {output.printable(os.path.abspath(out))}")
-    words = [] if out == output.DEFAULT_MODEL else ["--model", out]
-    print(f"Next: {output.command('catclf', 'predict', *words, 'img.jpg')}")
+
+
+def show_next(model: Model, auto: bool, out: str, data: Sequence[str], cats: Sequence[str]) -> None:
+    """Print what makes sense to type next, with the data and the classes of cats as named.
+
+    Photos go to a model that can be trusted with them: this one, or the one that is shipped.
+    """
+    from catclf.common.types import DRAWN
+    from catclf.data.load import is_drawn
+
+    drawn = model.provenance.data["name"] == DRAWN
+    default = output.DRAWN_MODEL if drawn else output.DEFAULT_MODEL
+    named = [] if out == default else ["--model", out]
+    if not model.doubt:
+        print(f"Next: {output.command('catclf', 'predict', *named, 'img.jpg')}")
+        return
+    if drawn:
+        words = [] if is_drawn(None, "test") else [DRAWN]
+        print(f"Next: {output.command('catclf', 'eval', *words, *named)}")
+    elif auto:
+        print("Next: train it on more photos, of both classes.")
+    else:
+        words = [word for word in data if word != DRAWN]
+        words += [word for name in cats for word in ("--cat-class", name)]
+        words += [] if out == default else ["--out", out]
+        print(f"Next: {output.command('catclf', 'train', *words, '--auto')}")
+    found = os.environ.get(output.MODEL_VARIABLE) or os.path.exists(output.DEFAULT_MODEL)
+    words = ["--model", output.PHOTOS] if found else []
+    print(f"For photos there is a model already: catclf predict {' '.join([*words, 'img.jpg'])}")
 
 
 def _show_trials(tuning: Tuning) -> None:

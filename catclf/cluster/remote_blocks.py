@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from catclf.cluster import Cluster, Remote, apply
 from catclf.common.blocks import FAN_IN, LazyArray, block_slices, budget, rows_of_block
+from catclf.common.types import DRAWN
 from catclf.data.dataset import CatClass, Dataset, Split, join
-from catclf.data.load import COURSE_FILE, DRAWN, load_dataset
+from catclf.data.load import COURSE_FILE, is_drawn, load_dataset
 from catclf.errors import DataError
 from catclf.features import BATCH, FeatureMap
 from catclf.logistic import Array
@@ -78,7 +79,7 @@ def load(
     parts, files = [], []
     for source in sources:
         path = COURSE_FILE[split] if source is None else source
-        if path == DRAWN or os.path.isdir(path) or (source is None and not os.path.exists(path)):
+        if is_drawn(source, split) or os.path.isdir(path):
             raise DataError(
                 f"{source or DRAWN}: workers read HDF5 files; make one with: catclf data convert"
             )

@@ -35,6 +35,8 @@ class FeatureExtractor(Protocol):
         ...
 
 
+DRAWN = "drawn"
+"""The drawings are named so, as data and where a model says what it was trained on."""
 IMAGE_SIZE = 64
 """Width and height of an image, in pixels, unless a feature map takes others."""
 

@@ -13,20 +13,24 @@ from pathlib import Path
 import numpy as np
 
 from catclf.common.blocks import budget, in_blocks
-from catclf.common.types import IMAGE_SIZE, FeatureExtractor, Progress
+from catclf.common.types import DRAWN, IMAGE_SIZE, FeatureExtractor, Progress
 from catclf.data.dataset import CLASSES, CatClass, Dataset, Split
 from catclf.data.folder_reader import load_folder
 from catclf.data.folders import is_folder
 from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.errors import DataError
 
-DRAWN = "drawn"
 DRAWN_COUNT = 600
 DRAWN_SEED: dict[Split, int] = {"train": 0, "test": 1}
 COURSE_FILE: dict[Split, str] = {
     "train": "datasets/train_catvnoncat.h5",
     "test": "datasets/test_catvnoncat.h5",
 }
+
+
+def is_drawn(data: str | os.PathLike[str] | None, split: Split) -> bool:
+    """Tell whether `load_dataset` takes drawings: by name, or for want of the course's file."""
+    return not os.path.exists(COURSE_FILE[split]) if data is None else os.fspath(data) == DRAWN
 
 
 def load_dataset(
@@ -77,9 +81,10 @@ def load_dataset(
     notes: tuple[str, ...] = ()
     if data is None:
         data = COURSE_FILE[split]
-        if not os.path.exists(data):
+        if is_drawn(None, split):
+            kind = "drawings" if split == "train" else "other drawings"
             notes = (
-                f"no {data}: using {DRAWN_COUNT} drawings; for the course's photos: "
+                f"no {data}: using {DRAWN_COUNT} {kind}; for the course's photos: "
                 "catclf data fetch course",
             )
             data = DRAWN

@@ -114,7 +114,7 @@ def _describe_model(result: Result) -> dict[str, Any]:
         "model": result.name,
         "path": result.path,
         "trained_on_these_images": result.seen,
-        **figures_as_json(result.figures),
+        **figures_as_json(result),
         "card": {key: model[key] for key in card},
         "curves": _curves(result),
         "worst": result.list_images(result.worst(LISTED)),

@@ -70,7 +70,10 @@ def _headline(result: Result) -> Markup:
         f"{result.name} was trained on {result.seen} of these {figures.n} images, or on "
         "near-identical ones: these say little of how it will do on others."
     )
-    return joined(headline, tag("p", seen, class_="notice") if result.seen else "")
+    doubt = f"Do not trust {result.name} with photos: {result.model.doubt}."
+    notices = [seen] if result.seen else []
+    notices += [doubt] if result.model.doubt else []
+    return joined(headline, *(tag("p", notice, class_="notice") for notice in notices))
 
 
 def _figures(results: Sequence[Result]) -> Markup:
