@@ -236,27 +236,20 @@ def test_a_model_remembers_a_share_of_very_many_images(drawn, monkeypatch):
     assert np.isin(some, every).all()
 
 
-@pytest.mark.parametrize(
-    ("address", "error", "message"),
-    [
-        ("tcp://127.0.0.1:9", ClusterError, "^tcp://127.0.0.1:9: no Dask scheduler answers there"),
-        ("locl", ParameterError, "^scheduler is an address such as tcp:"),
-        ("", ParameterError, "^scheduler is an address such as tcp:"),
-    ],
-)
-def test_an_address_where_no_scheduler_answers(monkeypatch, address, error, message):
+def test_an_address_where_no_scheduler_answers(monkeypatch):
     monkeypatch.setattr("catclf.cluster.CONNECT_SECONDS", 0.5)
-    with pytest.raises(error, match=message):
-        Cluster(address)
+    with pytest.raises(ClusterError, match=r"^tcp://127.0.0.1:9: no Dask scheduler answers"):
+        Cluster("tcp://127.0.0.1:9")
+    for address in ("locl", ""):
+        with pytest.raises(ParameterError, match=r"^scheduler is an address such as tcp:"):
+            Cluster(address)
 
 
 def test_without_the_extra_there_is_a_line_with_the_remedy(monkeypatch, catclf):
     monkeypatch.setitem(sys.modules, "distributed", None)
+    remedy = "needs dask.distributed; install it with: pip install 'catclf[dask]'\n"
     done = catclf("train", "--scheduler", "local", code=2)
-    assert (done.stdout, done.stderr) == (
-        "",
-        "error: --scheduler needs dask.distributed; install it with: pip install 'catclf[dask]'\n",
-    )
+    assert (done.stdout, done.stderr) == ("", f"error: --scheduler {remedy}")
 
 
 @pytest.mark.parametrize("word", ["drawn", "."])

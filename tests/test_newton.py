@@ -120,6 +120,17 @@ def test_saturated_starts_still_converge(system, name, n_x, m, size):
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
+def test_steps_that_are_too_long_are_shortened(system, name):
+    X, Y = problem(40, 12)
+    cold = solve(system(name, X), Y, l2=1e-4)
+    # Where every score is right and saturated, the penalty alone curves: a step leads to zero.
+    far = State(0, 10 * cold.start.v, 10 * cold.start.b, [])
+    fit = solve(system(name, X), Y, l2=1e-4, start=far)
+    assert np.log(2) > fit.costs[0][1] > fit.costs[1][1]
+    assert_optimal(fit, X, Y, uniform(Y), 1e-4)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_weights_count_examples_as_often_as_they_say(system, name):
     X, Y = problem(20, 15)
     times = np.random.default_rng(5).integers(0, 4, 15)
