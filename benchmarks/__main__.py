@@ -38,6 +38,8 @@ BENCHMARKS: dict[str, Callable[[Options], Result]] = {
 }
 """In the order in which they run and are shown."""
 
+IN_README = ("descent", "training", "path", "startup", "throughput")
+"""The README shows the headlines of these."""
 README = Path(__file__).resolve().parents[1] / "README.md"
 STORED = README.parent / "docs" / "benchmarks"
 
@@ -63,7 +65,7 @@ def store(measured: list[Result], folder: Path) -> None:
 
 def write_readme(text: str, folder: Path = STORED) -> str:
     """Give the README with its table as the stored results have it."""
-    table = results.readme_table(results.load_all(folder, BENCHMARKS))
+    table = results.readme_table(results.load_all(folder, IN_README))
     return results.put_between_markers(text, table)
 
 

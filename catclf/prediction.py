@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class Prediction:
     error : str
         Why the image could not be read; empty where it could.
     kind : type, optional
-        Of the error.
+        The class of that error, where it is an image's and not a folder's.
     """
 
     path: str
@@ -65,7 +65,7 @@ class _Image:
 
 @dataclass(frozen=True)
 class _Folder:
-    """The place in the order of images where a folder's begin, or where they end."""
+    """A mark in the order of images: here a folder's images begin, or end."""
 
     name: str
     ends: bool
@@ -124,27 +124,22 @@ def predict(
         try:
             return load_image(image.source, size=model.features.image_size, max_bytes=max_bytes)
         except DataError as error:
-            no_image = isinstance(error, NotAnImageError) and not meant_as_image(image.name)
-            if no_image and image.in_folder:
+            may_be_other = image.in_folder and not meant_as_image(image.name)
+            if may_be_other and isinstance(error, NotAnImageError):
                 return None
             return Prediction(image.name, error=str(error), kind=type(error))
 
     def predict_batch(batch: list[_Image | _Folder | Prediction]) -> list[_Folder | Prediction]:
-        contents = [read(item) if isinstance(item, _Image) else item for item in batch]
-        images = [content for content in contents if isinstance(content, np.ndarray)]
-        A = np.empty((1, 0))
-        if images:
-            Z = model.weigh(model.features.transform(np.stack(images)).T)
-            A = sigmoid(Z / model.temperature)
-        probabilities = iter(A[0].tolist())
-        results: list[_Folder | Prediction] = []
-        for item, content in zip(batch, contents, strict=True):
-            if isinstance(item, _Image) and isinstance(content, np.ndarray):
-                p = next(probabilities)
-                results.append(Prediction(item.name, label(p), p))
-            elif isinstance(content, _Folder | Prediction):
-                results.append(content)
-        return results
+        results: list[Any] = [read(item) if isinstance(item, _Image) else item for item in batch]
+        rows = [i for i, result in enumerate(results) if isinstance(result, np.ndarray)]
+        if rows:
+            images = np.stack([results[i] for i in rows])
+            Z = model.weigh(model.features.transform(images).T)
+            for i, p in zip(rows, sigmoid(Z / model.temperature)[0].tolist(), strict=True):
+                image = batch[i]
+                assert isinstance(image, _Image)  # no other item was read
+                results[i] = Prediction(image.name, label(p), p)
+        return [result for result in results if result is not None]
 
     # A worker of a cluster may run in another folder.
     batches = threads.batches(_list_images(sources, os.getcwd() if cluster else ""))
@@ -190,13 +185,14 @@ def _list_images(sources: Iterable[Source], base: str) -> Iterator[_Image | _Fol
 
 
 def _tell_empty_folders(results: Iterable[_Folder | Prediction]) -> Iterator[Prediction]:
-    """Pass the predictions on; at a folder's end, tell if there was none of it."""
+    """Pass the predictions on; where a folder ends of which there were none, say so."""
     empty = False
     for result in results:
         if isinstance(result, Prediction):
             empty = False
             yield result
-        else:
-            if empty and result.ends:
-                yield Prediction(result.name, error="the folder holds no images")
-            empty = not result.ends
+        elif not result.ends:
+            empty = True
+        elif empty:
+            yield Prediction(result.name, error="the folder holds no images")
+            empty = False
