@@ -202,11 +202,11 @@ GRAM_SPEEDUP = 16
 `python -m benchmarks gram` prints it: less where X stays in the cache, where Gram coordinates are
 far ahead all the same; this much where X does not, as where the choice is close.
 """
-PRIMAL_ELEMENT = 2.2
+PRIMAL_ELEMENT = 3.0
 """A number in X costs so many times as much in a primal step as a number in G in one of Gram's.
 
 A primal step takes two products with X. `python -m benchmarks gram` prints it, divided by the
-threads.
+threads: it differs with the kernels of the BLAS.
 """
 NEWTON_STEPS = 10
 """Newton's method takes about so many steps."""
