@@ -16,7 +16,7 @@ from PIL import Image
 from catclf.common.version import __version__
 from catclf.evaluation import Result, compare_with_first, figure_rows
 from catclf.pictures import Markup, joined, safe, svg, tag
-from catclf.pictures.report import COMPARABLE, LISTED, charts, disagreements, folder_of
+from catclf.pictures.report import COMPARABLE, LISTED, disagreements, folder_of, plots
 
 NOTES = 20
 """The page shows so many notes on the data at most."""
@@ -38,7 +38,7 @@ def render(results: Sequence[Result], contents: dict[str, Any]) -> str:
         figures=_figures(results),
         confusions=joined(*map(_confusion, results)),
         comparison=_comparison(results) if len(results) > 1 else "",
-        charts=joined(*charts.draw_all(results, curves)),
+        charts=joined(*plots.draw_all(results, curves)),
         galleries=joined(*_galleries(results)),
         cards=joined(_data(contents["data"]), *map(_model, results)),
     )
