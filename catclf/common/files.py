@@ -283,7 +283,8 @@ def describe_content(head: bytes) -> str:
         if re.match(start, head, re.DOTALL | re.IGNORECASE):
             return noun
     is_text = not re.search(rb"[\0-\x08\x0e-\x1a\x7f]", head)
-    return ("a table as text" if re.search(rb"[,;\t].*\n", head) else "text") if is_text else ""
+    is_table = re.match(rb"[^\n]*\S[,;\t]\S", head)  # by its first line
+    return ("a table as text" if is_table else "text") if is_text else ""
 
 
 def is_locked(file: BinaryIO) -> bool:
