@@ -164,8 +164,7 @@ def test_a_file_of_another_kind_is_not_replaced(tmp_path, kind):
 
 
 def test_a_dead_processs_temporary_is_swept_and_a_living_ones_is_not(tmp_path):
-    (tmp_path / TEMPORARY).write_bytes(b"half")
-    dead = tmp_path / TEMPORARY.replace("0", "a")
+    dead = tmp_path / TEMPORARY
     (dead / "cat").mkdir(parents=True)
     (dead / "cat" / "1.png").write_bytes(b"half")
     with making_folder(tmp_path / "f") as living, replacing(tmp_path / "one") as first:
@@ -181,10 +180,11 @@ def test_a_dead_processs_temporary_is_swept_and_a_living_ones_is_not(tmp_path):
     assert os.listdir(tmp_path / "f") == ["cat"]
 
 
-def test_only_what_bears_such_a_name_and_is_a_file_or_a_folder_is_swept(tmp_path):
+def test_only_what_bears_such_a_name_and_is_a_folder_is_swept(tmp_path):
     kept = [".catclf-0123.tmp", "a.catclf-0123456789abcdef.tmp", ".catclf-0123456789abcdef.tmp2"]
     for name in kept:
-        (tmp_path / name).write_bytes(b"mine")
+        (tmp_path / name).mkdir()
+    (tmp_path / TEMPORARY).write_bytes(b"mine")
     os.mkfifo(tmp_path / ".catclf-000000000000000b.tmp")
     (tmp_path / ".catclf-000000000000000c.tmp").symlink_to(kept[0])
     before = tree(tmp_path)
@@ -201,7 +201,7 @@ def test_what_was_swept_before_it_was_locked_is_made_again(tmp_path, monkeypatch
     def sweep_first(descriptor: int, operation: int) -> None:
         if not swept:
             swept.extend(tmp_path.glob(".catclf-*"))
-            (swept[0].rmdir if swept[0].is_dir() else swept[0].unlink)()
+            swept[0].rmdir()
         flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", sweep_first)
@@ -221,7 +221,8 @@ def test_without_locks_and_folders_that_sync_age_decides(tmp_path, monkeypatch):
     spec.loader.exec_module(elsewhere)
     young, old = tmp_path / TEMPORARY, tmp_path / TEMPORARY.replace("0", "f")
     for path in (young, old):
-        path.write_bytes(b"half")
+        path.mkdir()
+        (path / "new").write_bytes(b"half")
     os.utime(old, (time.time() - 2 * elsewhere.STALE_SECONDS,) * 2)
     with elsewhere.replacing(tmp_path / "model") as file:
         file.write(NEW)

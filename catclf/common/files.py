@@ -8,8 +8,8 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,8 +21,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-STALE_SECONDS = 3600
-"""Where files cannot be locked, a temporary file of this age is taken for a dead process's."""
+STALE_SECONDS = 24 * 3600
+"""Where nothing can be locked, a temporary folder of this age is taken for a dead process's."""
 HEAD_BYTES = 512
 """A file's kind is told by so many bytes."""
 _TEMPORARY = re.compile(r"\.catclf-[0-9a-f]{16}\.tmp")
@@ -93,10 +93,10 @@ class FileKind:
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a new file that takes the place of `path` when the block ends well.
 
-    The bytes go to a temporary file in the same folder, are synced to the disk, and are then
+    The bytes go to a file in a temporary folder beside `path`, are synced to the disk, and are then
     renamed over `path`; a link is kept and its target replaced. Permissions are a new file's: 0666
-    less the umask. If anything fails, the temporary file is removed and what was at `path` stays.
-    A process that is killed leaves its temporary file lying; the next one to write to that folder
+    less the umask. If anything fails, the temporary folder is removed and what was at `path` stays.
+    A process that is killed leaves its temporary folder lying; the next one to write beside it
     removes it. Missing folders above `path` are made.
 
     Raises
@@ -105,8 +105,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         If the folder or the file cannot be written, or `path` is no regular file, or read-only.
     """
     target = _find_target(path)
-    with _temporary(target.parent, _new_file, os.unlink) as temporary:
-        with open(temporary, "r+b") as file:
+    with _temporary_folder(target.parent) as folder:
+        temporary = folder / "new"
+        with open(temporary, "x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -125,7 +126,9 @@ def making_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         If it cannot be made, or what is there is not an empty folder.
     """
     target = resolve(path)
-    with _temporary(target.parent, _new_folder, shutil.rmtree) as temporary:
+    with _temporary_folder(target.parent) as folder:
+        temporary = folder / "new"
+        temporary.mkdir()
         yield temporary
         if hasattr(os, "sync"):
             os.sync()  # the files reach the disk before their folder gets its name
@@ -169,81 +172,55 @@ def _find_target(path: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def _temporary(
-    folder: Path, make: Callable[[Path], int | None], remove: Callable[[Path], None]
-) -> Iterator[Path]:
-    """Make something new in a folder, for the block to rename; what is not renamed is removed.
+def _temporary_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder beside what is written, which the block fills and renames out of it.
 
-    It is locked meanwhile. The lock ends with this process, however that ends. It has a descriptor
-    of its own, so that a file that is whole, but not renamed yet, is locked still.
+    It is locked meanwhile, so that no other process takes it for a dead one's; the lock ends with
+    this process, however that ends.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _sweep(folder)
-    swept = True
-    while swept:
-        path = folder / f".catclf-{os.urandom(8).hex()}.tmp"
-        descriptor = None
-        try:
-            descriptor = make(path)
-            swept = descriptor is not None and _lock(descriptor)
-            if not swept:
-                yield path
-        finally:
-            with suppress(OSError):
-                remove(path)
-            if descriptor is not None:
-                os.close(descriptor)
+    parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(parent)
+    made = False
+    while not made:
+        folder = parent / f".catclf-{os.urandom(8).hex()}.tmp"
+        folder.mkdir()
+        with ExitStack() as at_end:
+            at_end.callback(shutil.rmtree, folder, ignore_errors=True)
+            if fcntl is not None:
+                with suppress(OSError):  # where nothing can be locked, nothing is removed either
+                    descriptor = os.open(folder, os.O_RDONLY)
+                    at_end.callback(os.close, descriptor)
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+            made = folder.exists()  # else another process removed it before it was locked
+            if made:
+                yield folder
     if hasattr(os, "O_DIRECTORY"):  # not on Windows
         with suppress(OSError):  # some file systems cannot; what is new is in place all the same
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(descriptor)  # of the new name
             finally:
                 os.close(descriptor)
 
 
-def _new_file(path: Path) -> int | None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    if fcntl is not None:
-        return descriptor
-    os.close(descriptor)  # what is open cannot be renamed there
-    return None
-
-
-def _new_folder(path: Path) -> int | None:
-    path.mkdir()
-    return None if fcntl is None else os.open(path, os.O_RDONLY)
-
-
-def _lock(descriptor: int) -> bool:
-    """Lock what was just made; tell whether another process had swept it away before."""
-    with suppress(OSError):  # where nothing can be locked, nothing is swept either
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return os.fstat(descriptor).st_nlink == 0
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the temporary files that dead processes left in a folder; never fail."""
-    with suppress(OSError), os.scandir(folder) as entries:
+def _remove_stale(parent: Path) -> None:
+    """Remove the temporary folders that dead processes left; never fail."""
+    with suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
-            if _TEMPORARY.fullmatch(entry.name):
-                with suppress(OSError):  # it is being written, or another's, or just gone
-                    _remove_if_stale(entry.path)
+            if _TEMPORARY.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                with suppress(OSError):  # another process writes to it, or has just removed it
+                    _remove_unless_locked(entry.path)
 
 
-def _remove_if_stale(path: str) -> None:
+def _remove_unless_locked(folder: str) -> None:
     if fcntl is None:
-        if time.time() - os.stat(path).st_mtime > STALE_SECONDS:
-            os.unlink(path)
+        if time.time() - os.stat(folder).st_mtime > STALE_SECONDS:
+            shutil.rmtree(folder)
         return
-    # Neither follow a link nor wait for the other end of a pipe that happens to bear such a name.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove = shutil.rmtree if stat.S_ISDIR(mode) else os.unlink
-            remove(path)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder)
     finally:
         os.close(descriptor)
 
