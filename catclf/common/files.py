@@ -283,11 +283,10 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     ValueError
         If there is a null character in the name.
     """
-    return open(path, "rb", opener=lambda name, _: descriptor_of(name))
+    return open(path, "rb", opener=_open_descriptor)
 
 
-def descriptor_of(path: str | os.PathLike[str]) -> int:
-    """Open a regular file as `open_regular` does; give a descriptor, which is to be closed."""
+def _open_descriptor(path: str, flags: int) -> int:
     _check_regular(os.stat(path))
     descriptor = os.open(path, _TO_READ)
     try:

@@ -214,31 +214,31 @@ def _count_skipped(contents: dict[str, list[Path]]) -> Counter[str]:
     )
 
 
-def _entries(folder: Path) -> Iterator[tuple[Path, str]]:
+def _entries(folder: Path) -> list[tuple[Path, str]]:
     """List a folder in a fixed order, each entry with what it is."""
     try:
         with os.scandir(folder) as entries:
             in_order = sorted(entries, key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
         raise DataError(f"{folder}: the folder cannot be listed ({error.strerror})") from error
-    for entry in in_order:
-        hidden = entry.name.startswith(".") or entry.name in HIDDEN
-        yield Path(entry.path), "hidden" if hidden else _kind(entry)
+    return [(Path(entry.path), _kind(entry)) for entry in in_order]
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
+    if entry.name.startswith(".") or entry.name in HIDDEN:
+        return "hidden"
     try:
         if entry.is_dir():
             return "link to a folder" if entry.is_symlink() else "folder"
         is_file = entry.is_file()
     except OSError:  # links that lead round in a circle
         is_file = False
-    # What has an image's name and cannot be read, a link that leads nowhere, is missed.
+    # A link that leads nowhere, but has an image's name, is told of as an image that is not read.
     return "file" if is_file or meant_as_image(entry.name) else "not a regular file"
 
 
 def meant_as_image(path: str | os.PathLike[str]) -> bool:
-    """Tell by its name whether a file is meant to be an image, so that one unread is missed."""
+    """Tell by its name whether a file is meant to be an image; one that is not read is told of."""
     return os.path.splitext(path)[1].casefold() in IMAGE_SUFFIXES
 
 
@@ -247,17 +247,13 @@ def walk_files(folder: Path) -> Iterator[Path | DataError]:
 
     A folder that cannot be listed comes as the error that tells of it.
     """
-    levels = [iter([(folder, "folder")])]
-    while levels:
-        try:
-            path, kind = next(levels[-1])
-        except StopIteration:
-            levels.pop()
-        except DataError as error:
-            levels.pop()
-            yield error
-        else:
-            if kind == "folder":
-                levels.append(_entries(path))
-            elif kind == "file":
-                yield path
+    waiting = [(folder, "folder")]  # the next one last
+    while waiting:
+        path, kind = waiting.pop()
+        if kind == "file":
+            yield path
+        elif kind == "folder":
+            try:
+                waiting += reversed(_entries(path))
+            except DataError as error:
+                yield error

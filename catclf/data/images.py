@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from catclf.common.files import LFS_POINTER, describe_content, descriptor_of
+from catclf.common.files import LFS_POINTER, describe_content, open_regular
 from catclf.common.types import IMAGE_SIZE
 from catclf.data import image_limits as limits
 from catclf.data.heic import main_picture
@@ -178,17 +178,11 @@ def _load(
 
 def _read_file(path: str | os.PathLike[str], max_bytes: int, turn: ExitStack) -> bytes:
     try:
-        descriptor = descriptor_of(path)  # a file object would ask the system more, and take longer
-        try:
-            size = os.fstat(descriptor).st_size
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             if size >= limits.LARGE_FILE:
                 turn.enter_context(_ONE_LARGE)
-            data = b""
-            while more := os.read(descriptor, min(size, max_bytes + 1) - len(data)):
-                data += more
-            return data
-        finally:
-            os.close(descriptor)
+            return file.read(min(size, max_bytes + 1))
     except IsADirectoryError:
         raise ImageError("a folder, where an image file was expected") from None
     except FileNotFoundError:
