@@ -13,7 +13,7 @@ from processes import started, told_to_stop
 
 from catclf import load_dataset
 from catclf.common.blocks import LazyArray
-from catclf.data.convert import dataset_to_folder, draw_to_hdf5, folder_to_hdf5
+from catclf.data.convert import dataset_to_folder, draw_to_hdf5, to_hdf5
 from catclf.data.dataset import Dataset
 from catclf.data.drawn import draw
 from catclf.data.hdf5 import writer
@@ -35,7 +35,7 @@ def test_the_file_holds_what_the_folder_does(mixed, tmp_path, monkeypatch, chunk
     monkeypatch.setattr(writer, "CHUNK", chunk)
     seen = []
     out = tmp_path / "new" / "out.h5"
-    count, notes = folder_to_hdf5(mixed, out, progress=lambda *step: seen.append(step))
+    count, notes = to_hdf5(mixed, out, progress=lambda *step: seen.append(step))
     folder, file = load_dataset(mixed), load_dataset(out)
     assert count == len(file) == 13
     assert file.sha256 == folder.sha256
@@ -44,7 +44,7 @@ def test_the_file_holds_what_the_folder_does(mixed, tmp_path, monkeypatch, chunk
     assert seen == [(i + 1, 15) for i in range(15)]
     assert os.listdir(out.parent) == ["out.h5"]
     before = out.read_bytes()
-    folder_to_hdf5(mixed, out)
+    to_hdf5(mixed, out)
     assert out.read_bytes() == before
     with h5py.File(out) as opened:
         assert set(opened) == {"train_set_x", "train_set_y", "list_classes"}

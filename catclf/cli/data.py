@@ -187,7 +187,7 @@ def convert(
     catclf data convert photos/train train.h5
     catclf data convert train.h5 photos/again
     """
-    from catclf.data.convert import check_folder, dataset_to_folder, file_to_hdf5, folder_to_hdf5
+    from catclf.data.convert import check_folder, dataset_to_folder, to_hdf5
     from catclf.data.folders import is_folder
     from catclf.data.load import expand_pattern
 
@@ -195,9 +195,8 @@ def convert(
     if more:
         raise typer.BadParameter(f"{1 + len(more)} files match FROM; name one of them")
     if is_folder(source) or out.lower().endswith((".h5", ".hdf5")):
-        write = folder_to_hdf5 if is_folder(source) else file_to_hdf5
         with output.counting_bar("converting", "photos", quiet) as progress:
-            count, notes = write(source, out, split=split, cat_class=cat_class, progress=progress)
+            count, notes = to_hdf5(source, out, split=split, cat_class=cat_class, progress=progress)
         for line in notes:
             output.note(line, quiet)
     else:

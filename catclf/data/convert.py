@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -14,54 +13,42 @@ from catclf.common.files import FileKind
 from catclf.common.types import Progress
 from catclf.data.dataset import CatClass, Dataset, Split
 from catclf.data.folder_reader import FolderReader
-from catclf.data.folders import is_split
+from catclf.data.folders import is_folder, is_split
 from catclf.data.hdf5 import load_hdf5
-from catclf.data.hdf5.writer import write_hdf5
+from catclf.data.hdf5.writer import Example, write_hdf5
 from catclf.errors import DataError, OutputError
 
 FOLDER = FileKind("folder", OutputError)
-T = TypeVar("T")
 
 
-def folder_to_hdf5(
-    folder: str | os.PathLike[str],
+def to_hdf5(
+    source: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
     split: Split = "train",
     cat_class: CatClass = None,
     progress: Progress | None = None,
 ) -> tuple[int, tuple[str, ...]]:
-    """Write the images of a folder of classes to an HDF5 file of the course's layout.
+    """Write the images of a folder of classes, or an HDF5 file, in the course's layout.
 
     The images are those that `load_dataset` gives, in the same order. The file appears whole or
     not at all. What is returned is how many images were written, and what a person should know of
-    how the folder was read, a line each.
+    how they were read, a line each.
 
     Raises
     ------
     DataError
-        If the folder cannot be used.
+        If the folder or the file cannot be used.
     OutputError
         If the file cannot be written, or what is there is no HDF5 file.
     """
-    reader = FolderReader(Path(folder), split, cat_class)
-    count = write_hdf5(out, ((photo.image, photo.y) for photo in reader.photos(progress)), split)
-    return count, reader.notes()
-
-
-def file_to_hdf5(
-    file: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    *,
-    split: Split = "train",
-    cat_class: CatClass = None,
-    progress: Progress | None = None,
-) -> tuple[int, tuple[str, ...]]:
-    """Write images of an HDF5 file, resized as they are read, as `folder_to_hdf5` does."""
-    dataset = load_hdf5(Path(file), split, cat_class)
+    if is_folder(source):
+        reader = FolderReader(Path(source), split, cat_class)
+        photos = ((photo.image, photo.y) for photo in reader.photos(progress))
+        return write_hdf5(out, photos, split), reader.notes()
+    dataset = load_hdf5(Path(source), split, cat_class)
     lost = ("what the images belong with (source) is not kept",) if dataset.groups else ()
-    examples = zip(dataset.images, dataset.Y[0].tolist(), strict=True)
-    count = write_hdf5(out, _counted(examples, len(dataset), progress), split)
+    count = write_hdf5(out, _examples(dataset, progress), split)
     return count, (*dataset.notes, *lost)
 
 
@@ -102,8 +89,7 @@ def dataset_to_folder(
     with FOLDER.errors(folder), files.making_folder(target) as temporary:
         for name in dataset.classes:
             (temporary / name).mkdir()
-        examples = zip(dataset.images, dataset.Y[0].tolist(), strict=True)
-        for i, (image, y) in enumerate(_counted(examples, len(dataset), progress)):
+        for i, (image, y) in enumerate(_examples(dataset, progress)):
             path = temporary / dataset.classes[y] / f"{i:0{digits}}.png"
             Image.fromarray(np.ascontiguousarray(image)).save(path)
 
@@ -134,8 +120,13 @@ def _check_names(dataset: Dataset) -> None:
         raise DataError(f"{dataset.name}: both classes are called {dataset.classes[0]!r}")
 
 
-def _counted(items: Iterable[T], n: int, progress: Progress | None) -> Iterator[T]:
-    for done, item in enumerate(items, 1):
-        yield item
+def _examples(dataset: Dataset, progress: Progress | None) -> Iterator[Example]:
+    examples = zip(dataset.images, dataset.Y[0].tolist(), strict=True)
+    return _counted(examples, len(dataset), progress)
+
+
+def _counted(examples: Iterable[Example], n: int, progress: Progress | None) -> Iterator[Example]:
+    for done, example in enumerate(examples, 1):
+        yield example
         if progress is not None:
             progress(done, n)

@@ -226,37 +226,36 @@ def _pixels(unit: bytes) -> int:
 
 def _write(main: int, items: dict[int, _Item]) -> bytes:
     """Write a HEIC file of items; all but the main one are hidden."""
+    file = _box(b"ftyp", b"heic\0\0\0\0mif1heic")
+    start = len(file) + 8
+    file += _box(b"mdat", *(item.content for item in items.values()))
     count, nothing, one = len(items).to_bytes(4), b"\0\0\0\0", b"\1\0\0\0"
-
-    def head(start: int) -> bytes:
-        entries, places, of_items, links = [], [], [], []
-        properties: dict[bytes, int] = {}  # each once, with its number
-        for item, number in ((items[n], n.to_bytes(4)) for n in items):
-            version = b"\3\0\0\0" if item is items[main] else b"\3\0\0\1"
-            entries.append(_box(b"infe", version, number, b"\0\0", item.kind, b"\0"))
-            places += [number, b"\0\0\0\0\0\1", start.to_bytes(4), len(item.content).to_bytes(4)]
-            start += len(item.content)
-            of_items += [number, bytes([len(item.properties)])]
-            for kind, body in item.properties.items():
-                at = properties.setdefault(_box(kind, body), len(properties) + 1)
-                of_items.append((0x8000 | at).to_bytes(2))  # it must be understood
-            for kind in (b"auxl", b"dimg"):
-                to = [n.to_bytes(4) for n in item.references.get(kind, ()) if n in items]
-                if to:
-                    links.append(_box(kind, number, len(to).to_bytes(2), *to))
-        return _box(b"ftyp", b"heic\0\0\0\0mif1heic") + _box(
-            b"meta",
-            nothing,
-            _box(b"hdlr", nothing, nothing, b"pict", b"\0" * 13),
-            _box(b"pitm", one, main.to_bytes(4)),
-            _box(b"iinf", one, count, *entries),
-            *([_box(b"iref", one, *links)] if links else []),
-            _box(b"iprp", _box(b"ipco", *properties), _box(b"ipma", b"\1\0\0\1", count, *of_items)),
-            _box(b"iloc", b"\2\0\0\0\x44\0", count, *places),
-        )
-
-    contents = [item.content for item in items.values()]
-    return head(len(head(0)) + 8) + _box(b"mdat", *contents)
+    entries, places, of_items, links = [], [], [], []
+    properties: dict[bytes, int] = {}  # each once, with its number
+    for n, item in items.items():
+        number = n.to_bytes(4)
+        version = b"\3\0\0\0" if n == main else b"\3\0\0\1"
+        entries.append(_box(b"infe", version, number, b"\0\0", item.kind, b"\0"))
+        places += [number, b"\0\0\0\0\0\1", start.to_bytes(4), len(item.content).to_bytes(4)]
+        start += len(item.content)
+        of_items += [number, bytes([len(item.properties)])]
+        for kind, body in item.properties.items():
+            at = properties.setdefault(_box(kind, body), len(properties) + 1)
+            of_items.append((0x8000 | at).to_bytes(2))  # it must be understood
+        for kind in (b"auxl", b"dimg"):
+            to = [n.to_bytes(4) for n in item.references.get(kind, ()) if n in items]
+            if to:
+                links.append(_box(kind, number, len(to).to_bytes(2), *to))
+    return file + _box(
+        b"meta",
+        nothing,
+        _box(b"hdlr", nothing, nothing, b"pict", b"\0" * 13),
+        _box(b"pitm", one, main.to_bytes(4)),
+        _box(b"iinf", one, count, *entries),
+        *([_box(b"iref", one, *links)] if links else []),
+        _box(b"iprp", _box(b"ipco", *properties), _box(b"ipma", b"\1\0\0\1", count, *of_items)),
+        _box(b"iloc", b"\2\0\0\0\x44\0", count, *places),
+    )
 
 
 def _box(kind: bytes, *parts: bytes | memoryview) -> bytes:

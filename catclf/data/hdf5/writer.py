@@ -32,16 +32,18 @@ CHUNK = 16
 LEVEL = 4
 """How hard zlib tries; higher levels gain nothing on photos."""
 
+Example = tuple[NDArray[np.uint8], int]
+"""An image uint8 (64, 64, 3), and its label: 1 for a cat, else 0."""
 Chunk = tuple[bytes, list[int]]
 """CHUNK images, fewer at the end, as the file holds them; and their labels, 1 for a cat."""
 
 
 def write_hdf5(
     path: str | os.PathLike[str],
-    examples: Iterable[tuple[NDArray[np.uint8], int]],
+    examples: Iterable[Example],
     split: Split = "train",
 ) -> int:
-    """Write examples as they come, one at least: each an image uint8 (64, 64, 3) and its label.
+    """Write examples as they come, one at least.
 
     The file appears whole or not at all, and little of it is in memory at any time. All but the
     first examples are asked for in another thread.
@@ -66,7 +68,7 @@ def write_hdf5(
         return _on_a_thread(partial(_write, _Disk(file), chain([first], chunks), split))
 
 
-def _compress(examples: Iterable[tuple[NDArray[np.uint8], int]]) -> Iterator[Chunk]:
+def _compress(examples: Iterable[Example]) -> Iterator[Chunk]:
     """Compress examples as HDF5's own filter would, a last chunk made up by black images."""
     rest = iter(examples)
     while batch := list(islice(rest, CHUNK)):
