@@ -118,7 +118,7 @@ def test_being_told_to_stop_leaves_nothing(tmp_path, command, sent, told, code):
         os.link(tmp_path / "many" / "cat" / "0.bmp", tmp_path / "many" / "cat" / f"{i}.bmp")
 
     def ready():
-        return any(path.suffix == ".tmp" and path.stat().st_size for path in tmp_path.iterdir())
+        return any(path.stat().st_size for path in tmp_path.glob(".catclf-*.tmp/new"))
 
     with started("-m", "catclf", "data", *command.split(), "out.h5", cwd=tmp_path) as process:
         assert told_to_stop(process, sent, ready)[1] == told

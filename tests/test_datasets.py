@@ -251,6 +251,22 @@ def test_names_are_compared_whatever_their_accents_are_made_of(tmp_path, forms):
     np.testing.assert_array_equal(load_dataset(path, cat_class=typed).Y[0], 1 - labels)
 
 
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_data_is_found_whatever_the_accents_of_its_own_name_are_made_of(tmp_path, forms):
+    stored, typed = (f"{tmp_path}/{normalize(form, 'Été')}" for form in forms)
+    make_tree(tmp_path / stored, "cat_1, dog_1")
+    assert load_dataset(typed).paths[0].startswith(stored)
+    assert expand_pattern(typed) == [stored]
+    assert expand_pattern(f"{typed}s") == [f"{typed}s"]
+
+
+def test_an_address_is_told_to_be_saved_to_a_file_first():
+    with pytest.raises(
+        DataError, match=r"^HTTPS://x/\?a&b: nothing is fetched; .*: curl -LO 'HTTPS"
+    ):
+        load_dataset("HTTPS://x/?a&b")
+
+
 def test_the_folder_of_one_class_is_told_to_name_the_one_above(tmp_path):
     make_tree(tmp_path / "w" / "Cat", "1, 2")
     with pytest.raises(DataError, match=f"is a class; name the one above: {tmp_path}/w$"):
@@ -398,11 +414,11 @@ def test_a_folder_that_would_not_fit_is_refused_before_it_is_read(catclf, class_
     assert not steps
     for i in range(80):
         os.link(data.paths[-1], class_folder / "dogs" / f"more{i}.png")
-    for command in ("train", "eval"):
+    for command, split in (("train", "train"), ("eval", "test")):
         done = catclf(command, class_folder, "--memory", "1.1MB", code=3)
         assert done.stderr.splitlines()[-1] == (
             f"error: {class_folder}: 92 images take 1.13 MB of memory, and 1.1 MB is for data; "
-            f"convert it first: catclf data convert {class_folder} out.h5"
+            f"convert it first: catclf data convert {class_folder} out.h5 --split {split}"
         )
     catclf("data", "convert", class_folder, "out.h5")
     quick = ("--iterations", 2, "--cv", 0, "--memory")

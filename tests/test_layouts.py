@@ -79,6 +79,7 @@ READ = {
         ("'images', labels 'labels'", "label 3 counts as cat", "resized"),
     ),
     "grey with an axis": (course(pixels(4, 100, 80, 1)), {}, 3, ("resized",)),
+    "grey": (course(pixels(4, 64, 64)), {}, 3, ("train_set_x, uint8 (4, 64, 64), is grey",)),
     "a MATLAB file": (course() | {"how": {"userblock_size": 512}}, {}, 3, ()),
     "a row": (course(y=Y.reshape(1, 4)), {}, 3, ()),
 }  # fmt: skip
@@ -93,6 +94,7 @@ def test_what_is_clear_is_read_and_told(tmp_path, name):
     for note, pattern in zip(data.notes, notes, strict=True):
         assert note.startswith("a.h5: ")
         assert pattern in note
+        assert "resized" not in note or "resized" in pattern
 
 
 @pytest.mark.parametrize("shape", [(3, 128, 96, 3), (3, 200, 300), (3, 28, 28, 1), (3, 64, 64)])
@@ -234,7 +236,7 @@ def test_a_larger_set_is_converted_first(catclf, tmp_path):
     small = ("--memory", "1MB", "--cat-class", "3", "--model", "photos")
     line = catclf("eval", "a.h5", *small, code=3).stderr.splitlines()[-1]
     command = "catclf data convert a.h5 out.h5 --split test --cat-class 3"
-    said = "take 1.475 MB when resized, and 1 MB is for data; convert it first: "
+    said = "images, resized, take 1.475 MB of memory, and 1 MB is for data; convert it first: "
     assert line.endswith(said + command)
     done = catclf(*command.split()[1:])
     assert "resized to 64 × 64" in done.stderr

@@ -183,9 +183,9 @@ def _temporary_folder(parent: Path) -> Iterator[Path]:
     made = False
     while not made:
         folder = parent / f".catclf-{os.urandom(8).hex()}.tmp"
-        folder.mkdir()
         with ExitStack() as at_end:
             at_end.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder.mkdir()
             if fcntl is not None:
                 with suppress(OSError):  # where nothing can be locked, nothing is removed either
                     descriptor = os.open(folder, os.O_RDONLY)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from unicodedata import normalize
 
@@ -34,16 +36,36 @@ def find_cats(names: Sequence[str], cat_class: CatClass) -> tuple[list[int], lis
     Capitals do not matter, nor whether an accent is a character of its own, as on a Mac.
     """
 
-    def fold(name: str) -> str:
+    def normal(name: str) -> str:
         return normalize("NFC", normalize("NFC", name).casefold())
 
-    asked = [cat_class] if isinstance(cat_class, str) else list(cat_class or ())
-    cats = [fold(name) for name in asked or CAT_NAMES]
-    labels = [int(fold(name) in cats) for name in names]
+    asked = _in_list(cat_class)
+    present, cats = ([normal(name) for name in some] for some in (names, asked or CAT_NAMES))
+    labels = [int(name in cats) for name in present]
     if not asked:
         return labels, [] if any(labels) else ["cat or cats"]
-    present = [fold(name) for name in names]
-    return labels, [repr(name) for name in asked if fold(name) not in present]
+    return labels, [repr(name) for name in asked if normal(name) not in present]
+
+
+def _in_list(cat_class: CatClass) -> list[str]:
+    return [cat_class] if isinstance(cat_class, str) else list(cat_class or ())
+
+
+def check_fits(path: Path, what: str, nbytes: int, memory: float | None, remedy: str) -> None:
+    """Raise DataError if images take more bytes than `memory`, or without, half of what is free."""
+    allowed = budget(memory, nbytes)
+    if nbytes > allowed:
+        raise DataError(
+            f"{path}: {what} take {nbytes / 1e6:.4g} MB of memory, and {allowed / 1e6:.4g} MB is "
+            f"for data; {remedy}"
+        )
+
+
+def conversion(path: Path, split: Split, cat_class: CatClass) -> str:
+    """Say how to make a file of images of 64 × 64, of which any number can be used."""
+    named = [word for name in _in_list(cat_class) for word in ("--cat-class", name)]
+    command = shlex.join([str(path), "out.h5", "--split", split, *named])
+    return f"convert it first: catclf data convert {command}"
 
 
 class Features(NamedTuple):

@@ -12,9 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common import threads
-from catclf.common.blocks import budget
 from catclf.common.types import IMAGE_SIZE, FeatureExtractor, Progress
-from catclf.data.dataset import CLASSES, CatClass, Dataset, Features, Split
+from catclf.data.dataset import (
+    CLASSES,
+    CatClass,
+    Dataset,
+    Features,
+    Split,
+    check_fits,
+    conversion,
+)
 from catclf.data.folders import LabelledFile, label_files, list_names, meant_as_image
 from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.errors import DataError, NotAnImageError
@@ -32,16 +39,9 @@ def load_folder(
     """Read a folder of classes; parameters as in `catclf.data.load.load_dataset`."""
     reader = FolderReader(folder, split, cat_class)
     n, n_x = len(reader.files), feature_map.n_x if feature_map else 0
-    needed = n * (3 * IMAGE_SIZE**2 + 4 * n_x)
-    allowed = budget(memory, needed)
-    if needed > allowed:  # before any photo is read
-        small = feature_map is None or feature_map.image_size == (IMAGE_SIZE, IMAGE_SIZE)
-        convert = f"convert it first: catclf data convert {folder} out.h5"
-        raise DataError(
-            f"{folder}: {n} images take {needed / 1e6:.4g} MB of memory, and "
-            f"{allowed / 1e6:.4g} MB is for data; "
-            + (convert if small else "allow more with --memory")
-        )
+    small = feature_map is None or feature_map.image_size == (IMAGE_SIZE, IMAGE_SIZE)
+    remedy = conversion(folder, split, cat_class) if small else "allow more with --memory"
+    check_fits(folder, f"{n} images", n * (3 * IMAGE_SIZE**2 + 4 * n_x), memory, remedy)
     images = np.empty((n, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
     rows = np.empty((n, n_x), dtype=np.float32)
     labels, paths, sizes = [], [], []

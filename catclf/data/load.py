@@ -9,17 +9,20 @@ from dataclasses import replace
 from glob import glob, has_magic
 from math import inf
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
-from catclf.common.blocks import budget, in_blocks
+from catclf.common.blocks import in_blocks
 from catclf.common.types import DRAWN, IMAGE_SIZE, FeatureExtractor, Progress
-from catclf.data.dataset import CLASSES, CatClass, Dataset, Split
+from catclf.data.dataset import CLASSES, CatClass, Dataset, Split, check_fits, conversion
 from catclf.data.folder_reader import load_folder
 from catclf.data.folders import is_folder
 from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.errors import DataError
 
+ADDRESS = re.compile("(https?|ftp)://", re.IGNORECASE)
+"""What an address on the web begins with."""
 DRAWN_COUNT = 600
 DRAWN_SEED: dict[Split, int] = {"train": 0, "test": 1}
 COURSE_FILE: dict[Split, str] = {
@@ -88,7 +91,8 @@ def load_dataset(
                 "catclf data fetch course",
             )
             data = DRAWN
-    path, word = Path(data), os.fspath(data)
+    word = find_spelling(os.fspath(data))
+    path = Path(word)
     expected = "expected an HDF5 file, a folder of classes, or 'drawn'"
     if not word:
         raise DataError(f"DATA is empty; {expected}")
@@ -103,23 +107,13 @@ def load_dataset(
         from catclf.data.hdf5 import load_hdf5
 
         dataset = load_hdf5(path, split, cat_class, trust)
-        if dataset.sizes:  # its images are resized as they are read: once, not at every pass
-            allowed = budget(memory, dataset.nbytes)
-            if dataset.nbytes > allowed:
-                asked = [cat_class] if isinstance(cat_class, str) else list(cat_class or ())
-                how = ["--split", split, *(w for name in asked for w in ("--cat-class", name))]
-                raise DataError(
-                    f"{path}: its images take {dataset.nbytes / 1e6:.4g} MB when resized, and "
-                    f"{allowed / 1e6:.4g} MB is for data; convert it first: "
-                    f"catclf data convert {shlex.join([str(path), 'out.h5', *how])}"
-                )
-            images = np.empty(dataset.images.shape, np.uint8)
-            for part, block in in_blocks(dataset.images):
-                images[part] = block
-                if progress is not None:
-                    progress(part.stop, len(images))
-            dataset = replace(dataset, images=images)
+        if dataset.sizes:
+            remedy = conversion(path, split, cat_class)
+            check_fits(path, "its images, resized,", dataset.nbytes, memory, remedy)
+            dataset = _read_images(dataset, progress)
         dataset = dataset.within(0 if on_disk else memory)
+    elif ADDRESS.match(word):
+        raise DataError(f"{word}: nothing is fetched; {_save_first(word)}")
     else:
         problem = "not a regular file" if path.exists() else "no such file or folder"
         raise DataError(f"{path}: {problem}; {expected}")
@@ -132,6 +126,29 @@ def load_dataset(
     return dataset
 
 
+def _read_images(dataset: Dataset, progress: Progress | None) -> Dataset:
+    """Read images that are resized as they are read: once, not at every pass."""
+    images = np.empty(dataset.images.shape, np.uint8)
+    for part, block in in_blocks(dataset.images):
+        images[part] = block
+        if progress is not None:
+            progress(part.stop, len(images))
+    return replace(dataset, images=images)
+
+
+def find_spelling(word: str) -> str:
+    """Find the path that is meant where accents are stored in another form than they are typed in.
+
+    An accent is a part of its letter (NFC), or a character of its own (NFD), as on a Mac.
+    """
+    forms = (word, normalize("NFC", word), normalize("NFD", word))
+    return next(filter(os.path.exists, forms), word)
+
+
+def _save_first(address: str) -> str:
+    return f"data comes first into a file: curl -LO {shlex.quote(address)}"
+
+
 def expand_pattern(word: str) -> list[str]:
     """List the files that a pattern such as data/part-*.h5 stands for, sorted; or the word itself.
 
@@ -140,14 +157,12 @@ def expand_pattern(word: str) -> list[str]:
     DataError
         If it is a pattern, and there are none; or an address on the web.
     """
+    word = find_spelling(word)
     if os.path.exists(word):
         return [word]
-    if re.match("(https?|ftp)://", word.casefold()):
-        address = shlex.quote(word)
-        raise DataError(
-            f"{word}: nothing is fetched; for an image: curl -s -L {address} | catclf predict -; "
-            f"data comes first into a file: curl -LO {address}"
-        )
+    if ADDRESS.match(word):
+        for_image = f"for an image: curl -s -L {shlex.quote(word)} | catclf predict -"
+        raise DataError(f"{word}: nothing is fetched; {for_image}; {_save_first(word)}")
     paths = sorted(glob(word)) if has_magic(word) else [word]
     if not paths:
         raise DataError(f"{word}: no file matches")

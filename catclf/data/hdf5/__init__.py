@@ -93,7 +93,8 @@ def load_hdf5(path: Path, split: Split, cat_class: CatClass, trust: bool = False
         notes.append(f"label {' or '.join(map(str, cats))} counts as cat{swap}")
     height, width = arrays[x].shape[1:3]
     if resized := arrays[x].shape[1:] != SHAPE:
-        notes.append(f"{x}, {arrays[x]}, is resized to 64 × 64 as photos are")
+        how = "resized to 64 × 64 as photos are" if (height, width) != SHAPE[:2] else "grey"
+        notes.append(f"{x}, {arrays[x]}, is {how}")
     return Dataset(
         images,
         labels.reshape(1, -1),
