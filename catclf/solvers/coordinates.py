@@ -236,7 +236,8 @@ def choose(
 ) -> Coordinates:
     """Build the coordinates asked for; "auto" are the cheaper ones for so many steps in all.
 
-    Gram coordinates need X and XᵀX in memory, and are not chosen where they do not fit.
+    Gram coordinates need X and XᵀX in memory, and are not chosen where they do not fit, nor for
+    descent on a cluster: there the passes of primal ones are shared.
 
     Raises
     ------
@@ -254,5 +255,6 @@ def choose(
             "--memory"
         )
     if coordinates == "auto":
-        coordinates = cheaper(n_x, m, steps, newton) if size <= examples.memory else "primal"
+        possible = size <= examples.memory and (newton or not examples.remote)
+        coordinates = cheaper(n_x, m, steps, newton) if possible else "primal"
     return Gram(examples.matrix()) if coordinates == "gram" else Primal(examples)

@@ -140,10 +140,14 @@ def fit_and_cross_validate(
     """
     labels, m, uniform = Y.astype(np.float64), examples.m, sample_weights(examples.m)
     k = 0 if folds is None else int(folds.max()) + 1
-    descent, name = solver.name == "descent", solver.coordinates
-    steps = solver.iterations if descent else NEWTON_STEPS
-    if descent and examples.remote and name == "auto":
-        name = "primal"  # the iterates are the same, and the passes are shared
+    descent = solver.name == "descent"
+    method: Callable[..., Fit]
+    if descent:
+        steps = solver.iterations
+        method = partial(gradient_descent, learning_rate=solver.learning_rate, iterations=steps)
+    else:
+        steps, method = NEWTON_STEPS, partial(newton, tolerance=solver.tolerance)
+    pick = partial(choose, steps=steps, coordinates=solver.coordinates, newton=not descent)
 
     def run(entry: int, coordinates: Coordinates, labels: Array, weight: Array) -> Fit:
         def watch(state: State) -> None:
@@ -152,37 +156,29 @@ def fit_and_cross_validate(
             if callback is not None and entry == 0:
                 callback(state.iteration, state.costs[-1][1])
 
-        how: dict[str, Any] = {"l2": solver.l2, "watch": watch}
-        if checkpoint is not None:
-            how["start"] = checkpoint.start(entry, (coordinates.size, len(weight)))
-        if not descent:
-            return newton(coordinates, labels, weight, tolerance=solver.tolerance, **how)
-        how |= {"learning_rate": solver.learning_rate, "iterations": solver.iterations}
-        return gradient_descent(coordinates, labels, weight, **how)
+        shape = coordinates.size, len(weight)
+        start = None if checkpoint is None else checkpoint.start(entry, shape)
+        return method(coordinates, labels, weight, l2=solver.l2, start=start, watch=watch)
 
-    pick = partial(choose, coordinates=name, newton=not descent)
     if descent and not scaled:  # of all folds at once
-        fit = run(0, pick(examples, steps), labels, sample_weights(m, folds))
+        fit = run(0, pick(examples), labels, sample_weights(m, folds))
         out_of_fold = None if folds is None else fit.Z[1 + folds, np.arange(m)].reshape(1, m)
         return replace(fit, w=fit.w[:, :1], b=fit.b[:1], Z=fit.Z[:1]), out_of_fold
     if scaled:
         standard, mean, scale = standardise(examples, uniform)
-        fit = run(0, pick(standard, steps), labels, uniform)
+        fit = run(0, pick(standard), labels, uniform)
         w, b = fold_back(fit.w, fit.b, mean, scale)
-        fit = replace(fit, w=w, b=b)
+        shared, fit = None, replace(fit, w=w, b=b)
     else:
-        shared = pick(examples, (1 + k) * steps)
+        shared = pick(examples, steps=(1 + k) * steps)
         fit = run(0, shared, labels, uniform)
     if folds is None:
         return fit, None
 
-    def coordinates(weight: Array) -> Coordinates:
-        return pick(standardise(examples, weight)[0], steps) if scaled else shared
-
     def train(fold: int, *problem: Any) -> list[Fit]:
         return [run(1 + fold, *problem)]
 
-    return fit, _scores_left_out(labels, folds, coordinates, train)
+    return fit, _scores_left_out(examples, labels, folds, shared, pick, train)
 
 
 def cross_validate_path(
@@ -228,40 +224,43 @@ def cross_validate_path(
     penalties = np.broadcast_to(np.reshape(l2s, (n, -1)).astype(np.float64), (n, k))
     costs = np.empty((n, k))
 
-    def follow(fold: int, coordinates: Coordinates, Y: Array, weight: Array) -> Iterator[Fit]:
+    def train_path(fold: int, *problem: Any) -> Iterator[Fit]:
         start = None
         for j, l2 in enumerate(penalties[:, fold].tolist()):
-            fit = newton(coordinates, Y, weight, l2=l2, tolerance=tolerance, start=start)
+            fit = newton(*problem, l2=l2, tolerance=tolerance, start=start)
             start, costs[j, fold] = fit.start, fit.J
             yield fit
 
     steps = n * NEWTON_STEPS
-    shared = None if scaled else choose(examples, k * steps, newton=True)
-
-    def coordinates(weight: Array) -> Coordinates:
-        return shared or choose(standardise(examples, weight)[0], steps, newton=True)
-
+    pick = partial(choose, steps=steps, newton=True)
+    shared = None if scaled else pick(examples, steps=k * steps)
     labels = np.resize(Y, (1, examples.m)).astype(np.float64)
-    return _scores_left_out(labels, folds, coordinates, follow, n, begin), costs
+    return _scores_left_out(examples, labels, folds, shared, pick, train_path, n, begin), costs
 
 
 def _scores_left_out(
+    examples: Examples,
     Y: Array,
     folds: NDArray[np.int64],
-    coordinates: Callable[[Array], Coordinates],
-    train: Callable[[int, Coordinates, Array, Array], Iterable[Fit]],
+    shared: Coordinates | None,
+    pick: Callable[[Examples], Coordinates],
+    train: Callable[..., Iterable[Fit]],
     n: int = 1,
     begin: Callable[[int], None] | None = None,
 ) -> Array:
-    """Score each example by the n regressions that train(fold, coordinates, Y, weight) gives."""
-    scores, fold_of = np.empty((n, len(folds))), np.resize(folds, Y.shape[1])
-    for fold in range(int(folds.max()) + 1):
+    """Score each example by the n regressions that train(fold, coordinates, Y, weight) gives.
+
+    The folds share the coordinates of all examples; where there are none, each fold scales its own
+    and picks coordinates for them.
+    """
+    scores = np.empty((n, len(folds)))
+    weights = sample_weights(Y.shape[1], np.resize(folds, Y.shape[1]))[1:, None]
+    for fold in range(len(weights)):
         if begin is not None:
             begin(fold)
-        trained, left_out = np.flatnonzero(fold_of != fold), np.flatnonzero(folds == fold)
-        labels, weight = Y, np.zeros(Y.shape)
-        weight[:, trained] = 1 / len(trained)
-        system = coordinates(weight)
+        labels, weight = Y, weights[fold]
+        trained, left_out = np.flatnonzero(weight), np.flatnonzero(folds == fold)
+        system = shared or pick(standardise(examples, weight)[0])
         in_gram = isinstance(system, Gram)
         if isinstance(system, Gram):
             # With their inner products for features, what is left out has the scores for weights:
