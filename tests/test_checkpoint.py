@@ -152,7 +152,7 @@ def test_what_is_interrupted_before_it_begins_leaves_what_was_there(few, tmp_pat
     again = Checkpoint(tmp_path / "run", resume=True)
     with pytest.raises(SystemExit), again:
         raise SystemExit(143)
-    assert not again.begun
+    assert not again.settings
     assert (tmp_path / "run").read_bytes() == before
 
 
@@ -189,7 +189,7 @@ def test_the_format_of_older_versions_is_told_with_the_remedy(few, tmp_path):
     with pytest.raises(CheckpointError, match="format of an older catclf; delete it, or begin"):
         Checkpoint(path, resume=True)
     interrupted(few, path)  # replaces it
-    assert Checkpoint(path, resume=True).begun is False
+    assert Checkpoint(path, resume=True).states
 
 
 def test_what_another_run_was_is_told_in_a_line_however_long_it_is(few, tmp_path):

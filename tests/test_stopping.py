@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from processes import started, told_to_stop
 
-from catclf.cli.train import _resumable
 from catclf.common import interruption
 from catclf.solvers import State
 from catclf.solvers.checkpoint import Checkpoint
@@ -237,13 +236,13 @@ def test_a_stop_is_raised_until_it_is_heeded(stop):
 
 def test_why_there_is_nothing_to_go_on_with_is_said_instead(tmp_path):
     checkpoint = Checkpoint(tmp_path / "run")
-    with pytest.raises(KeyboardInterrupt) as end, _resumable(checkpoint):
+    with pytest.raises(KeyboardInterrupt) as end, checkpoint:
         raise KeyboardInterrupt
     assert not hasattr(end.value, "__notes__")  # nothing had begun
     checkpoint.begin({})
     checkpoint.keep(0, State(7, np.ones((1, 1)), np.zeros((1, 1)), []))
     (tmp_path / "run").mkdir()
-    with pytest.raises(KeyboardInterrupt) as end, _resumable(checkpoint):
+    with pytest.raises(KeyboardInterrupt) as end, checkpoint:
         raise KeyboardInterrupt
     (said,) = end.value.__notes__
     assert said.startswith("at iteration 7; ")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -168,7 +168,7 @@ def train(
         )
     _warn(parts, dataset, cluster, quiet)
     tuning, attempts = None, []
-    with _resumable(checkpoint), cluster or nullcontext():
+    with checkpoint or nullcontext(), cluster or nullcontext():
         if auto:
             tuning = _tune(dataset, settings, l2s, quiet)
             model = tuning.model
@@ -203,22 +203,11 @@ def _checkpoint(
         if every is not None or resume:
             raise typer.BadParameter("checkpoints are for one learning rate, and without --auto")
         return None
+    again = (word for word in sys.argv[2:] if word != "--resume")
+    command = output.command("catclf", "train", "--resume", *again)
     note = partial(output.note, quiet=quiet)
-    return Checkpoint(f"{out}.checkpoint", every=every, resume=resume, note=note)
-
-
-@contextmanager
-def _resumable(checkpoint: Checkpoint | None) -> Iterator[None]:
-    """Keep how far training has come if it is told to stop, and say how to go on."""
-    try:
-        with checkpoint or nullcontext():
-            yield
-    except (KeyboardInterrupt, SystemExit) as stop:
-        if checkpoint is not None and checkpoint.begun:
-            again = (word for word in sys.argv[2:] if word != "--resume")
-            how = f"go on with: {output.command('catclf', 'train', '--resume', *again)}"
-            stop.add_note(f"at {checkpoint.place}; {checkpoint.failure or how}")
-        raise
+    path = f"{out}.checkpoint"
+    return Checkpoint(path, every=every, resume=resume, note=note, command=command)
 
 
 def _check_outputs(out: str, plot: str | None, cache: str | None) -> None:

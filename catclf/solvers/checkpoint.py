@@ -23,8 +23,9 @@ from catclf.common.version import __version__
 from catclf.errors import CheckpointError, ClusterError, ModelError
 from catclf.solvers import State
 
-FAILURES = (ModelError, ClusterError)
-"""What ends a run whose progress is kept, as being told to stop does."""
+STOPS = (KeyboardInterrupt, SystemExit)
+ENDINGS = (*STOPS, ModelError, ClusterError)
+"""What ends a run so that its progress is kept."""
 MAX_FILE_BYTES = 256 * 2**20
 MOST_REGRESSIONS = 10_000
 OLD_FORMAT = b"catclf checkpoint "
@@ -44,8 +45,8 @@ class Checkpoint:
     entry of `states`, and all entries but the last are done.
 
     As a context, it is written when the block is interrupted, the model cannot be saved or a
-    cluster fails, and removed when the block ends well; if it cannot be written then, `failure`
-    says why.
+    cluster fails, and removed when the block ends well. What interrupts gets a note of how far the
+    run has come and how to go on, or why that cannot be kept.
 
     Parameters
     ----------
@@ -57,6 +58,8 @@ class Checkpoint:
         Whether to go on from what is there; where nothing is, the run begins anew.
     note : callable, optional
         Told, in a line each, what a person should know.
+    command : str
+        What goes on with the run.
 
     Raises
     ------
@@ -72,16 +75,17 @@ class Checkpoint:
         every: float | None = None,
         resume: bool = False,
         note: Callable[[str], None] | None = None,
+        command: str = "Checkpoint(..., resume=True)",
     ) -> None:
         self.states: list[State] = []
-        self.path, self.every, self.note = os.fspath(path), every, note or (lambda line: None)
+        self.path, self.every, self.command = os.fspath(path), every, command
+        self.note = note or (lambda line: None)
         self.settings: dict[str, Any] = {}
         self._earlier: dict[str, Any] | None = None  # the settings of the run to go on with
         self._own = False  # whether the file is this run's
         # When training is told to stop, its thread goes on while the main thread writes.
         self._lock = threading.Lock()
         self._due = time.monotonic() + (every or 0.0)
-        self.failure = ""
         there = CHECKPOINT_FILE.check(self.path)
         if resume and there:
             self._earlier, self.states = _load(self.path)
@@ -110,11 +114,6 @@ class Checkpoint:
                     "give the same settings and data, or leave out --resume"
                 )
         self.note(f"going on from {self.path} at {self.place}")
-
-    @property
-    def begun(self) -> bool:
-        """Whether there is anything to go on from."""
-        return bool(self.settings and self.states)
 
     @property
     def place(self) -> str:
@@ -180,18 +179,20 @@ class Checkpoint:
     def __enter__(self) -> Checkpoint:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
             if self._own:
                 with suppress(OSError):
                     os.unlink(self.path)
-        elif self.begun and issubclass(kind, (KeyboardInterrupt, SystemExit, *FAILURES)):
+        elif self.settings and self.states and isinstance(error, ENDINGS):
+            how = f"go on with: {self.command}"
             try:
                 self.save()
-                if issubclass(kind, FAILURES):
+                if not isinstance(error, STOPS):
                     self.note(f"what was trained is in {self.path}: --resume goes on from it")
             except CheckpointError as failure:
-                self.failure = str(failure)
+                how = str(failure)
+            error.add_note(f"at {self.place}; {how}")
 
 
 def _load(path: str) -> tuple[dict[str, Any], list[State]]:
