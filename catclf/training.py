@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf import metrics
-from catclf.common.blocks import LazyArray, Rows
+from catclf.common.blocks import LazyArray, concatenate, mirror
 from catclf.common.types import Progress
 from catclf.data.dataset import Dataset
 from catclf.data.load import is_drawn, load_dataset
 from catclf.errors import DataError, ParameterError
-from catclf.features import MAPS, FeatureMap
+from catclf.features import FeatureMap, check_map, fit_map
 from catclf.features.feature_map import bytes_in_memory, extract
-from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS
 from catclf.logistic import sigmoid
 from catclf.model import Model, Provenance
 from catclf.solvers import DRAWN_LEARNING_RATE, FOLDS, Fit, Solver
@@ -58,20 +57,10 @@ class Settings:
     auto: bool = False
 
     def __post_init__(self) -> None:
-        features, dictionary, pool = self.features, self.dictionary, self.pool
+        unsaid = self.features is None and not self.auto
+        check_map("pixels" if unsaid else self.features, self.of_patches)
         problem = None
-        if isinstance(features, str) and features not in MAPS:
-            problem = f"features are {', '.join(MAPS)} or onnx:PATH, not {features!r}"
-        elif self.of_patches and features != "patches" and not (self.auto and features is None):
-            problem = f"{' and '.join(self.of_patches)} can be set with --features patches alone"
-        elif dictionary is not None and not 1 <= dictionary <= MOST_WORDS:
-            problem = f"the dictionary has 1 to {MOST_WORDS} patches, not {dictionary}"
-        elif pool is not None and not 1 <= pool <= POSITIONS:
-            problem = f"the grid of patches has 1 to {POSITIONS} cells each way, not {pool}"
-        elif (dictionary or DICTIONARY) * (pool or 1) ** 2 > MOST_FEATURES:
-            most = f"may be {MOST_FEATURES} at most"
-            problem = f"dictionary times pool squared {most}: try fewer cells"
-        elif self.maximise not in ("accuracy", "balanced-accuracy"):
+        if self.maximise not in ("accuracy", "balanced-accuracy"):
             problem = f"maximise is accuracy or balanced-accuracy, not {self.maximise!r}"
         elif self.maximise != "accuracy" and self.cv == 0:
             problem = "a threshold for balanced accuracy needs cross-validation, not 0 folds"
@@ -154,7 +143,7 @@ def train(
         drawn = not isinstance(data, Dataset) and is_drawn(data, "train")
         learning_rate = default_learning_rate(drawn, features)
     how = Solver(solver, learning_rate, iterations, l2 or 0.0, tolerance, coordinates)
-    (attempt,) = train_each(data, settings, [how], callback=callback, checkpoint=checkpoint)
+    (attempt,) = train_with(data, settings, [how], callback=callback, checkpoint=checkpoint)
     return attempt.model
 
 
@@ -183,7 +172,7 @@ class Attempt:
         return self.outcome
 
 
-def train_each(
+def train_with(
     data: Source,
     settings: Settings,
     solvers: Sequence[Solver],
@@ -228,10 +217,8 @@ def train_each(
         clusters = dataset.clusters  # near-identical images stay in one fold
         with suppress(DataError):  # too few images of a class, or all of them one picture
             folds = grouped_folds(dataset.Y, clusters, settings.cv, FOLD_SEED)
-    if isinstance(features, str):
-        features = MAPS[features].fit(dataset.images, **settings.of_patches)
-    rows = dataset.features_of(features)
-    examples = make_examples(features, dataset.images, dataset.memory, rows, progress)
+    feature_map = fit_map(features, dataset.images, settings.of_patches)
+    examples = make_examples(feature_map, dataset, progress=progress)
     attempts, before = [], 0
 
     def count_on(iteration: int, J: float) -> None:
@@ -244,7 +231,7 @@ def train_each(
                 solver,
                 examples,
                 dataset.Y,
-                scaled=features.standardised,
+                scaled=feature_map.standardised,
                 folds=folds,
                 callback=count_on,
                 checkpoint=checkpoint,
@@ -252,7 +239,9 @@ def train_each(
         except ParameterError as error:
             attempts.append(Attempt(solver.learning_rate, error, []))
         else:
-            model = assemble(dataset, features, solver, fit, folds, out_of_fold, settings.maximise)
+            model = assemble(
+                dataset, feature_map, solver, fit, folds, out_of_fold, settings.maximise
+            )
             last = [(solver.iterations, fit.J)] if solver.name == "descent" else []
             attempts.append(Attempt(solver.learning_rate, model, fit.costs + last))
         before += solver.iterations
@@ -281,15 +270,16 @@ def read_dataset(data: Source, features: str | FeatureMap | None) -> Dataset:
 
 def make_examples(
     feature_map: FeatureMap,
-    images: Rows,
-    memory: float = inf,
-    rows: Rows | None = None,
+    dataset: Dataset,
+    *,
+    mirrored: bool = False,
     progress: Progress | None = None,
 ) -> Examples:
-    """Prepare images uint8 (m, height, width, 3) for training.
+    """Prepare images for training; after them, if `mirrored`, their mirror images.
 
-    Pixels stay bytes, wherever they are, until a slice of them is used. Other features are made
-    once, as by `catclf.features.feature_map.extract`, unless they are there: rows float32 (m, n_x).
+    There are no mirror images where these have the same features. Pixels stay bytes, wherever they
+    are, until a slice of them is used. Other features are made once, as by
+    `catclf.features.feature_map.extract`, unless the data set has them.
 
     Raises
     ------
@@ -298,9 +288,12 @@ def make_examples(
     OutputError
         If there is no room for the features.
     """
+    images, memory, rows = dataset.images, dataset.memory, dataset.features_of(feature_map)
     if hasattr(images, "examples"):  # they are on other machines, and are made ready there
         remote: Examples = images.examples(feature_map, memory)
         return remote
+    if mirrored and not feature_map.symmetric:
+        images, rows = concatenate([images, mirror(images)]), None
     if feature_map.divisor is not None:
         return Examples(images, scale=feature_map.divisor, memory=memory - bytes_in_memory(images))
     if rows is None:

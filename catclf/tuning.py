@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from catclf import metrics
 from catclf.common import interruption
-from catclf.common.blocks import concatenate, mirror
 from catclf.data.dataset import Dataset
 from catclf.errors import ParameterError
-from catclf.features import MAPS, FeatureMap
+from catclf.features import FeatureMap, fit_map
 from catclf.logistic import cost
 from catclf.model import Model
 from catclf.solvers import FOLDS, Solver
@@ -99,7 +98,7 @@ def tune(
         If interrupted before any feature map was tried to the end.
     """
     settings = Settings(features, dictionary, pool, cv, maximise, auto=True)
-    return tune_settings(data, settings, penalties(l2), progress)
+    return tune_with(data, settings, penalties(l2), progress)
 
 
 def penalties(l2: float | None) -> Sequence[float]:
@@ -117,7 +116,7 @@ def penalties(l2: float | None) -> Sequence[float]:
     return (Solver("newton", l2=l2).l2,)
 
 
-def tune_settings(
+def tune_with(
     data: Source, settings: Settings, l2s: Sequence[float], progress: Progress | None = None
 ) -> Tuning:
     """Try what `settings` leave open, with each λ; otherwise as `tune`."""
@@ -144,12 +143,8 @@ def tune_settings(
         name = one if isinstance(one, str) else one.name
         try:
             begin(name)
-            own = settings.of_patches if name == "patches" else {}
-            feature_map = MAPS[one].fit(dataset.images, **own) if isinstance(one, str) else one
-            rows, images = dataset.features_of(feature_map), dataset.images
-            if not feature_map.symmetric:  # then a mirrored copy is another example
-                rows, images = None, concatenate([images, mirror(images)])
-            examples = make_examples(feature_map, images, dataset.memory, rows)
+            feature_map = fit_map(one, dataset.images, settings.of_patches)
+            examples = make_examples(feature_map, dataset, mirrored=True)
             scores, _ = cross_validate_path(
                 examples,
                 dataset.Y,

@@ -1,5 +1,7 @@
 """Sums over blocks are the sums over all, wherever the blocks are."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -9,12 +11,13 @@ from catclf.data.dataset import Dataset
 from catclf.data.drawn import draw
 from catclf.errors import DataError
 from catclf.features import MAPS
+from catclf.features.feature_map import extract
 from catclf.solvers import Solver
 from catclf.solvers import examples as module
 from catclf.solvers.coordinates import Primal
 from catclf.solvers.cross_validation import fit_and_cross_validate, stratified_folds
 from catclf.solvers.examples import Examples
-from catclf.training import Settings, make_examples, train_each
+from catclf.training import Settings, make_examples, train_with
 
 
 @pytest.fixture
@@ -25,6 +28,10 @@ def in_pieces(monkeypatch):
     stored = LazyArray(lambda start, stop: images[start:stop].copy(), images.shape, np.uint8)
     stored.block_rows = 7
     return images, stored, labels.reshape(1, -1)
+
+
+def dataset(images, Y, memory=math.inf):
+    return Dataset(images, Y, ("non-cat", "cat"), "some", memory=memory)
 
 
 def test_the_sums_are_the_lessons(in_pieces):
@@ -98,8 +105,8 @@ def test_every_solver_and_map_gives_the_same_from_disk(in_pieces, name, solver):
     (one, left), (other, also_left) = (
         fit_and_cross_validate(solver, seen, Y, scaled=feature_map.standardised, folds=folds)
         for seen in (
-            make_examples(feature_map, images),
-            make_examples(feature_map, stored, memory=0),
+            make_examples(feature_map, dataset(images, Y)),
+            make_examples(feature_map, dataset(stored, Y, memory=0)),
         )
     )
     # A network's float32 sums depend, in their last digits, on how many images are in a block.
@@ -114,7 +121,7 @@ def test_features_that_do_not_fit_are_kept_in_a_file_and_all_are_counted(in_piec
     images, stored, Y = in_pieces
     told, conv = [], MAPS["conv"].fit(images)
     ample, tight = (
-        make_examples(conv, rows, memory, progress=lambda *n: told.append(n))
+        make_examples(conv, dataset(rows, Y, memory), progress=lambda *n: told.append(n))
         for rows, memory in ((images, 1e9), (stored, 1e4))
     )
     assert isinstance(ample.rows, np.ndarray)
@@ -123,24 +130,24 @@ def test_features_that_do_not_fit_are_kept_in_a_file_and_all_are_counted(in_piec
     assert (tight.memory, ample.memory) == (0, 1e9 - images.nbytes - ample.rows.nbytes)
     assert told.count((31, 31)) == 2 < len(told)
     with pytest.raises(DataError, match=r"expected uint8 \(m, 64, 64, 3\)"):
-        make_examples(conv, images[:, :32])
-    data = Dataset(images, Y, ("non-cat", "cat"), "some")
+        extract(conv, images[:, :32])
+    data = dataset(images, Y)
     for name, count in (("conv", 1), ("pixels", 0)):
         told.clear()
         solvers = [Solver(learning_rate=rate, iterations=2) for rate in (0.01, 0.02)]
         count_images = lambda *n: told.append(n)  # noqa: E731
-        train_each(data, Settings(name, cv=0), solvers, progress=count_images)
+        train_with(data, Settings(name, cv=0), solvers, progress=count_images)
         assert told == [(31, 31)] * count
 
 
 def test_a_dataset_stays_on_disk_if_it_does_not_fit(in_pieces):
     images, stored, Y = in_pieces
-    data = Dataset(stored, Y, ("non-cat", "cat"), "some")
+    data = dataset(stored, Y)
     small, large = data.within(images.nbytes - 1), data.within(images.nbytes)
     assert small.images is stored
     assert stored.cache_bytes == images.nbytes - 1
     assert isinstance(large.images, np.ndarray)
-    memory = Dataset(images, Y, ("non-cat", "cat"), "some")
+    memory = dataset(images, Y)
     for one in (small, large):
         assert one.sha256 == memory.sha256
         np.testing.assert_array_equal(one.signatures.fingerprints, memory.signatures.fingerprints)

@@ -13,7 +13,7 @@ from catclf import load_model
 from catclf.errors import ParameterError
 from catclf.logistic import cost
 from catclf.solvers import Solver
-from catclf.training import Settings, train_each
+from catclf.training import Settings, train_with
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_each_rate_trains_the_model_that_it_trains_alone(drawn, monkeypatch, fea
     calls, kind = [], type(alone[0.01].features)
     transform = kind.transform
     monkeypatch.setattr(kind, "transform", lambda *given: calls.append(1) or transform(*given))
-    attempts = train_each(drawn, Settings(**how), descents(*alone, iterations=120, l2=0.01))
+    attempts = train_with(drawn, Settings(**how), descents(*alone, iterations=120, l2=0.01))
     assert calls == ([1] if features == "conv" else [])  # features are computed once
     assert [attempt.learning_rate for attempt in attempts] == list(alone)
     for attempt, model in zip(attempts, alone.values(), strict=True):
@@ -50,7 +50,7 @@ def test_each_rate_trains_the_model_that_it_trains_alone(drawn, monkeypatch, fea
 
 def test_a_rate_that_diverges_does_not_end_it(drawn):
     seen = []
-    attempts = train_each(
+    attempts = train_with(
         drawn,
         Settings(cv=0),
         descents(1e308, 0.01, 0.1, iterations=7),

@@ -81,10 +81,10 @@ Checkpoint.keep = marked
 INSTRUCTION = """
 import hashlib
 import catclf.training
-def train_each(*_, **__):
+def train_with(*_, **__):
     open("begun", "w").close()
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
-catclf.training.train_each = train_each
+catclf.training.train_with = train_with
 """
 
 

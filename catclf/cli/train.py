@@ -261,7 +261,7 @@ def _train(
     cluster: Cluster | None,
     quiet: bool,
 ) -> list[Attempt]:
-    from catclf.training import train_each
+    from catclf.training import train_with
 
     steps = sum(solver.iterations for solver in solvers)
     with output.progress_bar("training", steps, quiet) as advance:
@@ -269,7 +269,7 @@ def _train(
         if advance is not None:
             watch["callback"] = _progress(advance, cluster, steps)
             watch["progress"] = lambda done, n: advance(done, "photos", n)
-        return on_a_thread(lambda: train_each(dataset, settings, solvers, **watch))
+        return on_a_thread(lambda: train_with(dataset, settings, solvers, **watch))
 
 
 def _progress(
@@ -292,7 +292,7 @@ def _progress(
 
 
 def _tune(dataset: Dataset, settings: Settings, l2s: Sequence[float], quiet: bool) -> Tuning:
-    from catclf.tuning import tune_settings
+    from catclf.tuning import tune_with
 
     estimated = False
     with output.progress_bar("choosing", None, quiet, counted=False) as advance:
@@ -305,4 +305,4 @@ def _tune(dataset: Dataset, settings: Settings, l2s: Sequence[float], quiet: boo
             if advance is not None:
                 advance(spent, word, total)
 
-        return tune_settings(dataset, settings, l2s, progress)
+        return tune_with(dataset, settings, l2s, progress)

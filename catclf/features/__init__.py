@@ -6,21 +6,64 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from catclf.common.blocks import Rows
 from catclf.errors import ParameterError
 from catclf.features.conv import Conv
 from catclf.features.feature_map import BATCH, FeatureMap
-from catclf.features.patches import Patches
+from catclf.features.patches import DICTIONARY, MOST_FEATURES, MOST_WORDS, POSITIONS, Patches
 from catclf.features.pixels import Pixels
 
 if TYPE_CHECKING:
     from catclf.features.onnx import Onnx
 
-__all__ = ["BATCH", "MAPS", "ONNX", "FeatureMap", "open_network", "restore_map"]
+__all__ = [
+    "BATCH",
+    "MAPS",
+    "ONNX",
+    "FeatureMap",
+    "check_map",
+    "fit_map",
+    "open_network",
+    "restore_map",
+]
 
 MAPS: dict[str, type[FeatureMap]] = {"pixels": Pixels, "patches": Patches, "conv": Conv}
 """The maps by name, as --features and model files have it."""
 ONNX = "onnx"
 """The name of a map that is a network of the user's own."""
+
+
+def check_map(name: str | FeatureMap | None, of_patches: dict[str, int]) -> None:
+    """Check which map is asked for, None if it is still to be chosen, and the settings of patches.
+
+    Raises
+    ------
+    ParameterError
+        Naming the first that makes no sense.
+    """
+    dictionary, pool = of_patches.get("dictionary", DICTIONARY), of_patches.get("pool", 1)
+    problem = None
+    if isinstance(name, str) and name not in MAPS:
+        problem = f"features are {', '.join(MAPS)} or onnx:PATH, not {name!r}"
+    elif of_patches and name not in ("patches", None):
+        problem = f"{' and '.join(of_patches)} can be set with --features patches alone"
+    elif not 1 <= dictionary <= MOST_WORDS:
+        problem = f"the dictionary has 1 to {MOST_WORDS} patches, not {dictionary}"
+    elif not 1 <= pool <= POSITIONS:
+        problem = f"the grid of patches has 1 to {POSITIONS} cells each way, not {pool}"
+    elif dictionary * pool**2 > MOST_FEATURES:
+        most = f"may be {MOST_FEATURES} at most"
+        problem = f"dictionary times pool squared {most}: try fewer cells"
+    if problem:
+        raise ParameterError(problem)
+
+
+def fit_map(name: str | FeatureMap, images: Rows, of_patches: dict[str, int]) -> FeatureMap:
+    """Make the map of this name from images uint8 (m, 64, 64, 3); one that is made stays as it is.
+
+    The settings of patches are for that map alone.
+    """
+    return MAPS[name].fit(images, **of_patches) if isinstance(name, str) else name
 
 
 def restore_map(
