@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-from queue import SimpleQueue
 
 import h5py
 import numpy as np
@@ -13,9 +12,9 @@ from processes import started, told_to_stop
 
 from catclf import load_dataset
 from catclf.common.blocks import LazyArray
-from catclf.data.convert import dataset_to_folder, draw_to_hdf5, to_hdf5
+from catclf.data.convert import dataset_to_folder, to_hdf5
 from catclf.data.dataset import Dataset
-from catclf.data.drawn import draw
+from catclf.data.drawn import draw, drawings
 from catclf.data.hdf5 import writer
 from catclf.errors import DataError, OutputError
 
@@ -135,19 +134,21 @@ def test_a_full_disk_is_one_line_and_ends_the_work_early(catclf_process, tmp_pat
     assert os.listdir(tmp_path) == []
 
 
-def test_ctrl_c_waits_for_the_thread_however_often_it_comes(tmp_path, monkeypatch):
-    interrupts = [KeyboardInterrupt, KeyboardInterrupt]
+def test_ctrl_c_waits_for_hdf5_however_often_it_comes(tmp_path):
+    asked = []
 
-    class Interrupted(SimpleQueue):
-        def get(self, **limits):
-            if interrupts:
-                raise interrupts.pop()
-            return super().get(**limits)
+    def examples():
+        for image, label in drawings(1000):
+            asked.append(label)
+            if len(asked) in (40, 41):
+                signal.raise_signal(signal.SIGINT)
+            yield image, label
 
-    monkeypatch.setattr(writer, "SimpleQueue", Interrupted)
+    handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        draw_to_hdf5(100_000, tmp_path / "a.h5")
-    assert interrupts == []
+        writer.write_hdf5(tmp_path / "a.h5", examples())
+    assert len(asked) == 3 * writer.CHUNK
+    assert signal.getsignal(signal.SIGINT) is handler
     assert os.listdir(tmp_path) == []
 
 

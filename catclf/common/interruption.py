@@ -5,9 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import inf
+from threading import current_thread, main_thread
 from typing import Any
 
+SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+"""The signals that tell a process to stop; the last is not known to Windows."""
 TOGETHER_SECONDS = 0.5
 """Signals that follow one so closely are the same wish to stop, as where a terminal is closed."""
 
@@ -53,11 +58,30 @@ def listen() -> None:
     together with the first.
     """
     sys.unraisablehook = _stop.drop
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last is not known to Windows
-        number = getattr(signal, name, None)
-        usual = (signal.SIG_DFL, signal.default_int_handler)
-        if number is not None and signal.getsignal(number) in usual:
+    for number in SIGNALS:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _stop)
+
+
+@contextmanager
+def delayed() -> Iterator[list[int]]:
+    """Note the signals that come during the block in a list, and raise the first at its end.
+
+    This is for what no exception may cut short. Threads other than the main one hear no signal.
+    """
+    came: list[int] = []
+    handlers = {}
+    if current_thread() is main_thread():
+        handlers = {n: signal.getsignal(n) for n in SIGNALS if callable(signal.getsignal(n))}
+    try:
+        for number in handlers:
+            signal.signal(number, lambda number, _: came.append(number))
+        yield came
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def noted(error: BaseException | None = None) -> int | None:

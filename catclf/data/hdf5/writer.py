@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from functools import partial
+from collections.abc import Iterable, Iterator
 from io import FileIO
 from itertools import chain, islice
-from queue import Empty, SimpleQueue
-from threading import Thread
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.common import interruption
 from catclf.common.files import FileKind
 from catclf.common.hdf5 import import_h5py
 from catclf.common.types import IMAGE_SIZE
@@ -45,8 +42,7 @@ def write_hdf5(
 ) -> int:
     """Write examples as they come, one at least.
 
-    The file appears whole or not at all, and little of it is in memory at any time. All but the
-    first examples are asked for in another thread.
+    The file appears whole or not at all, and little of it is in memory at any time.
 
     Returns
     -------
@@ -64,8 +60,9 @@ def write_hdf5(
     with (
         HDF5_FILE.replacing(path) as temporary,
         open(temporary.name, "r+b", buffering=0) as file,
+        interruption.delayed() as stops,  # an exception within HDF5 would crash the process
     ):
-        return _on_a_thread(partial(_write, _Disk(file), chain([first], chunks), split))
+        return _write(_Disk(file), chain([first], chunks), split, stops)
 
 
 def _compress(examples: Iterable[Example]) -> Iterator[Chunk]:
@@ -77,41 +74,8 @@ def _compress(examples: Iterable[Example]) -> Iterator[Chunk]:
         yield zlib.compress(block.data, LEVEL), [y for _, y in batch]
 
 
-def _on_a_thread(work: Callable[[list[BaseException]], int]) -> int:
-    """Have work done by a thread that Ctrl-C does not reach; raise that when the thread has ended.
-
-    In the main thread Ctrl-C would be raised within HDF5, which crashes the process. The work looks
-    at the list that it gets: it is to stop when an interrupt stands there.
-    """
-    interrupts: list[BaseException] = []
-    outcome: list[int | BaseException] = []
-    # Of all that one can wait for, this alone stays sound when Ctrl-C is raised in it.
-    ended: SimpleQueue[None] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            outcome.append(work(interrupts))
-        except BaseException as error:
-            outcome.append(error)
-        ended.put(None)
-
-    Thread(target=run, daemon=True).start()
-    while not outcome:
-        try:
-            with suppress(Empty):
-                ended.get(timeout=0.5)  # without a limit, no signal is heard on Windows
-        except BaseException as error:
-            interrupts.append(error)
-    result = (interrupts or outcome)[0]
-    if isinstance(result, BaseException):
-        raise result
-    return result
-
-
-def _write(
-    disk: _Disk, chunks: Iterable[Chunk], split: Split, interrupts: list[BaseException]
-) -> int:
-    """Write chunks until there is an interrupt; give how many images there were."""
+def _write(disk: _Disk, chunks: Iterable[Chunk], split: Split, stops: list[int]) -> int:
+    """Write chunks until there is a stop; give how many images there were."""
     shape = IMAGE_SIZE, IMAGE_SIZE, 3
     labels: list[int] = []
     try:
@@ -129,7 +93,7 @@ def _write(
                 x.resize(len(labels) + len(more), axis=0)
                 x.id.write_direct_chunk((len(labels), 0, 0, 0), data)
                 labels += more
-                if interrupts or disk.problem is not None:
+                if stops or disk.problem is not None:
                     break
             file[f"{split}_set_y"] = np.array(labels, dtype=np.int64)
             file["list_classes"] = np.array([name.encode() for name in CLASSES])
