@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from catclf.common.blocks import map_blocks
 from catclf.common.types import Progress
 from catclf.data.dataset import Dataset
-from catclf.data.duplicates import known
+from catclf.data.duplicates import match_fingerprints
 from catclf.data.load import load_dataset
 from catclf.errors import DataError
 from catclf.features import MAPS, FeatureMap
@@ -95,7 +95,7 @@ class Result:
     @cached_property
     def seen(self) -> int:
         """How many of the images, or near-identical ones, the model was trained on."""
-        return int(known(self.dataset.signatures.fingerprints, self.model.seen).sum())
+        return int(match_fingerprints(self.dataset.signatures.fingerprints, self.model.seen).sum())
 
     def worst(self, n: int) -> NDArray[np.int64]:
         """Find the n mistakes that the model is surest of, the surest first."""

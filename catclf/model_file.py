@@ -13,7 +13,13 @@ import numpy as np
 
 from catclf import features
 from catclf.common import npz
-from catclf.common.files import HEAD_BYTES, LFS_POINTER, FileKind, describe_content, open_regular
+from catclf.common.files import (
+    HEAD_BYTES,
+    LFS_POINTER,
+    OutputFormat,
+    describe_content,
+    open_regular,
+)
 from catclf.common.npz import Arrays
 from catclf.common.text import LONGEST_NAME
 from catclf.common.version import __version__
@@ -31,7 +37,7 @@ MAKE_ONE = "make one with: catclf train, of a network in ONNX with --features on
 MAX_FILE_BYTES = 256 * 2**20
 PREFIX = "features_"
 """What the names of a feature map's own arrays begin with in the file."""
-MODEL_FILE = FileKind(
+MODEL_FILE = OutputFormat(
     "model",
     ModelError,
     rb"PK.{28}w\.npy",  # a zip archive with its first member's name

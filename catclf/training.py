@@ -214,9 +214,9 @@ def train_with(
         )
     folds = None
     if settings.cv:
-        clusters = dataset.clusters  # near-identical images stay in one fold
+        groups = dataset.duplicate_groups  # near-identical images stay in one fold
         with suppress(DataError):  # too few images of a class, or all of them one picture
-            folds = grouped_folds(dataset.Y, clusters, settings.cv, FOLD_SEED)
+            folds = grouped_folds(dataset.Y, groups, settings.cv, FOLD_SEED)
     feature_map = fit_map(features, dataset.images, settings.of_patches)
     examples = make_examples(feature_map, dataset, progress=progress)
     attempts, before = [], 0
@@ -239,7 +239,7 @@ def train_with(
         except ParameterError as error:
             attempts.append(Attempt(solver.learning_rate, error, []))
         else:
-            model = assemble(
+            model = make_model(
                 dataset, feature_map, solver, fit, folds, out_of_fold, settings.maximise
             )
             last = [(solver.iterations, fit.J)] if solver.name == "descent" else []
@@ -303,7 +303,7 @@ def make_examples(
     return Examples(rows, memory=memory - bytes_in_memory(images) - rows.nbytes)
 
 
-def assemble(
+def make_model(
     dataset: Dataset,
     feature_map: FeatureMap,
     solver: Solver,

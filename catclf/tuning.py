@@ -28,7 +28,7 @@ from catclf.solvers.cross_validation import (
     fit_and_cross_validate,
     grouped_folds,
 )
-from catclf.training import FOLD_SEED, Settings, Source, assemble, make_examples, read_dataset
+from catclf.training import FOLD_SEED, Settings, Source, make_examples, make_model, read_dataset
 
 L2_PATH = tuple(float(f"{value:.1e}") for value in np.logspace(1, -4, 11))
 """λ of the penalty, from strong to weak."""
@@ -173,7 +173,7 @@ def tune_with(
         fit, _ = fit_and_cross_validate(solver, best_examples, labels, scaled=scaled)
         how = dataset, best_map, solver, fit, folds, best_Z, settings.maximise
         tried = [[t.features, t.l2, t.log_loss, t.accuracy.value] for t in trials]
-        return assemble(*how, tried=tried)
+        return make_model(*how, tried=tried)
 
     try:
         model = train_best()
@@ -186,7 +186,7 @@ def tune_with(
 def _groups(dataset: Dataset) -> NDArray[np.int64]:
     """Number the groups: those of the data set, joined where they share a near-identical image."""
     if not dataset.groups:
-        return dataset.clusters
+        return dataset.duplicate_groups
 
     def smallest(numbers: NDArray[np.int64], of: NDArray[np.int64]) -> NDArray[np.int64]:
         """Give each image the smallest number in its group."""
@@ -196,7 +196,7 @@ def _groups(dataset: Dataset) -> NDArray[np.int64]:
 
     _, group = np.unique(np.array(dataset.groups), return_inverse=True)
     while True:  # each round carries the smallest number over one more link
-        joined = smallest(smallest(group, dataset.clusters), group)
+        joined = smallest(smallest(group, dataset.duplicate_groups), group)
         if (joined == group).all():
             return group.astype(np.int64)
         group = joined

@@ -13,7 +13,7 @@ from catclf.data import duplicates
 from catclf.data.check import check
 from catclf.data.dataset import CLASSES, Dataset
 from catclf.data.drawn import draw
-from catclf.data.duplicates import known, signatures
+from catclf.data.duplicates import match_fingerprints, signatures
 from catclf.features.conv import shipped
 
 
@@ -125,14 +125,14 @@ def test_a_model_knows_its_images_again_and_no_others(drawings, copy, monkeypatc
     monkeypatch.setattr(duplicates, "BLOCK", 7)
     seen = fingerprints(drawings[0])
     copies = np.stack([COPIES[copy](image) for image in drawings[0]])
-    recall = known(fingerprints(copies), seen).mean()
+    recall = match_fingerprints(fingerprints(copies), seen).mean()
     assert recall == 1 if copy in ("exact", "mirrored") else recall > 0.9
-    assert not known(fingerprints(draw(100, 1)[0]), seen).any()
+    assert not match_fingerprints(fingerprints(draw(100, 1)[0]), seen).any()
     plain = fingerprints(np.full((2, 64, 64, 3), 77, np.uint8))
     assert plain.tolist() == [0, 0]
-    assert not known(plain, plain).any()
+    assert not match_fingerprints(plain, plain).any()
     bits = np.array([0b111, 1 << 63 | 0b11, 0b1111], np.uint64)  # up to three may differ
-    assert known(seen[0] ^ bits, seen[:1]).tolist() == [True, True, False]
+    assert match_fingerprints(seen[0] ^ bits, seen[:1]).tolist() == [True, True, False]
 
 
 def test_a_symmetric_picture_gives_no_bit_by_chance(drawings):
@@ -146,11 +146,11 @@ def test_no_photo_of_the_course_is_taken_for_one_of_30_000_others(shared, course
     seen = load_model(shipped("photos.npz")).seen
     assert len(seen) == 30_305  # 30,331 photos, of which 26 are near-copies of others
     for path in course:
-        assert not known(fingerprints(load_dataset(path).images), seen).any()
+        assert not match_fingerprints(fingerprints(load_dataset(path).images), seen).any()
     photos = load_dataset(shared / "photos").images
     again = np.stack([recompressed(image) for image in photos])
     for images, least in ((photos, 1), (again, 0.97), (again[:, :, ::-1], 0.97)):
-        assert known(fingerprints(images), seen).mean() >= least
+        assert match_fingerprints(fingerprints(images), seen).mean() >= least
 
 
 # What train says

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 from catclf.common import threads
 from catclf.data import images
-from catclf.data.image_limits import LARGE_FILE, trim
+from catclf.data.image_limits import LARGE_FILE, strip_metadata
 from catclf.data.images import load_image
 from catclf.errors import ImageError
 
@@ -370,11 +370,11 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch, name):
 
 def test_a_jpeg_whose_colours_come_one_after_another_counts_as_held_whole():
     data = jpeg(segment(0xE1, b"Exif\0\0" + encoded("JPEG")))
-    assert not trim(data)[1]
-    assert not trim(data + data)[1]  # a second picture after the first
+    assert not strip_metadata(data)[1]
+    assert not strip_metadata(data + data)[1]  # a second picture after the first
     at = data.rindex(b"\xff\xda")
     of_one = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
-    assert trim(data[:at] + of_one + data[at + 14 :])[1]
+    assert strip_metadata(data[:at] + of_one + data[at + 14 :])[1]
 
 
 def test_large_files_are_read_one_at_a_time(monkeypatch, tmp_path):

@@ -9,7 +9,7 @@ from catclf.solvers import Solver, State
 from catclf.solvers import coordinates as module
 from catclf.solvers.coordinates import Gram, Primal
 from catclf.solvers.cross_validation import fit_and_cross_validate, stratified_folds
-from catclf.solvers.examples import Examples, fold_back, standardise
+from catclf.solvers.examples import Examples, standardise, unstandardise
 from catclf.solvers.newton import newton
 
 SHAPES = [(40, 12), (12, 40)]
@@ -173,7 +173,7 @@ def test_standardised_features_can_be_folded_back_and_one_that_does_not_vary_doe
     assert np.abs(scaled[2]).max() <= 1e-9 * (1 + abs(value))
     assert scale[2] == 1
     w, b = np.linspace(-1, 1, 5)[:, None], np.array([[0.3]])
-    unscaled, bias = fold_back(w, b, mean, scale)
+    unscaled, bias = unstandardise(w, b, mean, scale)
     np.testing.assert_allclose(unscaled.T @ X + bias, w.T @ scaled + b, rtol=1e-9, atol=1e-9)
     how = {"scaled": True, "folds": stratified_folds(Y, 3)}
     fit, out = fit_and_cross_validate(Solver("newton", l2=0.1), Examples(X.T), Y, **how)

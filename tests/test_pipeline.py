@@ -75,5 +75,5 @@ def test_copies_of_one_picture_do_not_help_cross_validation(drawn, monkeypatch):
 
     once = cross_validated(drawn)
     assert cross_validated(twice) < once + 0.1
-    monkeypatch.setattr(Dataset, "clusters", property(lambda data: np.arange(len(data))))
+    monkeypatch.setattr(Dataset, "duplicate_groups", property(lambda data: np.arange(len(data))))
     assert cross_validated(twice) > once + 0.1  # each is known by its copy among the rest

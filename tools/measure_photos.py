@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from photo_sets import load, split
 
-from catclf.data.duplicates import clusters, signatures
+from catclf.data.duplicates import group_duplicates, signatures
 from catclf.features.conv import Conv
 from catclf.logistic import Array, sigmoid
 from catclf.metrics import Proportion, calibration_error, fit_temperature, roc_auc
@@ -50,7 +50,7 @@ def main() -> None:
     X = Conv().transform(photos.x).astype(np.float64)
     Y = photos.y.reshape(1, -1)
     seen = part == "train"
-    folds = grouped_folds(Y[:, seen], clusters(signatures(photos.x[seen])), 5)
+    folds = grouped_folds(Y[:, seen], group_duplicates(signatures(photos.x[seen])), 5)
     for l2 in arguments.l2:
         solver = Solver("newton", l2=l2)
         fit, out_of_fold = fit_and_cross_validate(

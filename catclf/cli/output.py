@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from catclf.common import text
-from catclf.common.text import fold, width_in_cells
+from catclf.common.text import width_in_cells, wrap
 
 if TYPE_CHECKING:
     from catclf.common.types import Progress
@@ -182,13 +182,13 @@ def command(*words: str) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout, folding names in the first column where it would be too wide."""
+    """Print a table to stdout, wrapping names in the first column where it would be too wide."""
     shown = [[plain(text.printable(cell)) for cell in row] for row in (columns, *rows)]
     widths = [max(map(width_in_cells, column)) for column in zip(*shown, strict=True)]
     spare = shutil.get_terminal_size().columns - sum(widths) - 3 * len(widths) + 1
     widths[0] = max(widths[0] + min(spare, 0), 4)
     for i, (name, *figures) in enumerate(shown):
-        for j, part in enumerate(fold(name, widths[0])):
+        for j, part in enumerate(wrap(name, widths[0])):
             padded = [part + " " * (widths[0] - width_in_cells(part))]
             cells = figures if j == 0 else [""] * len(figures)
             for cell, width in zip(cells, widths[1:], strict=True):

@@ -34,8 +34,8 @@ _TO_READ = os.O_RDONLY | sum(
 
 
 @dataclass(frozen=True)
-class FileKind:
-    """A kind of file that catclf writes: it replaces what is of its own kind, or empty, only.
+class OutputFormat:
+    """A format of files that catclf writes; what is in another one, and not empty, is not replaced.
 
     Attributes
     ----------

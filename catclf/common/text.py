@@ -76,7 +76,7 @@ def width_in_cells(text: str) -> int:
     )
 
 
-def fold(text: str, width: float, measure: Callable[[str], float] = width_in_cells) -> list[str]:
+def wrap(text: str, width: float, measure: Callable[[str], float] = width_in_cells) -> list[str]:
     """Cut a text into parts that are no wider, between its words where they are narrow enough."""
     if measure(text) <= width:
         return [text]

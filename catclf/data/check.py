@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from catclf.common.blocks import in_blocks
 from catclf.common.types import IMAGE_SIZE
 from catclf.data.dataset import Dataset
-from catclf.data.duplicates import clusters
+from catclf.data.duplicates import group_duplicates
 
 RARE = 0.1
 """A class with a smaller share of the images than this is rare."""
@@ -154,7 +154,7 @@ def warnings(parts: Sequence[Dataset], whole: Dataset) -> Iterator[str]:
     That is pictures with both labels, and images that are in several of the parts.
     """
     part_of = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    groups = _groups(whole.clusters)
+    groups = _groups(whole.duplicate_groups)
     conflicts = _contradict(groups, whole.Y[0])
     if conflicts:
         first = " and ".join(whole.label(int(i)) for i in conflicts[0][:2])
@@ -169,7 +169,7 @@ def number_pictures(*sets: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64
     """Number the pictures in several data sets, as if they were one after another.
 
     Two int64 arrays (sum of all m,) give, for each image, the index of the first one with the same
-    pixels, and of the first one of its cluster: near-identical, mirrored or not.
+    pixels, and of the first one of its group: near-identical, mirrored or not.
     """
     digests = [
         hashlib.sha256(np.ascontiguousarray(image).data).digest()
@@ -179,7 +179,7 @@ def number_pictures(*sets: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64
     ]
     first: dict[bytes, int] = {}
     exact = np.array([first.setdefault(digest, i) for i, digest in enumerate(digests)], np.int64)
-    near = clusters(*(data.signatures for data in sets))
+    near = group_duplicates(*(data.signatures for data in sets))
     return exact, near[exact]  # so that copies of one colour are one picture too
 
 

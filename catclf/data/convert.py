@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from catclf.common import files
-from catclf.common.files import FileKind
+from catclf.common.files import OutputFormat
 from catclf.common.types import Progress
 from catclf.data.dataset import CatClass, Dataset, Split
 from catclf.data.folder_reader import FolderReader
@@ -18,7 +18,7 @@ from catclf.data.hdf5 import load_hdf5
 from catclf.data.hdf5.writer import Example, write_hdf5
 from catclf.errors import DataError, OutputError
 
-FOLDER = FileKind("folder", OutputError)
+FOLDER = OutputFormat("folder", OutputError)
 
 
 def to_hdf5(

@@ -156,11 +156,11 @@ class Dataset:
         return signatures(self.images)
 
     @cached_property
-    def clusters(self) -> NDArray[np.int64]:
+    def duplicate_groups(self) -> NDArray[np.int64]:
         """Which picture each image shows: the index of the first near-identical one, (m,)."""
-        from catclf.data.duplicates import clusters
+        from catclf.data.duplicates import group_duplicates
 
-        return clusters(self.signatures)
+        return group_duplicates(self.signatures)
 
     def features_of(self, feature_map: FeatureExtractor) -> Rows | None:
         """Give the features, float32 (m, n_x), if this map has made them already."""

@@ -1,7 +1,7 @@
 """Near-identical images: copies, resized or recompressed, mirrored or not.
 
-Everything is told from grey thumbnails of 16 × 16: `clusters` compares them as they are, and a
-fingerprint, 64 bits of each, lets a model remember what it was trained on.
+Everything is told from grey thumbnails of 16 × 16: `group_duplicates` compares them as they are;
+a fingerprint, 64 bits of each, lets a model remember what it was trained on.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ def _sign(images: NDArray[np.uint8], keep: bool) -> Signatures:
     return Signatures(_fingerprints(thumbnails), thumbnails if keep else thumbnails[:0])
 
 
-def clusters(*sets: Signatures) -> NDArray[np.int64]:
+def group_duplicates(*sets: Signatures) -> NDArray[np.int64]:
     """Number the pictures: near-identical images get the same number.
 
     Two images are near-identical if their thumbnails, or one's and the other's mirror image,
     correlate by 0.995 or more. Images of one colour are alike only to themselves. Of more than
-    MOST_COMPARED images each is not compared with each: there, equal fingerprints make a cluster.
+    MOST_COMPARED images each is not compared with each: there, equal fingerprints make a group.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def clusters(*sets: Signatures) -> NDArray[np.int64]:
     Returns
     -------
     int64 (sum of all m,)
-        The index of the first image of each one's cluster.
+        The index of the first image of each one's group.
     """
     fingerprints = np.concatenate([one.fingerprints for one in sets])
     m = len(fingerprints)
@@ -122,15 +122,17 @@ def _fingerprints(thumbnails: NDArray[np.float32]) -> NDArray[np.uint64]:
     return np.ascontiguousarray(np.packbits(bits, axis=1)).view("<u8")[:, 0]
 
 
-def known(fingerprints: NDArray[np.uint64], seen: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Tell which fingerprints, or those of the mirror images, are among those seen.
+def match_fingerprints(
+    fingerprints: NDArray[np.uint64], others: NDArray[np.uint64]
+) -> NDArray[np.bool_]:
+    """Tell which fingerprints, or those of the mirror images, are among some others.
 
     Two are of one picture if at most 3 of their 64 bits differ.
 
     Parameters
     ----------
     fingerprints : uint64 (m,)
-    seen : uint64 (k,)
+    others : uint64 (k,)
 
     Returns
     -------
@@ -139,8 +141,8 @@ def known(fingerprints: NDArray[np.uint64], seen: NDArray[np.uint64]) -> NDArray
     result: NDArray[np.bool_] = np.zeros(len(fingerprints), dtype=np.bool_)
     for start in range(0, len(fingerprints), BLOCK):
         one = _signs(fingerprints[start : start + BLOCK])
-        for after in range(0, len(seen), BLOCK):
-            other = _signs(seen[after : after + BLOCK]).T
+        for after in range(0, len(others), BLOCK):
+            other = _signs(others[after : after + BLOCK]).T
             for signs in (one, one * _FLIPPED):  # products count equal bits less different ones
                 near = signs @ other >= BITS - 2 * MOST_DIFFERENT
                 result[start : start + BLOCK] |= near.any(axis=1)

@@ -16,7 +16,7 @@ from ssl import SSLContext, create_default_context
 from urllib import request
 from urllib.parse import urljoin
 
-from catclf.common.files import LFS_POINTER, FileKind, describe_content
+from catclf.common.files import LFS_POINTER, OutputFormat, describe_content
 from catclf.common.threads import on_a_thread
 from catclf.common.types import Progress
 from catclf.common.version import __version__
@@ -30,7 +30,7 @@ MIRRORS = (
 )
 REDIRECTS = 5
 BLOCK = 64 * 2**10
-DOWNLOAD = FileKind("file", OutputError)
+DOWNLOAD = OutputFormat("file", OutputError)
 
 
 @dataclass(frozen=True)

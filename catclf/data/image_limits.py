@@ -89,7 +89,7 @@ def is_large(form: str, width: int, height: int) -> bool:
     return width * height * BYTES_A_PIXEL.get(form, 6) >= LARGE_IMAGE
 
 
-def trim(data: bytes) -> tuple[bytes, bool]:
+def strip_metadata(data: bytes) -> tuple[bytes, bool]:
     """Leave out of an image file what plays no part in its picture.
 
     Returns

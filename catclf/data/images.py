@@ -154,8 +154,11 @@ def _load(
             raise ImageError(f"more than {max_bytes / 2**20:.4g} MiB; see --max-file-size")
         reader = _reader_of(data)
         try:
-            is_heic = reader == HEIC_READER
-            data, held_whole = (main_picture(data), True) if is_heic else limits.trim(data)
+            held_whole = True
+            if reader == HEIC_READER:
+                data = main_picture(data)
+            else:
+                data, held_whole = limits.strip_metadata(data)
             with _open(reader, data) as image:
                 form, whole = str(image.format), image.size
                 limits.check_size(form, *whole)

@@ -18,13 +18,13 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.files import FileKind, open_regular
+from catclf.common.files import OutputFormat, open_regular
 from catclf.common.hdf5 import Structure, StructureError, import_h5py, need
 from catclf.common.hdf5.storage import ArrayInfo, check_storage, describe_array
 from catclf.common.types import FeatureExtractor, Float32
 from catclf.errors import DataError, OutputError
 
-CACHE_FILE = FileKind("cache", OutputError)
+CACHE_FILE = OutputFormat("cache", OutputError)
 SAVE_SECONDS = 60
 """How often what is new is saved."""
 SAVING_SHARE = 1 / 20

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from catclf.common.text import fold
+from catclf.common.text import wrap
 from catclf.errors import ParameterError
 from catclf.features.conv import Conv
 from catclf.features.feature_map import cells
@@ -255,7 +255,7 @@ def _about_grey(values: NDArray[np.floating]) -> Colours:
 
 def _board(title: str, below: str, height: int, caption: str) -> Image.Image:
     """Give a picture with a title, what is shown, room of that height, and a caption under it."""
-    lines = fold(caption, WIDTH - 2 * _LEFT, partial(width_of, size=_TEXT))
+    lines = wrap(caption, WIDTH - 2 * _LEFT, partial(width_of, size=_TEXT))
     picture = Image.new("RGB", (WIDTH, _TOP + height + _LINE * (len(lines) + 1)), "white")
     write(picture, (_LEFT, 32), title, _TITLE)
     write(picture, (_LEFT, 92), cut(below, _TEXT, WIDTH - 2 * _LEFT), _TEXT, _GREY)

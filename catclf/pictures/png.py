@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from catclf.common.files import FileKind
+from catclf.common.files import OutputFormat
 from catclf.common.text import shorten
 from catclf.data.check import mean_pictures
 from catclf.data.dataset import Dataset
 from catclf.errors import OutputError
 
-PNG_FILE = FileKind(
+PNG_FILE = OutputFormat(
     "picture", OutputError, rb"\x89PNG", "what is there is no PNG; name another file"
 )
 OTHER_SUFFIXES = (".jpg", ".jpeg", ".gif", ".webp", ".svg", ".pdf")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from catclf.common.chart import Bars, Chart, Curve
-from catclf.common.files import FileKind
+from catclf.common.files import OutputFormat
 from catclf.common.text import printable, shorten, width_in_cells
 from catclf.common.types import Array
 from catclf.errors import OutputError
@@ -26,7 +26,7 @@ WIDTH, HEIGHT = 720, 480
 STYLE = Path(__file__).with_name("chart.css").read_text(encoding="utf-8")
 COLOURS = 6
 """`STYLE` has so many colours for curves and histograms, c0 to c5."""
-SVG_FILE = FileKind(
+SVG_FILE = OutputFormat(
     "chart", OutputError, rb"\s*<(svg|\?xml)", "what is there is no SVG file; name another file"
 )
 

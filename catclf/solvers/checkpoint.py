@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common import npz
-from catclf.common.files import FileKind, open_regular
+from catclf.common.files import OutputFormat, open_regular
 from catclf.common.version import __version__
 from catclf.errors import CheckpointError, ClusterError, ModelError
 from catclf.solvers import State
@@ -30,7 +30,7 @@ MAX_FILE_BYTES = 256 * 2**20
 MOST_REGRESSIONS = 10_000
 OLD_FORMAT = b"catclf checkpoint "
 """Checkpoints of earlier versions, which are not read any more, begin so."""
-CHECKPOINT_FILE = FileKind(
+CHECKPOINT_FILE = OutputFormat(
     "checkpoint",
     CheckpointError,
     rb"PK.{28}state_0\.npy|" + OLD_FORMAT,  # a zip archive with its first member's name

@@ -19,7 +19,7 @@ from catclf.logistic import Array
 from catclf.solvers import Fit, Solver, State
 from catclf.solvers.coordinates import NEWTON_STEPS, Coordinates, Gram, choose
 from catclf.solvers.descent import gradient_descent
-from catclf.solvers.examples import Examples, fold_back, standardise
+from catclf.solvers.examples import Examples, standardise, unstandardise
 from catclf.solvers.newton import newton
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def fit_and_cross_validate(
     if scaled:
         standard, mean, scale = standardise(examples, uniform)
         fit = run(0, pick(standard), labels, uniform)
-        w, b = fold_back(fit.w, fit.b, mean, scale)
+        w, b = unstandardise(fit.w, fit.b, mean, scale)
         shared, fit = None, replace(fit, w=w, b=b)
     else:
         shared = pick(examples, steps=(1 + k) * steps)

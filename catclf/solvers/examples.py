@@ -229,7 +229,7 @@ def _weighted_squares(X: Array, Y: Array, weight: Array, mean: Array) -> Sums:
     return (np.dot((X - mean) ** 2, weight.T),)
 
 
-def fold_back(w: Array, b: Array, mean: Array, scale: Array) -> tuple[Array, Array]:
+def unstandardise(w: Array, b: Array, mean: Array, scale: Array) -> tuple[Array, Array]:
     """Turn parameters for scaled features into the same regression's for the features themselves.
 
     wᵀ(x − mean)/scale + b = (w/scale)ᵀx + (b − wᵀ(mean/scale)).

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common import interruption
-from catclf.common.files import FileKind
+from catclf.common.files import OutputFormat
 from catclf.common.hdf5 import import_h5py
 from catclf.common.types import IMAGE_SIZE
 from catclf.data.dataset import CLASSES, Split
 from catclf.errors import OutputError
 
-HDF5_FILE = FileKind(
+HDF5_FILE = OutputFormat(
     "data",
     OutputError,
     rb"\x89HDF\r\n\x1a\n",

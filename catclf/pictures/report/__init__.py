@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.common.files import FileKind
+from catclf.common.files import OutputFormat
 from catclf.common.text import to_json
 from catclf.common.version import __version__
 from catclf.data.dataset import Dataset
@@ -22,8 +22,10 @@ from catclf.metrics import curves
 PAGE, DATA = "index.html", "report.json"
 _REFUSAL = "what is there is no report; name another folder"
 _FILES = {
-    PAGE: FileKind("report", OutputError, rb'.*<meta name="generator" content="catclf ', _REFUSAL),
-    DATA: FileKind("report", OutputError, rb'\{"catclf_report": ', _REFUSAL),
+    PAGE: OutputFormat(
+        "report", OutputError, rb'.*<meta name="generator" content="catclf ', _REFUSAL
+    ),
+    DATA: OutputFormat("report", OutputError, rb'\{"catclf_report": ', _REFUSAL),
 }
 
 
@@ -95,7 +97,7 @@ def _describe_data(dataset: Dataset) -> dict[str, Any]:
         "n": n,
         "counts": dataset.counts,
         "sha256": dataset.sha256,
-        "near_copies": n - len(np.unique(dataset.clusters)) if n <= COMPARABLE else None,
+        "near_copies": n - len(np.unique(dataset.duplicate_groups)) if n <= COMPARABLE else None,
         "notes": list(dataset.notes),
     }
 
