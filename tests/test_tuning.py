@@ -212,9 +212,9 @@ def test_an_interrupt_keeps_the_best_so_far_if_there_is_one(drawn, whole):
 
 
 def test_an_interrupt_during_the_last_training_keeps_the_choice(drawn, monkeypatch):
-    once = MagicMock(side_effect=[KeyboardInterrupt, DEFAULT], wraps=tuning.assemble)
+    once = MagicMock(side_effect=[KeyboardInterrupt, DEFAULT], wraps=tuning.make_model)
     plain = tune(drawn, features="pixels", l2=0.1, cv=3)
-    monkeypatch.setattr(tuning, "assemble", once)
+    monkeypatch.setattr(tuning, "make_model", once)
     again = tune(drawn, features="pixels", l2=0.1, cv=3)
     assert once.call_count == 2
     np.testing.assert_array_equal(again.model.w, plain.model.w)
