@@ -53,7 +53,7 @@ def evaluate(
         data = load_dataset(data, split="test", feature_map=feature_map)
         if feature_map is not None:
             data = data.with_features(feature_map, extract)
-    result = measure(model, data, unsure=unsure)
+    result = evaluate_dataset(model, data, unsure=unsure)
     return result.figures, result.A
 
 
@@ -93,7 +93,7 @@ class Result:
         return right
 
     @cached_property
-    def seen(self) -> int:
+    def overlap(self) -> int:
         """How many of the images, or near-identical ones, the model was trained on."""
         return int(match_fingerprints(self.dataset.signatures.fingerprints, self.model.seen).sum())
 
@@ -119,7 +119,7 @@ class Result:
         ]
 
 
-def measure(
+def evaluate_dataset(
     model: Model,
     dataset: Dataset,
     *,

@@ -19,7 +19,6 @@ from catclf.data.image_limits import MAX_FILE_BYTES
 from catclf.data.images import load_image
 from catclf.data.load import expand_pattern
 from catclf.errors import DataError, NotAnImageError
-from catclf.logistic import sigmoid
 from catclf.metrics import is_unsure
 from catclf.model import Model
 
@@ -134,8 +133,7 @@ def predict(
         rows = [i for i, result in enumerate(results) if isinstance(result, np.ndarray)]
         if rows:
             images = np.stack([results[i] for i in rows])
-            Z = model.weigh(model.features.transform(images).T)
-            for i, p in zip(rows, sigmoid(Z / model.temperature)[0].tolist(), strict=True):
+            for i, p in zip(rows, model.probabilities(images)[0].tolist(), strict=True):
                 image = batch[i]
                 assert isinstance(image, _Image)  # no other item was read
                 results[i] = Prediction(image.name, label(p), p)

@@ -10,7 +10,7 @@ from functools import cache
 
 import pytest
 
-from catclf.evaluation import measure
+from catclf.evaluation import evaluate_dataset
 from catclf.pictures import report
 from catclf.training import train
 
@@ -140,10 +140,11 @@ def pages(drawn, tmp_path_factory):
     model = train(drawn, iterations=20, cv=0)
     paths = tuple(f"/photos/{'long' * 30}{i} <b>&.png" for i in range(len(drawn)))
     drawn = replace(drawn, paths=paths, name="a name that goes on" * 9)
-    one = measure(model, drawn, name="mine", path="mine.npz")
+    one = evaluate_dataset(model, drawn, name="mine", path="mine.npz")
     worse = replace(model, w=-model.w)
     others = [
-        measure(worse, drawn, name=f"{k}{'another' * 12}", path="/far/away" * 30) for k in "bcd"
+        evaluate_dataset(worse, drawn, name=f"{k}{'another' * 12}", path="/far/away" * 30)
+        for k in "bcd"
     ]
     return [
         report.write(results, folder / f"{len(results)}").read_text(encoding="utf-8")

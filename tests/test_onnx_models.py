@@ -17,7 +17,7 @@ from catclf.data.dataset import join
 from catclf.data.drawn import draw
 from catclf.data.images import load_image
 from catclf.errors import DataError, ModelError
-from catclf.evaluation import measure
+from catclf.evaluation import evaluate_dataset
 from catclf.features.cache import FeatureCache
 from catclf.features.feature_map import extract
 from catclf.features.onnx import PATH_VARIABLE, Onnx
@@ -169,7 +169,7 @@ def test_images_on_disk_are_taken_in_blocks(tmp_path, catclf, monkeypatch, squar
     np.testing.assert_array_equal(both.features.rows, np.tile(ample.features.rows, (2, 1)))
     one, other = (train(d, features=square, solver="newton", l2=0.1) for d in (disk, ample))
     np.testing.assert_allclose(one.w, other.w, rtol=1e-6, atol=1e-9)
-    np.testing.assert_array_equal(measure(one, disk).Z, measure(one, ample).Z)
+    np.testing.assert_array_equal(evaluate_dataset(one, disk).Z, evaluate_dataset(one, ample).Z)
     assert not most
     # And the command, which keeps all on disk at first.
     catclf("train", "a.h5", *WORDS.split(), "--cache", "f.h5", "--out", "m.npz")

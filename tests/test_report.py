@@ -13,7 +13,7 @@ from PIL import Image
 from catclf.common.text import printable
 from catclf.data.dataset import Dataset
 from catclf.errors import OutputError
-from catclf.evaluation import Result, figures_as_json, measure
+from catclf.evaluation import Result, evaluate_dataset, figures_as_json
 from catclf.features.pixels import Pixels
 from catclf.metrics import evaluate_scores
 from catclf.model import Model, Provenance
@@ -74,7 +74,7 @@ def models(drawn):
 @pytest.fixture(scope="module")
 def results(drawn, models):
     return [
-        measure(model, drawn, name=name, path=f"models/{name}.npz")
+        evaluate_dataset(model, drawn, name=name, path=f"models/{name}.npz")
         for model, name in zip(models, ("first", "second"), strict=True)
     ]
 
@@ -164,7 +164,7 @@ def test_with_one_class_the_page_says_what_is_undefined(results, tmp_path):
     cats = data.images[data.Y[0] == 1]
     images = np.concatenate([cats, cats[:5, :, ::-1]])
     only = Dataset(images, np.ones((1, len(images)), int), data.classes, "cats")
-    one = measure(results[0].model, only, name="m", path="m.npz")
+    one = evaluate_dataset(results[0].model, only, name="m", path="m.npz")
     text, found = written([one, replace(one, name="n")], tmp_path / "report")
     assert "hold no non-cat: there is no ROC curve" in text
     assert not any(words.startswith("ROC") for words in Page(text).values("aria-label"))

@@ -1,4 +1,4 @@
-"""catclf eval: measure models on labelled images."""
+"""catclf eval: evaluate_dataset models on labelled images."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def evaluate(
     """
     from catclf.common.blocks import parse_size
     from catclf.data.load import is_drawn
-    from catclf.evaluation import measure, short_names
+    from catclf.evaluation import evaluate_dataset, short_names
     from catclf.features import ONNX
     from catclf.model import load_model
 
@@ -111,13 +111,13 @@ def evaluate(
     names = short_names([name or path for name, path in zip(wanted, paths, strict=True)])
     with loading.working_bar("scoring", cluster, quiet) as progress:
         results = [
-            measure(model, dataset, name=name, path=path, unsure=unsure, progress=progress)
+            evaluate_dataset(model, dataset, name=name, path=path, unsure=unsure, progress=progress)
             for model, dataset, name, path in zip(models, datasets, names, paths, strict=True)
         ]
     with loading.working_bar("looking for training images", cluster, quiet):
-        seen = [result.seen for result in results]
+        overlaps = [result.overlap for result in results]
     several = len(results) > 1
-    for result, count in zip(results, seen, strict=True):
+    for result, count in zip(results, overlaps, strict=True):
         if count:
             which = result.name if several else "the model"
             output.note(

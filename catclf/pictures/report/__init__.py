@@ -115,7 +115,7 @@ def _describe_model(result: Result) -> dict[str, Any]:
     return {
         "model": result.name,
         "path": result.path,
-        "trained_on_these_images": result.seen,
+        "trained_on_these_images": result.overlap,
         **figures_as_json(result),
         "card": {key: model[key] for key in card},
         "curves": _curves(result),

@@ -66,12 +66,12 @@ def _headline(result: Result) -> Markup:
         tag("strong", verdict),
         class_="headline",
     )
-    seen = (
-        f"{result.name} was trained on {result.seen} of these {figures.n} images, or on "
+    warning = (
+        f"{result.name} was trained on {result.overlap} of these {figures.n} images, or on "
         "near-identical ones: these say little of how it will do on others."
     )
     doubt = f"Do not trust {result.name} with photos: {result.model.doubt}."
-    notices = [seen] if result.seen else []
+    notices = [warning] if result.overlap else []
     notices += [doubt] if result.model.doubt else []
     return joined(headline, *(tag("p", notice, class_="notice") for notice in notices))
 
