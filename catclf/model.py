@@ -277,9 +277,7 @@ class Model:
             If it cannot be written, what is there is no model, or the weights are not finite; what
             was there before stays.
         """
-        fields = {**vars(self)}
-        past: Provenance = fields.pop("provenance")
-        write_model(path, fields, past.as_json)
+        write_model(path, vars(self), self.provenance.as_json)
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:

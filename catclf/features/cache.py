@@ -11,13 +11,13 @@ import io
 import json
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catclf.common import interruption
 from catclf.common.files import OutputFormat, open_regular
 from catclf.common.hdf5 import Structure, StructureError, import_h5py, need
 from catclf.common.hdf5.storage import ArrayInfo, check_storage, describe_array
@@ -138,21 +138,16 @@ def _read_cache(file: BinaryIO) -> tuple[str, NDArray[np.uint8], Float32]:
 
 
 def _encode_cache(network: str, rows: dict[bytes, Float32]) -> memoryview:
-    """Make an HDF5 file in memory, on a thread: Ctrl-C within HDF5 would crash the process."""
+    """Make an HDF5 file in memory; an exception within HDF5 would crash the process."""
     keys = sorted(rows)
     images = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), 32)
     features = np.array([rows[key] for key in keys])
     sha256, memory = _digest(network, images, features), io.BytesIO()
-
-    def write() -> None:
-        with import_h5py().File(memory, "w") as file:
-            file["network"] = np.array([network.encode()])
-            file["images"] = images
-            file["features"] = features
-            file["sha256"] = np.array([sha256.encode()])
-
-    with ThreadPoolExecutor(1) as worker:
-        worker.submit(write).result()
+    with interruption.delayed(), import_h5py().File(memory, "w") as file:
+        file["network"] = np.array([network.encode()])
+        file["images"] = images
+        file["features"] = features
+        file["sha256"] = np.array([sha256.encode()])
     return memory.getbuffer()
 
 
