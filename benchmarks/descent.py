@@ -9,7 +9,7 @@ from benchmarks.results import Result, headline, seconds
 from catclf.common.types import Array
 from catclf.lesson.loops_and_vectors import gradient_loops
 from catclf.logistic import descend
-from catclf.solvers.coordinates import cheaper, choose
+from catclf.solvers.coordinates import Objective, cheaper, choose
 from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples
@@ -69,7 +69,7 @@ def run(options: Options) -> Result:
 
 def _descend(X: Array, Y: Array, iterations: int) -> Array:
     coordinates = choose(Examples(X.T), iterations)
-    weight = sample_weights(X.shape[1])
+    objective = Objective(Y, sample_weights(X.shape[1]))
     return gradient_descent(
-        coordinates, Y, weight, learning_rate=LEARNING_RATE, iterations=iterations
+        coordinates, objective, learning_rate=LEARNING_RATE, iterations=iterations
     ).w

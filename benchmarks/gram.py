@@ -12,7 +12,14 @@ from benchmarks.measuring import Options, median, timed
 from benchmarks.results import Result, headline
 from catclf.common.threads import for_products
 from catclf.common.types import Array
-from catclf.solvers.coordinates import GRAM_SPEEDUP, PRIMAL_ELEMENT, Coordinates, cheaper, choose
+from catclf.solvers.coordinates import (
+    GRAM_SPEEDUP,
+    PRIMAL_ELEMENT,
+    Coordinates,
+    Objective,
+    cheaper,
+    choose,
+)
 from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples
@@ -88,8 +95,8 @@ def _time_steps(system: Coordinates, Y: Array, quick: bool) -> tuple[float, floa
     """Give the seconds of a step, and of all steps with the end, from as many as BUDGET allows."""
 
     def descend(n: int) -> float:
-        weight = sample_weights(Y.size)
-        work = partial(gradient_descent, system, Y, weight, learning_rate=1e-4, iterations=n)
+        objective = Objective(Y, sample_weights(Y.size))
+        work = partial(gradient_descent, system, objective, learning_rate=1e-4, iterations=n)
         return timed(work)[0]
 
     few = descend(FEW)

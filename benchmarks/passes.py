@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from benchmarks.measuring import Options
 from benchmarks.results import Result, headline
 from catclf.common.types import Array
-from catclf.solvers.coordinates import Primal
+from catclf.solvers.coordinates import Objective, Primal
 from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples
@@ -43,10 +43,10 @@ class Watched(Primal):
         self.curve: list[tuple[int, float]] = []
 
     def gradient(
-        self, v: Array, b: Array, Y: Array, weight: Array, l2: float = 0.0, *, cost: bool = True
+        self, v: Array, b: Array, objective: Objective, *, cost: bool = True
     ) -> tuple[Array, Array, Array]:
         """Give the gradient, with the cost at every step."""
-        J, dv, db = super().gradient(v, b, Y, weight, l2)
+        J, dv, db = super().gradient(v, b, objective)
         self.curve.append((self.examples.passes, float(J[0])))
         return J, dv, db
 
@@ -77,12 +77,12 @@ def run(options: Options) -> Result:
 
 
 def _compare(images: NDArray[np.uint8], Y: Array, l2: float, passes: int) -> list[dict[str, Any]]:
-    weight = sample_weights(len(images))
+    objective = Objective(Y, sample_weights(len(images)), l2)
     ours = Watched(images)
-    optimum = newton(ours, Y, weight, l2=l2, tolerance=1e-7).J
+    optimum = newton(ours, objective, tolerance=1e-7).J
     descents = [Watched(images) for _ in RATES]
     for descent, rate in zip(descents, RATES, strict=True):
-        gradient_descent(descent, Y, weight, learning_rate=rate, iterations=passes, l2=l2)
+        gradient_descent(descent, objective, learning_rate=rate, iterations=passes)
     best = min(descents, key=lambda descent: descent.curve[-1][1])
 
     def passes_to(goal: float, curve: list[tuple[int, float]]) -> int | None:

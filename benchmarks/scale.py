@@ -16,7 +16,7 @@ from benchmarks.results import Result, headline, seconds
 from catclf.common.blocks import in_blocks
 from catclf.data.dataset import Dataset
 from catclf.data.hdf5 import load_hdf5
-from catclf.solvers.coordinates import Primal
+from catclf.solvers.coordinates import Objective, Primal
 from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.examples import Examples
 
@@ -56,12 +56,12 @@ def _measure(source: Dataset, m: int, folder: Path, options: Options) -> dict[st
     write_in_other_light(source, m, path)
     data = load_hdf5(path, "train", None)
     stored: Any = data.images
-    Y, weight = data.Y.astype(np.float64), sample_weights(m)
+    objective = Objective(data.Y.astype(np.float64), sample_weights(m))
     w, b = np.full((12288, 1), 1e-3), np.zeros((1, 1))
     block = np.asarray(stored[:1024], dtype=np.float64).reshape(-1, 12288).T
 
     def pass_over(rows: Any) -> None:
-        Primal(Examples(rows, scale=255.0)).gradient(w, b, Y, weight)
+        Primal(Examples(rows, scale=255.0)).gradient(w, b, objective)
 
     def read() -> None:
         for _ in in_blocks(stored):

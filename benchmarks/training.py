@@ -14,7 +14,7 @@ from benchmarks.measuring import Options, median, ratio, time_in_turns
 from benchmarks.reference_solvers import Problem, Solution, reference_solvers
 from benchmarks.results import Result, headline, seconds
 from catclf.features.conv import Conv
-from catclf.solvers.coordinates import NEWTON_STEPS, choose
+from catclf.solvers.coordinates import NEWTON_STEPS, Objective, choose
 from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.examples import Examples, standardise
 from catclf.solvers.newton import newton
@@ -59,7 +59,8 @@ def run(options: Options) -> Result:
 def fit(problem: Problem) -> Solution:
     """Fit by catclf's Newton's method."""
     coordinates = choose(Examples(problem.X.T), NEWTON_STEPS, newton=True)
-    fitted = newton(coordinates, problem.Y, sample_weights(problem.Y.size), l2=problem.l2)
+    objective = Objective(problem.Y, sample_weights(problem.Y.size), problem.l2)
+    fitted = newton(coordinates, objective)
     return Solution(fitted.w, fitted.b.item(), len(fitted.costs) - 1)
 
 

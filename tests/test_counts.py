@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from catclf.solvers import Solver, coordinates
-from catclf.solvers.coordinates import Gram, Primal
+from catclf.solvers.coordinates import Gram, Objective, Primal
 from catclf.solvers.cross_validation import (
     cross_validate_path,
     fit_and_cross_validate,
@@ -52,18 +52,18 @@ def primal(X):
     return Primal(Examples(X.T))
 
 
-def descend(system, Y, weights, **more):
-    gradient_descent(system, Y, weights, learning_rate=0.01, iterations=STEPS, **more)
+def descend(system, *objective):
+    gradient_descent(system, Objective(*objective), learning_rate=0.01, iterations=STEPS)
 
 
 @pytest.mark.parametrize("folds", [None, np.arange(M) % 5], ids=["one fit", "and five folds"])
 @pytest.mark.parametrize("l2", [0.0, 0.1])
 def test_a_step_is_two_products_with_x_or_one_with_g(problem, products, l2, folds):
     X, Y = problem
-    descend(primal(X), Y, sample_weights(M, folds), l2=l2)
+    descend(primal(X), Y, sample_weights(M, folds), l2)
     assert products == {"X": 2 * STEPS + 1}  # and the last scores
     products.clear()
-    descend(Gram(X), Y, sample_weights(M, folds), l2=l2)
+    descend(Gram(X), Y, sample_weights(M, folds), l2)
     # In the end the scores, and w = Xc; a penalty takes one more where the cost is recorded.
     recorded = -(-STEPS // RECORD_EVERY) + 1 if l2 else 0
     assert products == {"XᵀX": 1, "G": STEPS + 1 + recorded, "X": 1}
@@ -71,7 +71,7 @@ def test_a_step_is_two_products_with_x_or_one_with_g(problem, products, l2, fold
 
 def test_newton_in_gram_coordinates_reads_x_twice_in_all(problem, products):
     X, Y = problem
-    fit = newton(Gram(X), Y, sample_weights(M), l2=1e-3)
+    fit = newton(Gram(X), Objective(Y, sample_weights(M), 1e-3))
     assert len(fit.costs) > 4
     assert (products["XᵀX"], products["X"]) == (1, 1)
 
@@ -81,7 +81,7 @@ def test_newton_by_conjugate_gradients_reads_x_twice_for_each_product(
 ):
     X, Y = problem
     monkeypatch.setattr(coordinates, "SMALL", 0)
-    fit = newton(primal(X), Y, sample_weights(M), l2=1e-3)
+    fit = newton(primal(X), Objective(Y, sample_weights(M), 1e-3))
     steps = len(fit.costs) - 1
     assert steps > 2
     # A look at the cost and its gradient around each step; 73 products with H; the scores.

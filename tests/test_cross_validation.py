@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from catclf.errors import DataError, ParameterError
 from catclf.logistic import cost
 from catclf.solvers import Solver
-from catclf.solvers.coordinates import Primal
+from catclf.solvers.coordinates import Objective, Primal
 from catclf.solvers.cross_validation import (
     cross_validate_path,
     fit_and_cross_validate,
@@ -111,15 +111,16 @@ def one_by_one(X, Y, folds, l2s, scaled, train):
         scale = part.std(axis=1, keepdims=True) if scaled else 1.0
         part, left = (part - mean) / scale, (X[:, :m][:, ~kept] - mean) / scale
         for j, l2 in enumerate(np.reshape(l2s, (len(l2s), -1))[:, fold if np.ndim(l2s) > 1 else 0]):
-            fit = train(Primal(Examples(part.T)), y, np.full(y.shape, 1 / y.size), l2=l2)
+            objective = Objective(y, np.full(y.shape, 1 / y.size), l2)
+            fit = train(Primal(Examples(part.T)), objective)
             scores[j, ~kept] = fit.w[:, 0] @ left + fit.b[0, 0]
             J = cost(fit.w.T @ part + fit.b, y) + 0.5 * l2 * float(np.sum(fit.w**2))
             costs[j, fold] = J
     return scores, costs
 
 
-def exact_newton(*given, **settings):
-    return newton(*given, **settings, tolerance=1e-12)
+def exact_newton(*given):
+    return newton(*given, tolerance=1e-12)
 
 
 def path_of(X, Y, folds, l2s=L2S, **settings):
@@ -159,8 +160,8 @@ def test_out_of_fold_scores_are_those_of_training_without_the_fold(solver, scale
     X, Y = problem(12, 31)
     folds = stratified_folds(Y, 4)
 
-    def descend(*given, **settings):
-        return gradient_descent(*given, **settings, learning_rate=0.1, iterations=80)
+    def descend(*given):
+        return gradient_descent(*given, learning_rate=0.1, iterations=80)
 
     fit, out = fit_and_cross_validate(solver, Examples(X.T), Y, scaled=scaled, folds=folds)
     train = exact_newton if solver.name == "newton" else descend

@@ -6,7 +6,7 @@ import pytest
 from catclf import logistic
 from catclf.errors import ParameterError
 from catclf.logistic import cost, forward
-from catclf.solvers.coordinates import Gram, Primal, choose
+from catclf.solvers.coordinates import Gram, Objective, Primal, choose
 from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples
@@ -21,10 +21,10 @@ def primal(X):
     return Primal(Examples(X.T))
 
 
-def descend(coordinates, Y, weight=None, **settings):
-    weight = sample_weights(Y.shape[1]) if weight is None else weight
+def descend(coordinates, Y, l2=0.0, **settings):
+    objective = Objective(Y, sample_weights(Y.shape[1]), l2)
     settings = {"learning_rate": 0.05, "iterations": 300, **settings}
-    return gradient_descent(coordinates, Y, weight, **settings)
+    return gradient_descent(coordinates, objective, **settings)
 
 
 @pytest.mark.parametrize(("n_x", "m"), [(40, 12), (12, 40)])

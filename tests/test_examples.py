@@ -14,7 +14,7 @@ from catclf.features import MAPS
 from catclf.features.feature_map import extract
 from catclf.solvers import Solver
 from catclf.solvers import examples as module
-from catclf.solvers.coordinates import Primal
+from catclf.solvers.coordinates import Objective, Primal
 from catclf.solvers.cross_validation import fit_and_cross_validate, stratified_folds
 from catclf.solvers.examples import Examples
 from catclf.training import Settings, make_examples, train_with
@@ -40,6 +40,7 @@ def test_the_sums_are_the_lessons(in_pieces):
     rng = np.random.default_rng(0)
     w, b = 0.01 * rng.normal(size=(12288, 3)), rng.normal(size=(3, 1))
     weight = rng.random((3, 31))
+    objective = Objective(Y, weight)
     Z = logistic.forward(w, b, X)
     dw, db = logistic.backward(X, weight * (logistic.sigmoid(Z) - Y))
     J = np.sum(weight * logistic.loss(Z, Y), axis=1)
@@ -47,10 +48,10 @@ def test_the_sums_are_the_lessons(in_pieces):
         seen = Examples(rows, scale=255.0)
         np.testing.assert_allclose(seen.forward(w, b), Z, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(seen.matrix(), X, rtol=1e-15)
-        found = Primal(seen).gradient(w, b, Y, weight)
+        found = Primal(seen).gradient(w, b, objective)
         for got, expected in zip(found, (J, dw, db), strict=True):
             np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
-        assert not Primal(seen).gradient(w, b, Y, weight, cost=False)[0].any()
+        assert not Primal(seen).gradient(w, b, objective, cost=False)[0].any()
 
 
 def test_a_tree_of_sums_comes_out_the_same_however_it_is_divided():
@@ -76,10 +77,11 @@ def test_products_with_the_hessian_are_differences_of_gradients(in_pieces):
     rng = np.random.default_rng(1)
     w, p = 0.02 * rng.normal(size=(2, 12288, 1))
     weight = rng.random((1, 31))
+    objective = Objective(Y, weight)
     b, q, step = np.array([[0.3]]), np.array([[-0.7]]), 1e-5
     u, total = seen.add_up(module.hessian_product, Y, weight, w, b, p, q)
-    _, before, bias_before = Primal(seen).gradient(w - step * p, b - step * q, Y, weight)
-    _, after, bias_after = Primal(seen).gradient(w + step * p, b + step * q, Y, weight)
+    _, before, bias_before = Primal(seen).gradient(w - step * p, b - step * q, objective)
+    _, after, bias_after = Primal(seen).gradient(w + step * p, b + step * q, objective)
     np.testing.assert_allclose(u, (after - before) / (2 * step), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(total, (bias_after - bias_before) / (2 * step), rtol=1e-5)
     few = Examples(stored[:][:, :2, :2], scale=255.0)  # 12 features

@@ -18,7 +18,7 @@ from catclf.features.feature_map import FeatureMap
 from catclf.features.patches import Patches
 from catclf.model import Model
 from catclf.pictures.explanation import explain
-from catclf.solvers.coordinates import Gram
+from catclf.solvers.coordinates import Gram, Objective
 from catclf.solvers.examples import unstandardise
 from catclf.solvers.newton import newton
 
@@ -75,7 +75,7 @@ def test_training_standardises_the_features_if_the_map_says_so(name, data):
     if name == "patches":
         mean, scale = X.mean(axis=1, keepdims=True), X.std(axis=1, keepdims=True)
     gram = Gram((X - mean) / scale)
-    fit = newton(gram, data.Y.astype(float), np.full((1, 24), 1 / 24), l2=0.1)
+    fit = newton(gram, Objective(data.Y.astype(float), np.full((1, 24), 1 / 24), 0.1))
     w, _ = unstandardise(fit.w, fit.b, mean, scale)
     np.testing.assert_allclose(model.w, w, rtol=1e-4, atol=1e-6 * np.abs(w).max())
 

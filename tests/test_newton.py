@@ -7,7 +7,7 @@ from catclf import load_dataset
 from catclf.features.pixels import Pixels
 from catclf.solvers import Solver, State
 from catclf.solvers import coordinates as module
-from catclf.solvers.coordinates import Gram, Primal
+from catclf.solvers.coordinates import Gram, Objective, Primal
 from catclf.solvers.cross_validation import fit_and_cross_validate, stratified_folds
 from catclf.solvers.examples import Examples, standardise, unstandardise
 from catclf.solvers.newton import newton
@@ -44,7 +44,8 @@ def uniform(Y):
 
 
 def solve(coordinates, Y, weight=None, l2=0.01, **more):
-    return newton(coordinates, Y, uniform(Y) if weight is None else weight, l2=l2, **more)
+    objective = Objective(Y, uniform(Y) if weight is None else weight, l2)
+    return newton(coordinates, objective, **more)
 
 
 def objective(w, b, X, Y, weight, l2):

@@ -17,7 +17,7 @@ from catclf.features import patches
 from catclf.features.pixels import Pixels
 from catclf.logistic import cost, sigmoid
 from catclf.metrics import best_threshold, fit_temperature
-from catclf.solvers.coordinates import Gram
+from catclf.solvers.coordinates import Gram, Objective
 from catclf.solvers.cross_validation import stratified_folds
 from catclf.solvers.newton import newton
 from catclf.tuning import L2_PATH, tune
@@ -116,7 +116,7 @@ def out_of_fold(data, folds, l2):
         kept = folds != fold
         images = np.concatenate([data.images[kept], data.images[kept][:, :, ::-1]])
         X, Y = Pixels().transform(images).astype(float), np.tile(data.Y[:, kept], 2).astype(float)
-        fit = newton(Gram(X), Y, np.full(Y.shape, 1 / Y.size), l2=l2)
+        fit = newton(Gram(X), Objective(Y, np.full(Y.shape, 1 / Y.size), l2))
         Z[:, ~kept] = fit.w.T @ Pixels().transform(data.images[~kept]) + fit.b
     return Z
 
@@ -141,7 +141,7 @@ def test_the_model_is_trained_on_all_images_and_their_mirror_images(drawn):
     model = tune(drawn, features="pixels", l2=0.05, cv=3).model
     images = np.concatenate([drawn.images, drawn.images[:, :, ::-1]])
     X, Y = Pixels().transform(images).astype(float), np.tile(drawn.Y, 2).astype(float)
-    fit = newton(Gram(X), Y, np.full(Y.shape, 1 / Y.size), l2=0.05)
+    fit = newton(Gram(X), Objective(Y, np.full(Y.shape, 1 / Y.size), 0.05))
     assert np.linalg.norm(model.w - fit.w) <= 1e-6 * np.linalg.norm(fit.w)
     # So that its weights are their own mirror image.
     square = model.w.reshape(64, 64, 3)

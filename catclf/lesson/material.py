@@ -12,7 +12,7 @@ from catclf.common.chart import Chart
 from catclf.data.dataset import Dataset
 from catclf.errors import DataError
 from catclf.logistic import Array
-from catclf.solvers.coordinates import choose
+from catclf.solvers.coordinates import Objective, choose
 from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples
@@ -88,8 +88,7 @@ class Material:
         """
         fit = gradient_descent(
             choose(Examples(self.X.T), STEPS),
-            self.Y,
-            sample_weights(self.Y.size),
+            Objective(self.Y, sample_weights(self.Y.size)),
             learning_rate=self.safe_step,
             iterations=STEPS,
         )

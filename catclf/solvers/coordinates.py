@@ -9,12 +9,14 @@ so that a step costs m² products in place of 2·n_x·m, and the iterates are th
 the kernel form of a linear model (Schölkopf, Herbrich & Smola 2001, "A generalized representer
 theorem").
 
-Newton's method minimises J = Σᵢ weightᵢ L(zᵢ, yᵢ) + (λ/2)‖w‖². That has, in z, the slopes
-dZ = weight (A − Y) and the curvatures D = weight A (1 − A). A step s solves H s = −g for w and the
-bias together, where for w alone g = X dZᵀ + λw and H = X D Xᵀ + λI.
+Newton's method solves, for a step s of w and the bias together, H s = −g. With the slopes
+dZ = sample_weight (A − Y) and the curvatures D = sample_weight A (1 − A) of the objective in z,
+g = X dZᵀ + λw and H = X D Xᵀ + λI for w alone.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,12 +34,31 @@ Point = tuple[Array, Array]
 """v (size, K) and b (K, 1): parameters, a gradient or a step, in some coordinates."""
 
 
+class Objective(NamedTuple):
+    """What K regressions minimise: J = Σᵢ sample_weightᵢ L(zᵢ, yᵢ) + (λ/2)‖w‖².
+
+    The bias is not penalised.
+
+    Attributes
+    ----------
+    Y : float64 (1, m)
+        Labels, 0 or 1.
+    sample_weight : float64 (K, m)
+        What each example counts in each regression, adding up to 1; 1/m everywhere is the lesson.
+    l2 : float
+        λ of the penalty.
+    """
+
+    Y: Array
+    sample_weight: Array
+    l2: float = 0.0
+
+
 class Primal:
     """The weights themselves: v is w, and b the bias. The examples are gone through in blocks.
 
     In any coordinates v (size, K) and b (K, 1) stand for K regressions; gradients and steps have
-    the same form. Labels Y are (1, m); weight (K, m) says what each example counts in each
-    regression, adding up to 1; l2 is λ of the penalty (λ/2)‖w‖².
+    the same form.
     """
 
     name = "primal"
@@ -51,13 +72,14 @@ class Primal:
         return self.examples.forward(v, b)
 
     def gradient(
-        self, v: Array, b: Array, Y: Array, weight: Array, l2: float = 0.0, *, cost: bool = True
+        self, v: Array, b: Array, objective: Objective, *, cost: bool = True
     ) -> tuple[Array, Array, Array]:
         """Give the penalised cost J (K,) and its gradient dv, db, in one pass over the examples.
 
         Without `cost`, J is to be ignored.
         """
-        sums, dv, db = self.examples.add_up(gradient, Y, weight, v, b, cost)
+        Y, sample_weight, l2 = objective
+        sums, dv, db = self.examples.add_up(gradient, Y, sample_weight, v, b, cost)
         J: Array = sums[:, 0]
         if l2:
             J = J + l2 * self.penalty(v) if cost else J
@@ -74,7 +96,7 @@ class Primal:
         return float(np.vdot(one[0], other[0]) + np.vdot(one[1], other[1]))
 
     def newton_step(
-        self, v: Array, b: Array, Y: Array, weight: Array, l2: float, g: Point, relative_norm: float
+        self, v: Array, b: Array, objective: Objective, g: Point, relative_norm: float
     ) -> Point:
         """Give Newton's step from v and b, for a single regression.
 
@@ -82,8 +104,9 @@ class Primal:
         iterated to, it need not be more exact than that asks for.
         """
         if self.size > SMALL:
-            return self._iterate(v, b, Y, weight, l2, g, relative_norm)
-        XDX, XD, D = self.examples.add_up(hessian, Y, weight, v, b)
+            return self._iterate(v, b, objective, g, relative_norm)
+        Y, sample_weight, l2 = objective
+        XDX, XD, D = self.examples.add_up(hessian, Y, sample_weight, v, b)
         n_x = self.size
         H = np.empty((n_x + 1, n_x + 1))
         H[:n_x, :n_x] = XDX
@@ -94,19 +117,21 @@ class Primal:
         return step[:-1], step[-1:]
 
     def _iterate(
-        self, v: Array, b: Array, Y: Array, weight: Array, l2: float, g: Point, relative_norm: float
+        self, v: Array, b: Array, objective: Objective, g: Point, relative_norm: float
     ) -> Point:
         """Iterate by conjugate gradients: a pass for each product with H, and no matrix but X.
 
         They stop early while the gradient is still large (Dembo, Eisenstat & Steihaug 1982,
         "Inexact Newton methods").
         """
+        Y, sample_weight, l2 = objective
         r = -np.vstack(g)
         s, p = np.zeros_like(r), r
         squared = float(np.vdot(r, r))
         enough = min(0.1, np.sqrt(relative_norm)) ** 2 * squared
         for _ in range(MAX_CG_STEPS):
-            Xu, u = self.examples.add_up(hessian_product, Y, weight, v, b, p[:-1], p[-1:])
+            point = v, b, p[:-1], p[-1:]
+            Xu, u = self.examples.add_up(hessian_product, Y, sample_weight, *point)
             Hp = np.vstack([Xu + l2 * p[:-1], u])
             t = squared / float(np.vdot(p, Hp))
             s, r = s + t * p, r - t * Hp
@@ -146,13 +171,14 @@ class Gram:
         return logistic.forward(v, b, self.G)
 
     def gradient(
-        self, v: Array, b: Array, Y: Array, weight: Array, l2: float = 0.0, *, cost: bool = True
+        self, v: Array, b: Array, objective: Objective, *, cost: bool = True
     ) -> tuple[Array, Array, Array]:
+        Y, sample_weight, l2 = objective
         Z = self.forward(v, b)
-        dv = (weight * (logistic.sigmoid(Z) - Y)).T
+        dv = (sample_weight * (logistic.sigmoid(Z) - Y)).T
         J, db = np.zeros(len(Z)), np.zeros((len(Z), 1))
         if cost:
-            J = np.sum(weight * logistic.loss(Z, Y), axis=1)
+            J = np.sum(sample_weight * logistic.loss(Z, Y), axis=1)
         if l2:
             J = J + l2 * self.penalty(v) if cost else J
             dv = dv + l2 * v
@@ -169,7 +195,7 @@ class Gram:
         return float(product.item())
 
     def newton_step(
-        self, v: Array, b: Array, Y: Array, weight: Array, l2: float, g: Point, relative_norm: float
+        self, v: Array, b: Array, objective: Objective, g: Point, relative_norm: float
     ) -> Point:
         """Solve an m × m system.
 
@@ -180,8 +206,9 @@ class Gram:
         With dc = S y − q/λ the first becomes (SKS + λI) y = S (Kq/λ − dβ), which is symmetric, and
         positive however small D is; then the second gives dβ.
         """
+        _, sample_weight, l2 = objective
         q, K = g[0], self.G - 1.0
-        S = np.sqrt(curvature(logistic.sigmoid(self.forward(v, b)), weight)).T
+        S = np.sqrt(curvature(logistic.sigmoid(self.forward(v, b)), sample_weight)).T
         SKS = S * K * S.T
         SKS[np.diag_indices_from(SKS)] += l2
         y = np.linalg.solve(SKS, np.hstack([S * np.dot(K, q / l2), S]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from catclf.errors import DataError
 from catclf.logistic import Array
 from catclf.solvers import Fit, Solver, State
-from catclf.solvers.coordinates import NEWTON_STEPS, Coordinates, Gram, choose
+from catclf.solvers.coordinates import NEWTON_STEPS, Coordinates, Gram, Objective, choose
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples, standardise, unstandardise
 from catclf.solvers.newton import newton
@@ -138,7 +138,7 @@ def fit_and_cross_validate(
     ParameterError
         If descent's cost stops being finite, or the coordinates asked for do not fit into memory.
     """
-    labels, m, uniform = Y.astype(np.float64), examples.m, sample_weights(examples.m)
+    labels, m = Y.astype(np.float64), examples.m
     k = 0 if folds is None else int(folds.max()) + 1
     descent = solver.name == "descent"
     method: Callable[..., Fit]
@@ -149,36 +149,37 @@ def fit_and_cross_validate(
         steps, method = NEWTON_STEPS, partial(newton, tolerance=solver.tolerance)
     pick = partial(choose, steps=steps, coordinates=solver.coordinates, newton=not descent)
 
-    def run(entry: int, coordinates: Coordinates, labels: Array, weight: Array) -> Fit:
+    def run(entry: int, coordinates: Coordinates, objective: Objective) -> Fit:
         def watch(state: State) -> None:
             if checkpoint is not None:
                 checkpoint.keep(entry, state)
             if callback is not None and entry == 0:
                 callback(state.iteration, state.costs[-1][1])
 
-        shape = coordinates.size, len(weight)
+        shape = coordinates.size, len(objective.sample_weight)
         start = None if checkpoint is None else checkpoint.start(entry, shape)
-        return method(coordinates, labels, weight, l2=solver.l2, start=start, watch=watch)
+        return method(coordinates, objective, start=start, watch=watch)
 
     if descent and not scaled:  # of all folds at once
-        fit = run(0, pick(examples), labels, sample_weights(m, folds))
+        fit = run(0, pick(examples), Objective(labels, sample_weights(m, folds), solver.l2))
         out_of_fold = None if folds is None else fit.Z[1 + folds, np.arange(m)].reshape(1, m)
         return replace(fit, w=fit.w[:, :1], b=fit.b[:1], Z=fit.Z[:1]), out_of_fold
+    objective = Objective(labels, sample_weights(m), solver.l2)
     if scaled:
-        standard, mean, scale = standardise(examples, uniform)
-        fit = run(0, pick(standard), labels, uniform)
+        standard, mean, scale = standardise(examples, objective.sample_weight)
+        fit = run(0, pick(standard), objective)
         w, b = unstandardise(fit.w, fit.b, mean, scale)
         shared, fit = None, replace(fit, w=w, b=b)
     else:
         shared = pick(examples, steps=(1 + k) * steps)
-        fit = run(0, shared, labels, uniform)
+        fit = run(0, shared, objective)
     if folds is None:
         return fit, None
 
-    def train(fold: int, *problem: Any) -> list[Fit]:
-        return [run(1 + fold, *problem)]
+    def train(fold: int, coordinates: Coordinates, objective: Objective) -> list[Fit]:
+        return [run(1 + fold, coordinates, objective)]
 
-    return fit, _scores_left_out(examples, labels, folds, shared, pick, train)
+    return fit, _scores_left_out(examples, objective, folds, shared, pick, train)
 
 
 def cross_validate_path(
@@ -224,10 +225,11 @@ def cross_validate_path(
     penalties = np.broadcast_to(np.reshape(l2s, (n, -1)).astype(np.float64), (n, k))
     costs = np.empty((n, k))
 
-    def train_path(fold: int, *problem: Any) -> Iterator[Fit]:
+    def train(fold: int, coordinates: Coordinates, objective: Objective) -> Iterator[Fit]:
         start = None
         for j, l2 in enumerate(penalties[:, fold].tolist()):
-            fit = newton(*problem, l2=l2, tolerance=tolerance, start=start)
+            penalised = objective._replace(l2=l2)
+            fit = newton(coordinates, penalised, tolerance=tolerance, start=start)
             start, costs[j, fold] = fit.start, fit.J
             yield fit
 
@@ -235,39 +237,40 @@ def cross_validate_path(
     pick = partial(choose, steps=steps, newton=True)
     shared = None if scaled else pick(examples, steps=k * steps)
     labels = np.resize(Y, (1, examples.m)).astype(np.float64)
-    return _scores_left_out(examples, labels, folds, shared, pick, train_path, n, begin), costs
+    objective = Objective(labels, sample_weights(examples.m))
+    return _scores_left_out(examples, objective, folds, shared, pick, train, n, begin), costs
 
 
 def _scores_left_out(
     examples: Examples,
-    Y: Array,
+    objective: Objective,
     folds: NDArray[np.int64],
     shared: Coordinates | None,
     pick: Callable[[Examples], Coordinates],
-    train: Callable[..., Iterable[Fit]],
+    train: Callable[[int, Coordinates, Objective], Iterable[Fit]],
     n: int = 1,
     begin: Callable[[int], None] | None = None,
 ) -> Array:
-    """Score each example by the n regressions that train(fold, coordinates, Y, weight) gives.
+    """Score each example by n regressions, given by train(fold, coordinates, objective).
 
     The folds share the coordinates of all examples; where there are none, each fold scales its own
-    and picks coordinates for them.
+    and picks coordinates for them. `objective` counts all examples.
     """
-    scores = np.empty((n, len(folds)))
-    weights = sample_weights(Y.shape[1], np.resize(folds, Y.shape[1]))[1:, None]
+    scores, m = np.empty((n, len(folds))), examples.m
+    weights = sample_weights(m, np.resize(folds, m))[1:, None]
     for fold in range(len(weights)):
         if begin is not None:
             begin(fold)
-        labels, weight = Y, weights[fold]
-        trained, left_out = np.flatnonzero(weight), np.flatnonzero(folds == fold)
-        system = shared or pick(standardise(examples, weight)[0])
+        trained, left_out = np.flatnonzero(weights[fold]), np.flatnonzero(folds == fold)
+        own = objective._replace(sample_weight=weights[fold])
+        system = shared or pick(standardise(examples, own.sample_weight)[0])
         in_gram = isinstance(system, Gram)
         if isinstance(system, Gram):
             # With their inner products for features, what is left out has the scores for weights:
             # wᵀx = cᵀ(Xᵀx). X itself is not touched again.
             G = system.G
             system = Gram(G[np.ix_(left_out, trained)] - 1.0, G[np.ix_(trained, trained)])
-            labels, weight = labels[:, trained], weight[:, trained]
-        for j, fit in enumerate(train(fold, system, labels, weight)):
+            own = Objective(own.Y[:, trained], own.sample_weight[:, trained], own.l2)
+        for j, fit in enumerate(train(fold, system, own)):
             scores[j, left_out] = fit.w[:, 0] + fit.b[0, 0] if in_gram else fit.Z[0, left_out]
     return scores

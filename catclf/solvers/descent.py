@@ -7,36 +7,30 @@ import numpy as np
 from catclf.errors import ParameterError
 from catclf.logistic import Array, loss
 from catclf.solvers import Fit, State, Watch
-from catclf.solvers.coordinates import Coordinates
+from catclf.solvers.coordinates import Coordinates, Objective
 
 RECORD_EVERY = 100
 
 
 def gradient_descent(
     coordinates: Coordinates,
-    Y: Array,
-    weight: Array,
+    objective: Objective,
     *,
     learning_rate: float,
     iterations: int,
-    l2: float = 0.0,
     start: State | None = None,
     watch: Watch | None = None,
 ) -> Fit:
     """Take so many steps v := v − α dv, b := b − α db on K regressions at once.
 
-    Each minimises J = Σᵢ weightᵢ L(zᵢ, yᵢ) + (λ/2)‖w‖²; the bias is not penalised.
-
     Parameters
     ----------
     coordinates : Primal or Gram
         Of X (n_x, m).
-    Y : float64 (1, m)
-        Labels, 0 or 1.
-    weight : float64 (K, m)
-        What each example counts in each regression's mean; 1/m everywhere is the lesson.
-    learning_rate, iterations, l2
-        α, the number of steps, and λ.
+    objective : Objective
+        What each regression minimises.
+    learning_rate, iterations
+        α, and the number of steps.
     start : State, optional
         Where to go on from; else from zeros.
     watch : callable, optional
@@ -55,13 +49,14 @@ def gradient_descent(
                 f"with learning rate {learning_rate:g} and l2 {l2:g}; try a smaller learning rate"
             )
 
-    K = len(weight)
+    Y, sample_weight, l2 = objective
+    K = len(sample_weight)
     zeros = State(0, np.zeros((coordinates.size, K)), np.zeros((K, 1)), [])
     first, v, b, costs = start or zeros
     with np.errstate(over="ignore", invalid="ignore"):  # what these would warn of, check() tells
         for iteration in range(first, iterations):
             record = iteration % RECORD_EVERY == 0
-            J, dv, db = coordinates.gradient(v, b, Y, weight, l2, cost=record)
+            J, dv, db = coordinates.gradient(v, b, objective, cost=record)
             if record:
                 check(iteration, J)
                 costs.append((iteration, float(J[0])))
@@ -72,7 +67,7 @@ def gradient_descent(
             b = b - learning_rate * db
         Z = coordinates.forward(v, b)
         w, bias = coordinates.parameters(v, b)
-        J = np.sum(weight * loss(Z, Y), axis=1)
+        J = np.sum(sample_weight * loss(Z, Y), axis=1)
         J = J + l2 * coordinates.penalty(v) if l2 else J
         check(iterations, Z, w, bias, J)
     return Fit(w, bias, Z, costs, float(J[0]))

@@ -29,7 +29,7 @@ FLOOR = 1e-10
 
 Sums = tuple[Array, ...]
 Work = Callable[..., Sums]
-"""work(X, Y, weight, *parameters) → what a slice X (n_x, s) adds to each sum."""
+"""work(X, Y, sample_weight, *parameters) → what a slice X (n_x, s) adds to each sum."""
 
 
 class Examples:
@@ -59,12 +59,12 @@ class Examples:
         self.m = len(rows)
         self.n_x = int(np.prod(rows.shape[1:]))
 
-    def add_up(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
-        """Add up what `work` gives for each slice: Y (1, m) and weight (K, m) are sliced with X."""
+    def add_up(self, work: Work, Y: Array, sample_weight: Array, *parameters: Any) -> Sums:
+        """Add up what `work` gives for each slice of X, Y (1, m) and sample_weight (K, m)."""
 
         def of_block(part: slice) -> Sums:
             block = Examples(self.rows[part], self.mean, self.scale)
-            return block.add_up_slices(work, Y[:, part], weight[:, part], *parameters)
+            return block.add_up_slices(work, Y[:, part], sample_weight[:, part], *parameters)
 
         return total(ordered(of_block, block_slices(self.rows), for_products()))
 
@@ -114,11 +114,11 @@ class Examples:
                 x = room
             yield part, x.T
 
-    def add_up_slices(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
+    def add_up_slices(self, work: Work, Y: Array, sample_weight: Array, *parameters: Any) -> Sums:
         """Add up what `work` gives for each slice, one after another."""
         totals: Sums = ()
         for part, X in self.slices():
-            totals = plus(totals, work(X, Y[:, part], weight[:, part], *parameters))
+            totals = plus(totals, work(X, Y[:, part], sample_weight[:, part], *parameters))
         return totals
 
     def forward_slices(self, w: Array, b: Array | float) -> Array:
@@ -158,36 +158,38 @@ def total(blocks: Iterable[Sums]) -> Sums:
     return rest
 
 
-# What is asked of X, Y and weight, a slice at a time.
+# What is asked of X, Y and sample_weight, a slice at a time.
 
 
-def gradient(X: Array, Y: Array, weight: Array, w: Array, b: Array, cost: bool = True) -> Sums:
-    """Give Σ weight L (K, 1), X dZᵀ (n_x, K) and Σ dZ (K, 1), with dZ = weight (A − Y).
+def gradient(
+    X: Array, Y: Array, sample_weight: Array, w: Array, b: Array, cost: bool = True
+) -> Sums:
+    """Give Σ sample_weight L (K, 1), X dZᵀ (n_x, K) and Σ dZ (K, 1).
 
-    Without `cost` the first is 0.
+    Here dZ = sample_weight (A − Y). Without `cost` the first is 0.
     """
     Z = forward(w, b, X)
-    J = np.sum(weight * loss(Z, Y), axis=1, keepdims=True) if cost else np.zeros((len(Z), 1))
-    return J, *backward(X, weight * (sigmoid(Z) - Y))
+    J = np.sum(sample_weight * loss(Z, Y), axis=1, keepdims=True) if cost else np.zeros((len(Z), 1))
+    return J, *backward(X, sample_weight * (sigmoid(Z) - Y))
 
 
-def curvature(A: Array, weight: Array) -> Array:
-    """Give the second derivatives of the cost by each score: D = weight A (1 − A), with a floor."""
-    D: Array = weight * np.maximum(A * (1.0 - A), FLOOR)
+def curvature(A: Array, sample_weight: Array) -> Array:
+    """Give the second derivatives of the cost by each score, sample_weight A (1 − A) or a floor."""
+    D: Array = sample_weight * np.maximum(A * (1.0 - A), FLOOR)
     return D
 
 
 def hessian_product(
-    X: Array, Y: Array, weight: Array, w: Array, b: Array, p: Array, q: Array
+    X: Array, Y: Array, sample_weight: Array, w: Array, b: Array, p: Array, q: Array
 ) -> Sums:
     """Multiply the Hessian at w, b, without a penalty, by (p, q): X u and Σ u, u = D (pᵀX + q)ᵀ."""
     Z = forward(np.hstack([w, p]), np.vstack([b, q]), X)
-    return backward(X, curvature(sigmoid(Z[:1]), weight) * Z[1:])
+    return backward(X, curvature(sigmoid(Z[:1]), sample_weight) * Z[1:])
 
 
-def hessian(X: Array, Y: Array, weight: Array, w: Array, b: Array) -> Sums:
+def hessian(X: Array, Y: Array, sample_weight: Array, w: Array, b: Array) -> Sums:
     """Give the Hessian at w, b, without a penalty: X D Xᵀ (n_x, n_x), X D 1 (n_x, 1) and Σ D."""
-    D = curvature(sigmoid(forward(w, b, X)), weight)
+    D = curvature(sigmoid(forward(w, b, X)), sample_weight)
     XD = X * D
     return np.dot(XD, X.T), XD.sum(axis=1, keepdims=True), D.sum(axis=1, keepdims=True)
 
@@ -195,7 +197,7 @@ def hessian(X: Array, Y: Array, weight: Array, w: Array, b: Array) -> Sums:
 # Scaling features before training, and taking the scale back into w and b afterwards.
 
 
-def standardise(examples: Examples, weight: Array) -> tuple[Examples, Array, Array]:
+def standardise(examples: Examples, sample_weight: Array) -> tuple[Examples, Array, Array]:
     """Shift and scale each feature to a mean of 0 and a standard deviation of 1.
 
     A feature that does not vary is shifted only. It takes two passes.
@@ -204,7 +206,7 @@ def standardise(examples: Examples, weight: Array) -> tuple[Examples, Array, Arr
     ----------
     examples : Examples
         Not scaled yet.
-    weight : float64 (1, m)
+    sample_weight : float64 (1, m)
         What each example counts, adding up to 1; those that count 0 are scaled like the others.
 
     Returns
@@ -212,8 +214,8 @@ def standardise(examples: Examples, weight: Array) -> tuple[Examples, Array, Arr
     scaled : Examples
     mean, scale : float64 (n_x, 1)
     """
-    (mean,) = examples.add_up(_weighted, weight, weight)
-    (square,) = examples.add_up(_weighted_squares, weight, weight, mean)
+    (mean,) = examples.add_up(_weighted, sample_weight, sample_weight)
+    (square,) = examples.add_up(_weighted_squares, sample_weight, sample_weight, mean)
     scale = np.sqrt(square)
     scale[scale < 1e-12 * (1 + np.abs(mean))] = 1.0
     scaled = copy(examples)
@@ -221,12 +223,12 @@ def standardise(examples: Examples, weight: Array) -> tuple[Examples, Array, Arr
     return scaled, mean, scale
 
 
-def _weighted(X: Array, Y: Array, weight: Array) -> Sums:
-    return (np.dot(X, weight.T),)
+def _weighted(X: Array, Y: Array, sample_weight: Array) -> Sums:
+    return (np.dot(X, sample_weight.T),)
 
 
-def _weighted_squares(X: Array, Y: Array, weight: Array, mean: Array) -> Sums:
-    return (np.dot((X - mean) ** 2, weight.T),)
+def _weighted_squares(X: Array, Y: Array, sample_weight: Array, mean: Array) -> Sums:
+    return (np.dot((X - mean) ** 2, sample_weight.T),)
 
 
 def unstandardise(w: Array, b: Array, mean: Array, scale: Array) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ import numpy as np
 from catclf.errors import ParameterError
 from catclf.logistic import Array
 from catclf.solvers import Fit, State, Watch
-from catclf.solvers.coordinates import Coordinates, Point
+from catclf.solvers.coordinates import Coordinates, Objective, Point
 
 MAX_STEPS = 100
 ROUNDING = 1e-14
@@ -16,24 +16,20 @@ ROUNDING = 1e-14
 
 def newton(
     coordinates: Coordinates,
-    Y: Array,
-    weight: Array,
+    objective: Objective,
     *,
-    l2: float,
     tolerance: float = 1e-8,
     start: State | None = None,
     watch: Watch | None = None,
 ) -> Fit:
-    """Minimise J = Σᵢ weightᵢ L(zᵢ, yᵢ) + (λ/2)‖w‖²; the bias is not penalised.
+    """Go to the minimum of the objective of a single regression.
 
     Parameters
     ----------
     coordinates : Primal or Gram
         Of X (n_x, m).
-    Y, weight : float64 (1, m)
-        Labels, 0 or 1; what each example counts, adding up to 1.
-    l2 : float
-        λ, above 0: without a penalty, separable data have no optimum.
+    objective : Objective
+        With λ above 0: without a penalty, separable data have no optimum.
     tolerance : float
         Stop when the gradient's norm is at most this share of its norm at zero parameters.
     start : State, optional
@@ -47,12 +43,12 @@ def newton(
     ParameterError
         If l2 is not above 0.
     """
-    if not l2 > 0:
+    if not objective.l2 > 0:
         raise ParameterError("newton needs an l2 above 0; without, the optimum may lie at infinity")
 
     def look(v: Array, b: Array) -> tuple[float, Point]:
         """Give the cost and its gradient: one pass over the examples."""
-        J, dv, db = coordinates.gradient(v, b, Y, weight, l2)
+        J, dv, db = coordinates.gradient(v, b, objective)
         return float(J[0]), (dv, db)
 
     def norm(g: Point) -> float:
@@ -79,7 +75,7 @@ def newton(
         relative_norm = norm(g) / norm_at_zeros
         if relative_norm <= tolerance:
             break
-        dv, db = coordinates.newton_step(v, b, Y, weight, l2, g, relative_norm)
+        dv, db = coordinates.newton_step(v, b, objective, g, relative_norm)
         slope = coordinates.inner(g, (dv, db))
         t = 1.0
         while True:
