@@ -183,6 +183,7 @@ def test_out_of_fold_scores_are_those_of_training_without_the_fold(solver, scale
         ({"l2": -0.5}, "l2 must be zero or a positive number, not -0.5"),
         ({"name": "newton"}, "newton needs an l2 above 0, not 0"),
         ({"tolerance": 1.0}, "tolerance must lie between 0 and 1, not 1"),
+        ({"coordinates": "polar"}, "coordinates are auto, primal or gram, not 'polar'"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(settings, message):

@@ -86,5 +86,3 @@ def test_the_cheaper_coordinates_are_chosen_unless_they_are_named(
     examples = Examples(np.zeros((m, n_x), dtype=np.uint8))
     assert choose(examples, iterations, asked).name == expected
     assert choose(Examples(examples.rows, memory=100), iterations).name == "primal"
-    with pytest.raises(ParameterError, match="polar"):
-        choose(examples, iterations, "polar")

@@ -61,6 +61,8 @@ class Solver:
             problem = "newton needs an l2 above 0, not 0: try --l2 0.01"
         elif not 0 < self.tolerance < 1:
             problem = f"the tolerance must lie between 0 and 1, not {self.tolerance:g}"
+        elif self.coordinates not in ("auto", "primal", "gram"):
+            problem = f"coordinates are auto, primal or gram, not {self.coordinates!r}"
         if problem:
             raise ParameterError(problem)
 

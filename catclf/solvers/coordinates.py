@@ -269,10 +269,8 @@ def choose(
     Raises
     ------
     ParameterError
-        If `coordinates` is none of auto, primal and gram, or gram does not fit into memory.
+        If gram coordinates are asked for, and do not fit into memory.
     """
-    if coordinates not in ("auto", "primal", "gram"):
-        raise ParameterError(f"coordinates are auto, primal or gram, not {coordinates!r}")
     n_x, m = examples.n_x, examples.m
     size = 8.0 * (n_x * m + 3 * m * m)
     if coordinates == "gram" and size > examples.memory:
