@@ -5,6 +5,7 @@ import errno
 import fcntl
 import io
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -191,6 +192,10 @@ def put_back(folder: Path, before: Tree) -> None:
             (folder / name).write_bytes(content)
 
 
+REMOVING = re.compile(r"(open|fstat|lstat|scandir|rmdir) .*/\.catclf-\w+\.tmp|unlink .*")
+"""The steps of removing a temporary folder, or a checkpoint."""
+
+
 def fail_every_operation(
     catclf,
     place: Path,
@@ -201,7 +206,7 @@ def fail_every_operation(
     """Run a command again and again, the k-th file operation failing; give how often it went well.
 
     Each run ends with a code that is documented, and says in one line why if it is not 0. What it
-    writes is afterwards as it was, or as a run without a fault leaves it; a temporary file is left
+    writes is afterwards as it was, or as a run without a fault leaves it; a temporary folder stays
     only where removing it is what failed, and goes with the next run. How far it came may be kept,
     to go on from. `excused` says of a failed operation whether what is there is right all the same.
     """
@@ -224,16 +229,20 @@ def fail_every_operation(
         assert len(errors) == (ended != WELL), told
         assert errors == stderr.splitlines(), told
         found = tree(place)
-        left = {name for name in found if name.startswith(".catclf-") or "/.catclf-" in name}
-        assert not left or failed.startswith("unlink"), told
+        left = {name for name in found if "/.catclf-" in f"/{name}"}
+        removing = REMOVING.fullmatch(failed) is not None
+        assert not left or removing, told
         kept = {name for name in found if name.endswith(".checkpoint")}
-        assert not kept or ended in (MODEL, DATA) or failed.startswith("unlink"), told
+        assert not kept or ended in (MODEL, DATA) or removing, told
         whole = {name: found[name] for name in set(found) - left - kept}
         if ended != WELL:  # a folder that was made for the file stays
             whole = {name: x for name, x in whole.items() if x is not None or name in before}
         assert whole == (after if ended == WELL else before) or excused(failed), told
         well += ended == WELL
         if left or kept:
+            around = {str(folder) for name in left | kept for folder in Path(name).parents}
+            stays = {name: found[name] for name in found if name in left | kept | around}
+            put_back(place, before | stays)
             assert catclf(*words, *["--resume"] * bool(kept))[0] == WELL
             assert tree(place) == after, told
     assert k > 5, "nothing was counted"
@@ -294,6 +303,10 @@ def test_draw(catclf, place):
 
 def test_a_bare_save_would_be_noticed(catclf, place, monkeypatch):
     catclf(*TRAIN, "--l2", 0.1)
-    monkeypatch.setattr(files, "replacing", lambda path: open(path, "wb"))  # noqa: SIM115
+    monkeypatch.setattr(
+        files.OutputFormat,
+        "replacing",
+        lambda self, path: open(path, "wb"),  # noqa: SIM115
+    )
     with pytest.raises(AssertionError, match=r"m\.npz"):
         fail_every_operation(catclf, place, TRAIN, errno.ENOSPC)

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from catclf.common import files
-from catclf.common.files import check_writable, making_folder, replacing
+from catclf.common.files import OutputFormat, check_writable, making_folder
 from catclf.data.hdf5.writer import HDF5_FILE
 from catclf.model_file import MODEL_FILE
 from catclf.pictures import report
 from catclf.pictures.png import PNG_FILE
 from catclf.pictures.svg import SVG_FILE
 from catclf.solvers.checkpoint import CHECKPOINT_FILE
+
+replacing = OutputFormat("file", OSError).replacing
 
 OLD, NEW = b"old\n" * 1000, b"new, and longer\n" * 1000
 TEMPORARY = ".catclf-0123456789abcdef.tmp"
@@ -224,7 +226,7 @@ def test_without_locks_and_folders_that_sync_age_decides(tmp_path, monkeypatch):
         path.mkdir()
         (path / "new").write_bytes(b"half")
     os.utime(old, (time.time() - 2 * elsewhere.STALE_SECONDS,) * 2)
-    with elsewhere.replacing(tmp_path / "model") as file:
+    with elsewhere.OutputFormat("file", OSError).replacing(tmp_path / "model") as file:
         file.write(NEW)
     with elsewhere.making_folder(tmp_path / "f"):
         pass

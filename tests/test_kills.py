@@ -19,8 +19,8 @@ import pytest
 from processes import catclf_here, started, unmeasured
 
 from catclf import load_dataset, load_model
-from catclf.common import files
 from catclf.data.convert import dataset_to_folder, draw_to_hdf5
+from catclf.data.hdf5.writer import HDF5_FILE
 
 pytestmark = pytest.mark.slow
 
@@ -138,7 +138,7 @@ def test_what_is_written_is_the_old_or_the_new(place, kind, name):
             assert content(out) in (old, new), f"kill {kill}: neither of the two"
             seen.add(content(out) == new)
             left += sum(path.suffix == ".tmp" for path in place.iterdir())
-            with files.replacing(place / "another"):  # what writes there next sweeps
+            with HDF5_FILE.replacing(place / "another"):  # what writes there next sweeps
                 pass
             names = {path.name for path in place.iterdir()} - {"out", "out.checkpoint"}
             assert names == inputs, f"kill {kill}: not swept"

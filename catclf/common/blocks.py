@@ -74,10 +74,6 @@ class LazyArray:
             yield from block
 
     @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
     def nbytes(self) -> int:
         return self.shape[0] * self.row_bytes
 

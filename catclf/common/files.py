@@ -72,10 +72,25 @@ class OutputFormat:
 
     @contextmanager
     def replacing(self, path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-        """Check `path` and open a new file as `replacing` does; raise `error` for any OSError."""
+        """Check `path`, and open a new file that takes its place when the block ends well.
+
+        The bytes go to a file in a temporary folder beside `path`, are synced to the disk, and are
+        then renamed over `path`; a link is kept and its target replaced. Permissions are a new
+        file's: 0666 less the umask. If anything fails, the temporary folder is removed and what was
+        at `path` stays. A process that is killed leaves its temporary folder lying; the next one to
+        write beside it removes it. Missing folders above `path` are made.
+
+        In place of any OSError, `error` is raised.
+        """
         self.check(path)
-        with self.errors(path), replacing(path) as file:
-            yield file
+        with self.errors(path):
+            target = _find_target(path)
+            with _temporary_folder(target.parent) as folder:
+                with open(folder / "new", "x+b") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(file.name, target)
 
     @contextmanager
     def errors(self, path: str | os.PathLike[str]) -> Iterator[None]:
@@ -90,35 +105,10 @@ class OutputFormat:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of `path` when the block ends well.
-
-    The bytes go to a file in a temporary folder beside `path`, are synced to the disk, and are then
-    renamed over `path`; a link is kept and its target replaced. Permissions are a new file's: 0666
-    less the umask. If anything fails, the temporary folder is removed and what was at `path` stays.
-    A process that is killed leaves its temporary folder lying; the next one to write beside it
-    removes it. Missing folders above `path` are made.
-
-    Raises
-    ------
-    OSError
-        If the folder or the file cannot be written, or `path` is no regular file, or read-only.
-    """
-    target = _find_target(path)
-    with _temporary_folder(target.parent) as folder:
-        temporary = folder / "new"
-        with open(temporary, "x+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-
-
-@contextmanager
 def making_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Make a folder that gets the name `path` when the block ends well; there may be an empty one.
 
-    All else is as in `replacing`.
+    All else is as in `OutputFormat.replacing`.
 
     Raises
     ------
@@ -184,7 +174,7 @@ def _temporary_folder(parent: Path) -> Iterator[Path]:
     while not made:
         folder = parent / f".catclf-{os.urandom(8).hex()}.tmp"
         with ExitStack() as at_end:
-            at_end.callback(shutil.rmtree, folder, ignore_errors=True)
+            at_end.callback(_remove, folder)
             folder.mkdir()
             if fcntl is not None:
                 with suppress(OSError):  # where nothing can be locked, nothing is removed either
@@ -201,6 +191,11 @@ def _temporary_folder(parent: Path) -> Iterator[Path]:
                 os.fsync(descriptor)  # of the new name
             finally:
                 os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    with suppress(OSError):  # what is left of it goes with the next that is made
+        shutil.rmtree(folder)
 
 
 def _remove_stale(parent: Path) -> None:

@@ -127,10 +127,7 @@ class FolderReader:
             except DataError as error:
                 return error
 
-        def read_batch(batch: list[LabelledFile]) -> list[Photo | DataError]:
-            return [read(file) for file in batch]
-
-        batches = threads.ordered(read_batch, threads.batches(self.files))
+        batches = threads.ordered(lambda batch: list(map(read, batch)), threads.batches(self.files))
         results = zip(self.files, chain.from_iterable(batches), strict=True)
         for done, (file, photo) in enumerate(results, 1):
             if isinstance(photo, Photo):

@@ -29,16 +29,17 @@ from catclf.errors import ImageError, NotAnImageError
 
 BAND_PIXELS = 1_000_000
 """From here on an image that is not a JPEG's is shrunk a band of rows at a time."""
+HEIC_READER = "HeifImageFile"
 READERS = {
     rb"\xff\xd8\xff": "JpegImageFile",  # and MPO, a JPEG followed by others
     rb"\x89PNG": "PngImageFile",
     rb".{8}WEBP": "WebPImageFile",
     rb"GIF8": "GifImageFile",
     rb"BM.{12}[\x0c(48@l|]\0\0\0": "BmpImageFile",  # by its header's size, for text may begin so
+    rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)(?!.{,48}avif)": HEIC_READER,
     rb".{4}ftyp(avi[fs]|mif1|msf1)": "AvifImageFile",
 }
-"""Pillow's class for what a file begins with, in a module named alike."""
-HEIC, HEIC_READER = rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HeifImageFile"
+"""The class that reads what begins so: Pillow's, in a module named alike, or pillow_heif's."""
 READ = "JPEG, PNG, WebP, GIF, BMP, AVIF and HEIC are read"
 SAVE = "save it as JPEG or PNG"
 REMEDIES = {
@@ -52,11 +53,8 @@ REMEDIES = {
     "a MATLAB file of before version 7.3": "make an image of an array x: imwrite(x, 'x.png')",
     "an archive": "unpack it, and name the folder",
     "a video": "save a picture of it as JPEG or PNG",
-    "an image": SAVE,
-    "a PDF": SAVE,
-    "an SVG drawing": SAVE,
-    "a TIFF or raw photo": SAVE,
-    "an image of another kind": SAVE,
+    **dict.fromkeys(("an image", "an image of another kind", "a TIFF or raw photo"), SAVE),
+    **dict.fromkeys(("a PDF", "an SVG drawing"), SAVE),
 }
 """What to do with files of other kinds, as `describe_content` calls them."""
 
@@ -196,8 +194,6 @@ def _read_file(path: str | os.PathLike[str], max_bytes: int, turn: ExitStack) ->
 
 def _reader_of(data: bytes) -> str:
     """Name the class that reads what has these first bytes; NotAnImageError if there is none."""
-    if re.match(HEIC, data, re.DOTALL) and b"avif" not in data[12:64]:
-        return HEIC_READER
     for start, reader in READERS.items():
         if re.match(start, data, re.DOTALL):
             return reader

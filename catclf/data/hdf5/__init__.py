@@ -21,12 +21,7 @@ from numpy.typing import NDArray
 from catclf.common.blocks import LazyArray, rows_of_block
 from catclf.common.files import HEAD_BYTES, describe_content, is_locked, open_regular
 from catclf.common.hdf5 import Structure, StructureError, import_h5py
-from catclf.common.hdf5.storage import (
-    MAX_CHUNK,
-    ArrayInfo,
-    check_storage,
-    describe_array,
-)
+from catclf.common.hdf5.storage import MAX_CHUNK, ArrayInfo, check_storage, describe_array
 from catclf.common.text import LONGEST_NAME
 from catclf.common.types import IMAGE_SIZE
 from catclf.data.dataset import CLASSES, CatClass, Dataset, Split, find_cats
