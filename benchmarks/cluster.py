@@ -110,5 +110,5 @@ def pass_from_rows(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def _do_nothing(item: int, _: None) -> int:
+def _do_nothing(item: int) -> int:
     return item

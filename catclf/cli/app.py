@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -24,25 +23,6 @@ FUNCTIONS = {
     "data": "app",
 }
 """What makes each command, in the module of the command's name."""
-
-
-class _Made(Mapping[str, Any]):
-    """The commands by name, each made when it is asked for: a run needs one of them."""
-
-    def __getitem__(self, name: str) -> Any:
-        function = FUNCTIONS[name]
-        made = getattr(import_module(f"catclf.cli.{name}"), function)
-        if not isinstance(made, typer.Typer):
-            one = typer.Typer(add_completion=False, rich_markup_mode=None)
-            one.command(name)(made)
-            made = one
-        return typer.main.get_command(made)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(FUNCTIONS)
-
-    def __len__(self) -> int:
-        return len(FUNCTIONS)
 
 
 def tell(error: BaseException) -> int | None:
@@ -68,11 +48,24 @@ def tell(error: BaseException) -> int | None:
 
 
 class Commands(TyperGroup):
-    """The commands, with every way of ending turned into a line and an exit code."""
+    """The commands, with every way of ending turned into a line and an exit code.
+
+    Each is made when it is asked for, as a run needs one of them.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = _Made()  # type: ignore[assignment]  # only ever looked into
+        self.commands: dict[str, Any] = dict.fromkeys(FUNCTIONS)  # Typer lists their names
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        if name not in FUNCTIONS:
+            return None
+        command = getattr(import_module(f"catclf.cli.{name}"), FUNCTIONS[name])
+        if not isinstance(command, typer.Typer):
+            single = typer.Typer(add_completion=False, rich_markup_mode=None)
+            single.command(name)(command)
+            command = single
+        return typer.main.get_command(command)
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -17,14 +15,6 @@ if TYPE_CHECKING:
 CASES_SHOWN = 10
 NAMES_SHOWN = 4
 
-Data = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="An HDF5 file, a folder with a sub-folder per class, or the word drawn.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Part = Annotated[
     Literal["train", "test"],
     typer.Option("--split", help="Of an HDF5 file that has both, the one to use."),
@@ -41,14 +31,14 @@ app = typer.Typer(
 
 @app.command()
 def info(
-    data: Data,
+    data: loading.Data,
     picture: Annotated[
         str | None,
         typer.Option("--picture", "-p", metavar="PNG", help="Write mean pictures and a sample."),
     ] = None,
     split: Part = "train",
     cat_class: loading.CatClass = None,
-    as_json: Json = False,
+    as_json: output.Json = False,
     quiet: output.Quiet = False,
 ) -> None:
     """Show counts, sizes, digests and duplicates.
@@ -65,17 +55,16 @@ def info(
         from catclf.pictures.png import check_target, contact_sheet, save
 
         check_target(picture)
-    dataset = loading.load_all([data], split, quiet=quiet, cat_class=cat_class)[1]
-    with loading.working_bar("looking for copies", None, quiet):
+    _, dataset = loading.load_all([data], split, cat_class=cat_class)
+    with loading.working_bar("looking for copies"):
         card = make_card(dataset, data)
     if picture is not None:
         save(contact_sheet(dataset), picture)
-        output.note(f"wrote {picture}", quiet)
-    with output.reader_may_leave():
-        if as_json:
-            print(json.dumps(asdict(card)))
-        else:
-            _show_card(card)
+        output.note(f"wrote {picture}")
+    if as_json:
+        print(output.to_json(asdict(card)))
+    else:
+        _show_card(card)
 
 
 def _show_card(card: Card) -> None:
@@ -83,7 +72,7 @@ def _show_card(card: Card) -> None:
     for name, count in card.counts.items():
         mean = ", ".join(f"{value:.0f}" for value in card.colours.get(name, ()))
         rows.append((name, str(count), f"{count / card.images:.1%}", mean or "-"))
-    output.table([f"{card.images} images", "", "share", "mean R, G, B"], rows)
+    print(output.table([f"{card.images} images", "", "share", "mean R, G, B"], rows))
     print()
     print(f"the same pixels again: {card.copies}")
     print(f"near-identical to an earlier one, mirrored or not: {card.near_copies}")
@@ -110,7 +99,7 @@ def check(
         str | None, typer.Argument(metavar="[TEST]", help="Likewise; must share no image with it.")
     ] = None,
     cat_class: loading.CatClass = None,
-    as_json: Json = False,
+    as_json: output.Json = False,
     quiet: output.Quiet = False,
 ) -> None:
     """Look for what spoils a data set or two.
@@ -127,15 +116,15 @@ def check(
 
     from catclf.data import check as checks
 
-    sets = {"train": loading.load_all([train], "train", quiet=quiet, cat_class=cat_class)[1]}
+    sets = {"train": loading.load_all([train], "train", cat_class=cat_class)[1]}
     if test is not None:
-        sets["test"] = loading.load_all([test], "test", quiet=quiet, cat_class=cat_class)[1]
-    with loading.working_bar("comparing", None, quiet):
+        sets["test"] = loading.load_all([test], "test", cat_class=cat_class)[1]
+    with loading.working_bar("comparing"):
         report = checks.check(**sets)
     with output.reader_may_leave():
         if as_json:
             counts = {role: data.counts for role, data in sets.items()}
-            print(json.dumps({"counts": counts, **asdict(report)}))
+            print(output.to_json({"counts": counts, **asdict(report)}))
         else:
             for role, data in sets.items():
                 shares = ", ".join(
@@ -195,17 +184,16 @@ def convert(
     if more:
         raise typer.BadParameter(f"{1 + len(more)} files match FROM; name one of them")
     if is_folder(source) or out.lower().endswith((".h5", ".hdf5")):
-        with output.counting_bar("converting", "photos", quiet) as progress:
+        with output.counting_bar("converting", "photos") as progress:
             count, notes = to_hdf5(source, out, split=split, cat_class=cat_class, progress=progress)
-        for line in notes:
-            output.note(line, quiet)
+        output.note(*notes)
     else:
         check_folder(out)
-        dataset = loading.load(source, split, quiet=quiet, cat_class=cat_class)
+        _, dataset = loading.load_all([source], split, cat_class=cat_class)
         if dataset.groups:
-            output.note("what the images belong with (source) is not kept in a folder", quiet)
+            output.note("what the images belong with (source) is not kept in a folder")
         count = len(dataset)
-        with output.counting_bar("writing", "photos", quiet) as progress:
+        with output.counting_bar("writing", "photos") as progress:
             dataset_to_folder(dataset, out, progress)
     print(f"wrote {count} images to {output.printable(out)}")
 
@@ -226,7 +214,7 @@ def draw(
     """
     from catclf.data.convert import draw_to_hdf5
 
-    with output.counting_bar("drawing", "drawings", quiet) as progress:
+    with output.counting_bar("drawing", "drawings") as progress:
         draw_to_hdf5(n, out, seed, progress)
     print(f"wrote {n} drawings to {output.printable(out)}")
 
@@ -251,14 +239,13 @@ def fetch(
 
     from catclf.data import fetch as fetching
 
-    note = partial(output.note, quiet=quiet)
     for file in fetching.COURSE:
-        with output.progress_bar(file.name, file.size, quiet, counted=False) as advance:
+        with output.progress_bar(file.name, file.size, counted=False) as advance:
 
             def progress(done: int, size: int) -> None:
                 if advance is not None:
                     advance(done, f"{done / 1e6:.1f} of {size / 1e6:.1f} MB")
 
-            fetched = fetching.fetch(file, folder, progress=progress, note=note)
+            fetched = fetching.fetch(file, folder, progress=progress, note=output.note)
         how = "fetched and verified" if fetched else "already there"
         print(f"{output.printable(os.path.join(folder, file.name))}: {how}")

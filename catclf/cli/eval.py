@@ -1,4 +1,4 @@
-"""catclf eval: evaluate_dataset models on labelled images."""
+"""catclf eval: measure models on labelled images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from catclf.cli import loading, output
+from catclf.cli.output import check_band, check_share
 
 if TYPE_CHECKING:
     from catclf.cluster import Cluster
@@ -50,17 +51,17 @@ def evaluate(
     scheduler: loading.Scheduler = None,
     fail_under: Annotated[
         float | None,
-        typer.Option(callback=output.share, help="Exit with 1 if an accuracy is below this."),
+        typer.Option(callback=check_share, help="Exit with 1 if an accuracy is below this."),
     ] = None,
     unsure: Annotated[
-        float, typer.Option(callback=output.band, help="Unsure up to this; 0.8: from 0.2 to 0.8.")
+        float, typer.Option(callback=check_band, help="Unsure up to this; 0.8: from 0.2 to 0.8.")
     ] = 0.8,
     errors: Annotated[int, typer.Option(min=0, metavar="N", help="List the N worst mistakes.")] = 0,
     report: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="Write a page there, index.html, and report.json."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: output.Json = False,
     cache: Annotated[
         str | None, typer.Option(metavar="H5", help="Keep a network's features there.")
     ] = None,
@@ -93,7 +94,7 @@ def evaluate(
     paths = [os.fspath(output.find_model(path, drawn)) for path in wanted]
     models = [load_model(path) for path in paths]
     for path, one in zip(paths, models, strict=True):
-        output.tell_model(path, one, quiet)
+        output.tell_model(path, one)
     has_network = any(model.features.name == ONNX for model in models)
     alone = {"--cache": cache is not None, loading.NETWORK: has_network}
     cluster = loading.connect(context, scheduler, alone)
@@ -102,19 +103,18 @@ def evaluate(
         data,
         cluster,
         cache,
-        quiet,
         cat_class=cat_class,
-        max_file_size=max_file_size,
+        max_bytes=loading.to_bytes(max_file_size),
         trust=trust,
         memory=parse_size(memory),
     )
     names = short_names([name or path for name, path in zip(wanted, paths, strict=True)])
-    with loading.working_bar("scoring", cluster, quiet) as progress:
+    with loading.working_bar("scoring", cluster) as progress:
         results = [
             evaluate_dataset(model, dataset, name=name, path=path, unsure=unsure, progress=progress)
             for model, dataset, name, path in zip(models, datasets, names, paths, strict=True)
         ]
-    with loading.working_bar("looking for training images", cluster, quiet):
+    with loading.working_bar("looking for training images", cluster):
         overlaps = [result.overlap for result in results]
     several = len(results) > 1
     for result, count in zip(results, overlaps, strict=True):
@@ -122,8 +122,7 @@ def evaluate(
             which = result.name if several else "the model"
             output.note(
                 f"{which} was trained on {count} of these {len(result.dataset)} images, "
-                "or on near-identical ones",
-                quiet,
+                "or on near-identical ones"
             )
     with output.reader_may_leave():
         if as_json:
@@ -131,9 +130,9 @@ def evaluate(
         else:
             _show(results, errors)
     if report is not None:  # last, so that no figure is lost if it cannot be written
-        with loading.working_bar("writing the report", None, quiet):
+        with loading.working_bar("writing the report"):
             page = write(results, report)
-        output.note(f"wrote {os.path.abspath(page)}", quiet)
+        output.note(f"wrote {os.path.abspath(page)}")
     low = [
         f"{result.figures.accuracy.value:.4f}{f' of {result.name}' if several else ''}"
         for result in results
@@ -150,7 +149,6 @@ def _load(
     data: str | None,
     cluster: Cluster | None,
     cache: str | None,
-    quiet: bool,
     **how: Any,
 ) -> list[Dataset]:
     """Load the images for each model; but once for all whose map need not see them being read."""
@@ -164,11 +162,10 @@ def _load(
         if feature_map is None and None in maps[: len(datasets)]:
             datasets.append(datasets[maps.index(None)])
             continue
-        hush = quiet or bool(datasets)
         file = cache if feature_map or not any(maps) else None
         with loading.cached(feature_map, file) as extractor:
-            how["feature_map"] = extractor
-            datasets.append(loading.load_all([data], "test", cluster, quiet=hush, **how)[1])
+            how.update(feature_map=extractor, again=bool(datasets))
+            datasets.append(loading.load_all([data], "test", cluster, **how)[1])
     return datasets
 
 
@@ -198,11 +195,9 @@ def _show(results: Sequence[Result], errors: int) -> None:
         worst = result.list_images(result.worst(errors))
         if worst:
             title = "worst mistakes" + (f" of {result.name}" if len(results) > 1 else "")
-            print()
-            output.table(
-                [title, "is", f"P({result.model.classes[1]})"],
-                [(str(w["path"]), str(w["class"]), f"{w['probability']:.4f}") for w in worst],
-            )
+            columns = [title, "is", f"P({result.model.classes[1]})"]
+            rows = [(str(w["path"]), str(w["class"]), f"{w['probability']:.4f}") for w in worst]
+            print("\n" + output.table(columns, rows))
 
 
 def _show_figures(result: Result) -> None:
@@ -210,13 +205,12 @@ def _show_figures(result: Result) -> None:
     from catclf.evaluation import figure_rows
 
     figures, (negative, positive) = result.figures, result.model.classes
-    output.table([f"on {figures.n} images", "", "95% interval"], figure_rows(figures, positive))
-    print()
+    columns = [f"on {figures.n} images", "", "95% interval"]
+    print(output.table(columns, figure_rows(figures, positive)))
     (tn, fp), (fn, tp) = figures.confusion
-    output.table(
-        ["", f"called {negative}", f"called {positive}"],
-        [(f"is {negative}", str(tn), str(fp)), (f"is {positive}", str(fn), str(tp))],
-    )
+    columns = ["", f"called {negative}", f"called {positive}"]
+    rows = [(f"is {negative}", str(tn), str(fp)), (f"is {positive}", str(fn), str(tp))]
+    print("\n" + output.table(columns, rows))
 
 
 def _show_side_by_side(results: Sequence[Result]) -> None:
@@ -236,8 +230,8 @@ def _show_side_by_side(results: Sequence[Result]) -> None:
         confusions = [result.figures.confusion for result in part]
         rows.append((f"{negative} called {positive}", *(str(fp) for (_, fp), _ in confusions)))
         rows.append((f"{positive} called {negative}", *(str(fn) for _, (fn, _) in confusions)))
-        output.table([f"on {results[0].figures.n} images", *(r.name for r in part)], rows)
-        print()
+        columns = [f"on {results[0].figures.n} images", *(r.name for r in part)]
+        print(output.table(columns, rows) + "\n")
 
 
 def _show_comparison(results: Sequence[Result]) -> None:

@@ -7,8 +7,6 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import redirect_stdout
-from io import StringIO
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,13 +21,7 @@ NUMBER_OF_SECTIONS = 10
 
 
 def lesson(
-    data: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATA",
-            help="An HDF5 file, a folder with a sub-folder per class, or the word drawn.",
-        ),
-    ] = "drawn",
+    data: loading.Data = "drawn",
     section: Annotated[
         int | None,
         typer.Option(min=1, max=NUMBER_OF_SECTIONS, metavar="N", help="This section only."),
@@ -69,22 +61,21 @@ def lesson(
         from catclf.pictures import svg
 
         svg.check_target(os.path.join(pictures, "chart.svg"))
-    material = Material(loading.load_all([data], "train", quiet=quiet, cat_class=cat_class)[1])
+    material = Material(loading.load_all([data], "train", cat_class=cat_class)[1])
     waits = sys.stdin.isatty() and sys.stdout.isatty() and not (everything or section)
     room = shutil.get_terminal_size().lines - 2
-    with output.reader_may_leave():
-        for number in [section] if section else range(1, NUMBER_OF_SECTIONS + 1):
-            lines_shown = 0
-            for text in _section_texts(number, material, pictures):
-                height = text.count("\n")
-                if waits and lines_shown + height > room:
-                    if not _ask_to_go_on(number):
-                        return
-                    lines_shown = 0
-                print(text, end="", flush=True)
-                lines_shown += height
-            if waits and number < NUMBER_OF_SECTIONS and not _ask_to_go_on(number):
-                return
+    for number in [section] if section else range(1, NUMBER_OF_SECTIONS + 1):
+        lines_shown = 0
+        for text in _section_texts(number, material, pictures):
+            height = text.count("\n")
+            if waits and lines_shown + height > room:
+                if not _ask_to_go_on(number):
+                    return
+                lines_shown = 0
+            print(text, end="", flush=True)
+            lines_shown += height
+        if waits and number < NUMBER_OF_SECTIONS and not _ask_to_go_on(number):
+            return
 
 
 def _section_texts(number: int, material: Material, pictures: str | None) -> Iterator[str]:
@@ -114,9 +105,7 @@ def _draw(block: Table | Chart, number: int, pictures: str | None) -> str:
 
     width = shutil.get_terminal_size().columns
     if isinstance(block, Table):
-        with redirect_stdout(StringIO()) as text:
-            output.table(block.header, block.rows)
-        return text.getvalue().removesuffix("\n")
+        return output.table(block.header, block.rows)
     if pictures is None:
         return plot(block, width)
     from catclf.pictures import svg

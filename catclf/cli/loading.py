@@ -34,6 +34,13 @@ Scheduler = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="Of a Dask cluster to work on; or local."),
 ]
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="An HDF5 file, a folder with a sub-folder per class, or the word drawn.",
+    ),
+]
 Trust = Annotated[bool, typer.Option("--trust", help="Read HDF5 data however large.")]
 
 
@@ -44,43 +51,17 @@ def to_bytes(mebibytes: float) -> int:
     return int(mebibytes * 2**20)
 
 
-def load(
-    source: str | None,
-    split: Split,
-    *,
-    quiet: bool,
-    cat_class: Sequence[str] | None = None,
-    max_file_size: float = 64,
-    trust: bool = False,
-    memory: float | None = None,
-    on_disk: bool = False,
-    feature_map: FeatureExtractor | None = None,
-) -> Dataset:
-    """Load a data set, with a bar for a folder, and tell how it was read.
-
-    Up to `memory` bytes of it are kept in memory; half of what is available without. Whatever
-    can stay `on_disk` does so if asked for.
-    """
+def _load(source: str | None, split: Split, **how: Any) -> Dataset:
+    """Load a data set, with a bar for a folder; `how` is as in `load_dataset`."""
     from catclf.data.load import load_dataset
 
-    with output.counting_bar("reading", "photos", quiet) as progress:
-        dataset = load_dataset(
-            source,
-            split=split,
-            cat_class=cat_class,
-            max_bytes=to_bytes(max_file_size),
-            trust=trust,
-            memory=memory,
-            on_disk=on_disk,
-            feature_map=feature_map,
-            progress=progress,
-        )
+    feature_map: FeatureExtractor | None = how.get("feature_map")
+    with output.counting_bar("reading", "photos") as progress:
+        dataset = load_dataset(source, split=split, on_disk=True, progress=progress, **how)
         if feature_map is not None:
             from catclf.features.feature_map import extract
 
             dataset = dataset.with_features(feature_map, extract, progress)
-    for line in dataset.notes:
-        output.note(line, quiet)
     return dataset
 
 
@@ -90,15 +71,16 @@ def load_all(
     cluster: Cluster | None = None,
     *,
     memory: float | None = None,
-    quiet: bool,
     by_folder: bool = False,
+    again: bool = False,
     **how: Any,
 ) -> tuple[list[Dataset], Dataset]:
     """Load data sets, of which patterns name several, and put them one after another.
 
     Up to `memory` bytes are kept in memory; on a cluster, the workers keep all, and so many may be
-    taken here for examples that are wanted whole. All else is as in `load`. What is returned is
-    each for itself, and the whole.
+    taken here for examples that are wanted whole. How they were read is told, but not `again`. All
+    else is as in `catclf.data.load.load_dataset`. What is returned is each for itself, and the
+    whole.
     """
     from catclf.common.blocks import LazyArray, budget
     from catclf.data.dataset import join
@@ -112,15 +94,15 @@ def load_all(
 
         settings = {key: how[key] for key in ("cat_class", "trust")}
         parts, whole = load_remotely(cluster, sources, split, memory=memory, **settings)
-        for line in whole.notes:
-            output.note(line, quiet)
+        output.note(*whole.notes)
         return parts, whole
     # HDF5 files stay where they are until it is known whether all fit together; what cannot, such
     # as several folders, is in memory twice, in the parts and in the whole.
     left = memory if len(sources) == 1 else budget(memory, inf) / 2
     parts = []
     for source in sources:
-        part = load(source, split, quiet=quiet, memory=left, on_disk=True, **how)
+        part = _load(source, split, memory=left, **how)
+        output.note(*(() if again else part.notes))
         if not isinstance(part.images, LazyArray) and left is not None:
             left -= part.nbytes
         parts.append(part)
@@ -161,13 +143,13 @@ def connect(
 
 
 @contextmanager
-def working_bar(label: str, cluster: Cluster | None, quiet: bool) -> Iterator[Progress | None]:
+def working_bar(label: str, cluster: Cluster | None = None) -> Iterator[Progress | None]:
     """Show on stderr that the block runs: what a cluster does, or how many photos are done."""
     if cluster is None:
-        with output.counting_bar(label, "photos", quiet) as progress:
+        with output.counting_bar(label, "photos") as progress:
             yield progress
         return
-    with output.progress_bar(label, None, quiet, counted=False) as advance:
+    with output.progress_bar(label, counted=False) as advance:
         if advance is not None:
             cluster.callback = lambda: advance(cluster.passes, str(cluster))
         yield None

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper, UnsupportedOperation
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,7 +34,6 @@ PHOTOS = "photos"
 BAR_AFTER_SECONDS = 2.0
 """What is done sooner has no bar, and does not wait for Rich."""
 Advance = Callable[..., None]
-Total = float | Callable[[], float] | None
 
 PLAIN = {
     **dict.fromkeys("─−", "-"), **dict.fromkeys("└┐┘├", "+"), "│": "|", "×": "x", "·": "*",
@@ -46,8 +45,21 @@ PLAIN = {
 
 to_json = text.to_json
 _encoding = "utf-8"
+_quiet = False
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing to stderr but errors.")]
+
+def _be_quiet(value: bool) -> bool:
+    global _quiet  # noqa: PLW0603
+    _quiet = value
+    return value
+
+
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", callback=_be_quiet, help="Write nothing to stderr but errors."),
+]
+"""Notes and bars heed it by themselves: a command only declares it."""
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 ModelPath = Annotated[
     str | None,
     typer.Option(
@@ -61,14 +73,14 @@ ModelPath = Annotated[
 ]
 
 
-def share(value: float | None) -> float | None:
+def check_share(value: float | None) -> float | None:
     """Check an option that is a share: 0 to 1, and a number."""
     if value is not None and not 0 <= value <= 1:
         raise typer.BadParameter(f"expected a number from 0 to 1, not {value:g}")
     return value
 
 
-def band(value: float | None) -> float | None:
+def check_band(value: float | None) -> float | None:
     """Check the upper end of the band in which a model counts as unsure: 0.5 to 1."""
     if value is not None and not 0.5 <= value <= 1:
         raise typer.BadParameter(f"expected a number from 0.5 to 1, not {value:g}")
@@ -143,7 +155,7 @@ def find_model(path: str | None, drawn: bool = False) -> str | os.PathLike[str]:
     return path
 
 
-def cell(text: str) -> str:
+def csv_cell(text: str) -> str:
     """Make text from outside safe to open as CSV: an apostrophe goes before what is like a formula.
 
     What could act on a terminal is escaped, as in `printable`.
@@ -151,17 +163,17 @@ def cell(text: str) -> str:
     return ("'" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else "") + printable(text)
 
 
-def note(line: str, quiet: bool = False) -> None:
-    """Write a line to stderr, unless quiet."""
-    if not quiet:
+def note(*lines: str) -> None:
+    """Write lines to stderr, unless --quiet is set."""
+    for line in () if _quiet else lines:
         _tell(text.printable(line))
 
 
-def tell_model(path: str, model: Model, quiet: bool) -> None:
+def tell_model(path: str, model: Model) -> None:
     """Say which model answers, and on a line of its own if it cannot be trusted with photos."""
-    note(f"model: {path}", quiet)
+    note(f"model: {path}")
     if model.doubt:
-        note(f"do not trust it with photos: {model.doubt}; try --model {PHOTOS}", quiet)
+        note(f"do not trust it with photos: {model.doubt}; try --model {PHOTOS}")
 
 
 def error(line: str) -> None:
@@ -181,52 +193,39 @@ def command(*words: str) -> str:
     return printable(shlex.join(words))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout, wrapping names in the first column where it would be too wide."""
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table for stdout, wrapping names in the first column where it would be too wide."""
     shown = [[plain(text.printable(cell)) for cell in row] for row in (columns, *rows)]
     widths = [max(map(width_in_cells, column)) for column in zip(*shown, strict=True)]
     spare = shutil.get_terminal_size().columns - sum(widths) - 3 * len(widths) + 1
     widths[0] = max(widths[0] + min(spare, 0), 4)
+    lines = []
     for i, (name, *figures) in enumerate(shown):
         for j, part in enumerate(wrap(name, widths[0])):
             padded = [part + " " * (widths[0] - width_in_cells(part))]
             cells = figures if j == 0 else [""] * len(figures)
             for cell, width in zip(cells, widths[1:], strict=True):
                 padded.append(" " * (width - width_in_cells(cell)) + cell)
-            print(f" {'   '.join(padded)} ")
+            lines.append(f" {'   '.join(padded)} ")
         if i == 0:
-            print("─" * (sum(widths) + 3 * len(widths) - 1))
-
-
-def panel(title: str, rows: Iterable[tuple[str, str]]) -> None:
-    """Print names and what they stand for in a frame; all is taken as plain text."""
-    from rich.console import Console
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(overflow="fold", max_width=16)
-    grid.add_column(overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text(printable(cell)) for cell in row))
-    # Written by print(), for Rich would end the process itself where stdout's reader has left.
-    console = Console(highlight=False)
-    with console.capture() as capture:
-        console.print(Panel(grid, title=Text(printable(title)), expand=False))
-    print(capture.get(), end="")
+            lines.append("─" * (sum(widths) + 3 * len(widths) - 1))
+    return "\n".join(lines)
 
 
 @contextmanager
-def counting_bar(label: str, unit: str, quiet: bool) -> Iterator[Progress | None]:
+def counting_bar(label: str, unit: str) -> Iterator[Progress | None]:
     """Show a bar of what is counted in this unit; give the function to call with done and total."""
-    with progress_bar(label, None, quiet) as advance:
+    with progress_bar(label) as advance:
         yield None if advance is None else lambda done, total: advance(done, unit, total)
 
 
 @contextmanager
 def progress_bar(
-    label: str, total: Total, quiet: bool, counted: bool = True
+    label: str,
+    total: float | Callable[[], float] | None = None,
+    *,
+    counted: bool = True,
+    hidden: bool = False,
 ) -> Iterator[Advance | None]:
     """Show a bar on stderr once the block has taken a while; give the function that moves it.
 
@@ -234,15 +233,15 @@ def progress_bar(
     `counted` it shows how many are done a second. There is none where nobody would see. A total
     that takes time to find out is a function, asked once the bar is there.
     """
-    if quiet or not sys.stderr.isatty():
+    if hidden or _quiet or not sys.stderr.isatty():
         yield None
         return
     from threading import Lock, Timer
 
     start = last = time.perf_counter()
     told, before = "", 0.0
-    known = None if callable(total) else total
-    state: dict[str, Any] = {"completed": 0.0, "word": "", "total": known}
+    state: dict[str, Any] = {"completed": 0.0, "word": ""}
+    state["total"] = None if callable(total) else total
     lock, bar = Lock(), None
 
     def show() -> None:

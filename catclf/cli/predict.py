@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from catclf.cli import loading, output
+from catclf.cli.output import check_band, check_share
 
 if TYPE_CHECKING:
     from catclf.model import Model
@@ -32,11 +33,11 @@ def predict(
     model: output.ModelPath = None,
     threshold: Annotated[
         float | None,
-        typer.Option(callback=output.share, help="Call it a cat above this, not the model's own."),
+        typer.Option(callback=check_share, help="Call it a cat above this, not the model's own."),
     ] = None,
     unsure: Annotated[
         float | None,
-        typer.Option(callback=output.band, help="Call it unsure up to this; 0.8: from 0.2 to 0.8."),
+        typer.Option(callback=check_band, help="Call it unsure up to this; 0.8: from 0.2 to 0.8."),
     ] = None,
     explain: Annotated[
         str | None,
@@ -72,14 +73,14 @@ def predict(
         _check_explain(images, explain, as_csv)
     path = output.find_model(model)
     trained = load_model(path)
-    output.tell_model(os.fspath(path), trained, quiet)
-    sources = ((name, _read_stdin(max_bytes)) if name == "-" else name for name in images)
-    explained = list(sources) if explain is not None else []  # one image, to be looked at again
+    output.tell_model(os.fspath(path), trained)
+    named = ((name, _read_stdin(max_bytes)) if name == "-" else name for name in images)
+    sources = list(named) if explain is not None else named  # one image is looked at again
     alone = {"--explain": explain is not None, loading.NETWORK: trained.features.name == ONNX}
     predictions: Iterable[Prediction]
     predictions = prediction.predict(
         trained,
-        explained or sources,
+        sources,
         threshold=threshold,
         unsure=unsure,
         max_bytes=max_bytes,
@@ -87,31 +88,31 @@ def predict(
     )
     explanation = None
     if explain is not None:
-        predictions = list(predictions)
-        explanation = _explain(trained, explained[0], predictions[0], explain, max_bytes)
+        [source], predictions = sources, list(predictions)
+        explanation = _explain(trained, source, predictions[0], explain, max_bytes)
     labels, start = Counter[str](), time.perf_counter()
     failed: list[Prediction] = []
     # Where results are seen as they come there is no need of a bar, nor room for it.
-    hidden, total = quiet or sys.stdout.isatty(), partial(prediction.count_images, images)
+    on_screen, total = sys.stdout.isatty(), partial(prediction.count_images, images)
     with output.reader_may_leave():
-        with output.progress_bar("predicting", total, hidden) as advance:
+        with output.progress_bar("predicting", total, hidden=on_screen) as advance:
             predictions = _count(predictions, labels, failed, advance)
             readable = (p for p in predictions if not p.error)
             if as_json:
                 _print_json(predictions, trained.doubt is None, explanation)
             elif as_csv:
                 _print_csv(readable)
-            elif sys.stdout.isatty():
+            elif on_screen:
                 _print_table(readable, trained.classes)
             else:
                 _print_lines(readable)
         if explanation is not None:
-            output.note(f"wrote {explain}", quiet)
+            output.note(f"wrote {explain}")
         if explanation is not None and not as_json:
             _show(explanation, trained.classes[1])
         if any(map(os.path.isdir, images)) or labels.total() + len(failed) > len(images):
             seconds = time.perf_counter() - start
-            output.note(_in_words(labels, failed, trained.classes, seconds), quiet)
+            output.note(_in_words(labels, failed, trained.classes, seconds))
     if failed:
         raise typer.Exit(DataError.exit_code)
 
@@ -140,7 +141,11 @@ def _check_explain(images: list[str], picture: str, as_csv: bool) -> None:
 
 
 def _explain(
-    model: Model, source: str | tuple[str, bytes], prediction: Prediction, picture: str, most: int
+    model: Model,
+    source: str | tuple[str, bytes],
+    prediction: Prediction,
+    picture: str,
+    max_bytes: int,
 ) -> Explanation | None:
     """Draw why the model says what it says of an image; None if that cannot be read."""
     from catclf.data.images import load_image, load_photo
@@ -150,10 +155,9 @@ def _explain(
     if prediction.error:
         return None
     content = source if isinstance(source, str) else source[1]
-    explanation = explain(
-        model, load_image(content, size=model.features.image_size, max_bytes=most)
-    )
-    photo = load_photo(content, PHOTO, max_bytes=most)
+    image = load_image(content, size=model.features.image_size, max_bytes=max_bytes)
+    explanation = explain(model, image)
+    photo = load_photo(content, PHOTO, max_bytes=max_bytes)
     save(heat_map(photo, explanation, prediction.label, model.classes[1], prediction.path), picture)
     return explanation
 
@@ -161,18 +165,15 @@ def _explain(
 def _show(explanation: Explanation, name: str) -> None:
     """Print what adds up to the log-odds of the class of that name."""
     log_odds, total = explanation.log_odds, explanation.total
-    print()
-    output.table(
-        ["adding up", "nats"],
-        [
-            ("bias", f"{explanation.bias:+.6f}"),
-            (f"regions for {name}", f"{explanation.positive:+.6f}"),
-            ("regions against it", f"{explanation.negative:+.6f}"),
-            ("together", f"{total:+.6f}"),
-            (f"log-odds of {name}", f"{log_odds:+.6f}"),
-            ("difference", f"{total - log_odds:.1e}"),
-        ],
-    )
+    rows = [
+        ("bias", f"{explanation.bias:+.6f}"),
+        (f"regions for {name}", f"{explanation.positive:+.6f}"),
+        ("regions against it", f"{explanation.negative:+.6f}"),
+        ("together", f"{total:+.6f}"),
+        (f"log-odds of {name}", f"{log_odds:+.6f}"),
+        ("difference", f"{total - log_odds:.1e}"),
+    ]
+    print("\n" + output.table(["adding up", "nats"], rows))
 
 
 def _count(
@@ -250,5 +251,5 @@ def _print_csv(predictions: Iterable[Prediction]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["path", "label", "probability"])
     for p in predictions:
-        writer.writerow([output.cell(p.path), output.cell(p.label), repr(p.probability)])
+        writer.writerow([output.csv_cell(p.path), output.csv_cell(p.label), repr(p.probability)])
         sys.stdout.flush()

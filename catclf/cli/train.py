@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -114,7 +113,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from OUT.checkpoint, if there.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: output.Json = False,
     quiet: output.Quiet = False,
 ) -> None:
     """Learn a model from labelled images.
@@ -149,7 +148,7 @@ def train(
             Solver(solver, rate, iterations, l2 or 0.0, tolerance, coordinates) for rate in rates
         ]
     _check_outputs(out, plot, cache)
-    checkpoint = _checkpoint(out, checkpoint_every, resume, not auto and len(rates) == 1, quiet)
+    checkpoint = _checkpoint(out, checkpoint_every, resume, not auto and len(rates) == 1)
     cluster = loading.connect(
         context, scheduler, {"--auto": auto, loading.NETWORK: network is not None}
     )
@@ -158,28 +157,27 @@ def train(
             data or [None],
             "train",
             cluster,
-            quiet=quiet,
             by_folder=group_by == "folder",
             memory=parse_size(memory),
             cat_class=cat_class,
-            max_file_size=max_file_size,
+            max_bytes=loading.to_bytes(max_file_size),
             trust=trust,
             feature_map=extractor,
         )
-    _warn(parts, dataset, cluster, quiet)
+    _warn(parts, dataset, cluster)
     tuning, attempts = None, []
     with checkpoint or nullcontext(), cluster or nullcontext():
         if auto:
-            tuning = _tune(dataset, settings, l2s, quiet)
+            tuning = _tune(dataset, settings, l2s)
             model = tuning.model
         else:
-            attempts = _train(dataset, settings, solvers, checkpoint, cluster, quiet)
+            attempts = _train(dataset, settings, solvers, checkpoint, cluster)
             model = min(attempts, key=lambda one: (one.cost, one.learning_rate)).model
         replaced = os.path.exists(out)
         model.save(out)
     seconds = time.perf_counter() - start
     if replaced:
-        output.note(f"replaced the model that was at {out}", quiet)
+        output.note(f"replaced the model that was at {out}")
     with output.reader_may_leave():
         if as_json:
             print(output.to_json(summary(model, tuning, attempts, out, seconds)))
@@ -188,12 +186,10 @@ def train(
             show_next(model, auto, out, data or [], cat_class or [])
     if plot is not None:  # last, so that no figure is lost if it cannot be written
         _draw(model, attempts, plot)
-        output.note(f"wrote {plot}", quiet)
+        output.note(f"wrote {plot}")
 
 
-def _checkpoint(
-    out: str, every: float | None, resume: bool, single: bool, quiet: bool
-) -> Checkpoint | None:
+def _checkpoint(out: str, every: float | None, resume: bool, single: bool) -> Checkpoint | None:
     """Make what keeps the progress of a single training; there is none for several."""
     from catclf.solvers.checkpoint import Checkpoint
 
@@ -205,9 +201,8 @@ def _checkpoint(
         return None
     again = (word for word in sys.argv[2:] if word != "--resume")
     command = output.command("catclf", "train", "--resume", *again)
-    note = partial(output.note, quiet=quiet)
     path = f"{out}.checkpoint"
-    return Checkpoint(path, every=every, resume=resume, note=note, command=command)
+    return Checkpoint(path, every=every, resume=resume, note=output.note, command=command)
 
 
 def _check_outputs(out: str, plot: str | None, cache: str | None) -> None:
@@ -223,13 +218,12 @@ def _check_outputs(out: str, plot: str | None, cache: str | None) -> None:
         check_target(plot)
 
 
-def _warn(parts: Sequence[Dataset], dataset: Dataset, cluster: Cluster | None, quiet: bool) -> None:
+def _warn(parts: Sequence[Dataset], dataset: Dataset, cluster: Cluster | None) -> None:
     from catclf.data.check import warnings
 
-    with loading.working_bar("looking for copies", cluster, quiet):
+    with loading.working_bar("looking for copies", cluster):
         lines = list(warnings(parts, dataset))
-    for line in lines:
-        output.note(line, quiet)
+    output.note(*lines)
 
 
 def _draw(model: Model, attempts: Sequence[Attempt], path: str) -> None:
@@ -259,12 +253,11 @@ def _train(
     solvers: list[Solver],
     checkpoint: Checkpoint | None,
     cluster: Cluster | None,
-    quiet: bool,
 ) -> list[Attempt]:
     from catclf.training import train_with
 
     steps = sum(solver.iterations for solver in solvers)
-    with output.progress_bar("training", steps, quiet) as advance:
+    with output.progress_bar("training", steps) as advance:
         watch: dict[str, Any] = {"checkpoint": checkpoint}
         if advance is not None:
             watch["callback"] = _progress(advance, cluster, steps)
@@ -291,17 +284,17 @@ def _progress(
     return callback
 
 
-def _tune(dataset: Dataset, settings: Settings, l2s: Sequence[float], quiet: bool) -> Tuning:
+def _tune(dataset: Dataset, settings: Settings, l2s: Sequence[float]) -> Tuning:
     from catclf.tuning import tune_with
 
     estimated = False
-    with output.progress_bar("choosing", None, quiet, counted=False) as advance:
+    with output.progress_bar("choosing", counted=False) as advance:
 
         def progress(word: str, spent: float, total: float | None) -> None:
             nonlocal estimated
             if total is not None and not estimated:
                 estimated, left = True, max(total - spent, 0)
-                output.note(f"about {left:.0f} s to go; Ctrl-C keeps the best", quiet)
+                output.note(f"about {left:.0f} s to go; Ctrl-C keeps the best")
             if advance is not None:
                 advance(spent, word, total)
 

@@ -59,7 +59,7 @@ def _show_rates(attempts: Sequence[Attempt], model: Model) -> None:
         end = "diverged" if cost is None else f"{cost:.6g}"
         percents = ("-" if value is None else f"{value:.2%}" for value in accuracies)
         rows.append((rate, end, *percents))
-    output.table(["rate", "end cost", "training", "CV"], rows)
+    print(output.table(["rate", "end cost", "training", "CV"], rows))
     print(f"\n* the lowest cost in the end: learning rate {best.learning_rate:g} is kept.\n")
 
 
@@ -91,9 +91,7 @@ def show(
     if cv:
         rows.append((f"{past.folds}-fold CV", *cv.percent))
     rows.append((f'always "{commonest}"', *baseline.percent))
-    print()
-    output.table([f"on {training.n} images", "accuracy", "95% interval"], rows)
-    print()
+    print("\n" + output.table([f"on {training.n} images", "accuracy", "95% interval"], rows) + "\n")
     if past.folds and past.folds < cv_asked:
         print(f"{past.folds} folds, not {cv_asked}: the smaller class has no more examples,")
         print("or groups of them.")
@@ -141,7 +139,7 @@ def _show_trials(tuning: Tuning) -> None:
     for trial in tuning.trials:
         name = f"{trial.features}, l2 {trial.l2:g}" + (" *" if trial == best else "")
         rows.append((name, f"{trial.log_loss:.4f}", f"{trial.accuracy.value:.2%}"))
-    output.table(["tried", "log loss", "accuracy"], rows)
+    print(output.table(["tried", "log loss", "accuracy"], rows))
     print(f"\n* the lowest log loss on left-out folds: {best.features} with l2 {best.l2:g}.")
     if not tuning.complete:
         print("Interrupted: not everything was tried.")

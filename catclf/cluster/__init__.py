@@ -142,18 +142,18 @@ class Cluster:
         """Send a value, once for all tasks that take it; give its future."""
         return self._client.submit(_return, value, pure=False)
 
-    def map(self, work: Callable[..., R], *columns: Iterable[Any], shared: Any = None) -> list[Any]:
-        """Have work(*row, shared) done for each row of the columns; give the futures.
+    def map(self, work: Any, *columns: Iterable[Any]) -> list[Any]:
+        """Have work(*row) done for each row of the columns; give the futures.
 
-        What is in the columns, and what is shared, may be futures, or lists of them.
+        What is in the columns may be futures, or lists of them; so may the work, from `put`.
         """
         rows = [list(column) for column in columns]
-        same = [[value] * len(rows[0]) for value in (work, shared)]
-        futures: list[Any] = self._client.map(_do_silently, *same, *rows, pure=False)
+        works = [work] * len(rows[0])
+        futures: list[Any] = self._client.map(_do_silently, works, *rows, pure=False)
         return futures
 
     def results(self, ask: Callable[[], list[Any]]) -> list[Any]:
-        """Wait for the futures that `ask` gives.
+        """Wait for the futures that `ask` gives; count that as a pass, and tell of it.
 
         Where the cluster has given them up, it is asked again, and all that is there made again.
 
@@ -170,6 +170,8 @@ class Cluster:
                 futures = ask()
                 self._wait(futures)
                 results: list[Any] = self._client.gather(futures)
+                self.passes += 1
+                self._tell()
                 return results
             except CatclfError:
                 raise
@@ -188,27 +190,20 @@ class Cluster:
 
     def ordered(self, work: Callable[[Any], R], items: Iterable[Any]) -> Iterator[R]:
         """Do work on each item, a few at a time, and yield the results in the items' order."""
-        sent = Remote(self, lambda: [self.put(work)])
-        waiting: deque[Remote] = deque()
+        sent = Recoverable(self, lambda: [self.put(work)])
+        waiting: deque[Recoverable] = deque()
 
         def make(item: Any) -> list[Any]:
-            return self.map(apply, [item], shared=sent.futures()[0])
+            return self.map(sent.futures()[0], [item])
 
         ahead = AHEAD * max(1, self._count())
         for item in items:
-            waiting.append(Remote(self, partial(make, item)))
+            waiting.append(Recoverable(self, partial(make, item)))
             waiting[-1].futures()  # they are begun
             if len(waiting) == ahead:
                 yield from self.results(waiting.popleft().futures)
         while waiting:
             yield from self.results(waiting.popleft().futures)
-
-    def run_pass(self, ask: Callable[[], list[Any]]) -> list[Any]:
-        """Wait, as `results` does, for a pass over the data; count it, and tell of it."""
-        results = self.results(ask)
-        self.passes += 1
-        self._tell()
-        return results
 
     def __str__(self) -> str:
         plural = "" if self.workers == 1 else "s"
@@ -246,7 +241,7 @@ class Cluster:
             self.callback()
 
 
-class Remote:
+class Recoverable:
     """What tasks make on the workers; it is made again if it was lost, or forgotten."""
 
     def __init__(self, cluster: Cluster, make: Callable[[], list[Any]]) -> None:
@@ -299,10 +294,6 @@ def _return(value: Any) -> Any:
     return value
 
 
-def _do_silently(work: Callable[..., R], shared: Any, *row: Any) -> R:
+def _do_silently(work: Callable[..., R], *row: Any) -> R:
     with np.errstate(all="ignore"):  # what these would warn of, whoever asked finds
-        return work(*row, shared)
-
-
-def apply(item: Any, work: Callable[[Any], R]) -> R:
-    return work(item)
+        return work(*row)

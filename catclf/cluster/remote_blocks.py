@@ -10,14 +10,14 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import inf
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from catclf.cluster import Cluster, Remote, apply
+from catclf.cluster import Cluster, Recoverable
 from catclf.common.blocks import FAN_IN, LazyArray, block_slices, budget, rows_of_block
 from catclf.common.types import DRAWN
 from catclf.data.dataset import CatClass, Dataset, Split, join
@@ -111,7 +111,7 @@ class RemoteImages(LazyArray):
             size *= FAN_IN
         self.slices = list(block_slices(here, size))
         rows = [_rows_of(files, lengths, part) for part in self.slices]
-        self.blocks = Remote(cluster, lambda: cluster.map(_read, rows))
+        self.blocks = Recoverable(cluster, lambda: cluster.map(_read, rows))
 
     def stop_caching(self) -> None:
         super().stop_caching()
@@ -119,9 +119,9 @@ class RemoteImages(LazyArray):
 
     def map_blocks(self, work: Callable[[NDArray[Any]], R]) -> Iterator[R]:
         def ask() -> list[Any]:
-            return self.cluster.map(apply, self.blocks.futures(), shared=self.cluster.put(work))
+            return self.cluster.map(self.cluster.put(work), self.blocks.futures())
 
-        return iter(self.cluster.run_pass(ask))
+        return iter(self.cluster.results(ask))
 
     def examples(self, feature_map: FeatureMap, memory: float) -> RemoteExamples:
         """Prepare the images for training; see `catclf.training.make_examples`."""
@@ -137,44 +137,44 @@ class RemoteExamples(Examples):
         self._cluster, self._slices = images.cluster, images.slices
         self.m, self.n_x = len(images), feature_map.n_x
         self.mean, self.scale = None, feature_map.divisor
-        self._labelled: tuple[Array, Array, Remote] | None = None
+        self._labelled: tuple[Array, Array, Recoverable] | None = None
         if self.scale is not None:
             self._blocks, self._size = images.blocks, images.block_rows
             self.memory = memory - images.nbytes
             return
 
         def make() -> list[Any]:
-            sent = self._cluster.put(feature_map)
-            futures = self._cluster.map(_make_features, images.blocks.futures(), shared=sent)
+            work = self._cluster.put(partial(_make_features, feature_map))
+            futures = self._cluster.map(work, images.blocks.futures())
             images.stop_caching()  # each is dropped when its features are made
             return futures
 
-        self._blocks, self._size = Remote(self._cluster, make), rows_of_block(4 * self.n_x)
+        self._blocks, self._size = Recoverable(self._cluster, make), rows_of_block(4 * self.n_x)
         self.memory = memory - 4 * self.n_x * self.m
 
     def add_up(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
         def ask() -> list[Any]:
-            sent = self._cluster.put((self._size, work, self.mean, self.scale, parameters))
-            blocks = self._blocks.futures()
-            sums = self._cluster.map(_add_up, blocks, self._labels(Y, weight), shared=sent)
+            add_up = partial(_add_up, self._size, self.mean, self.scale, work, parameters)
+            blocks, labels = self._blocks.futures(), self._labels(Y, weight)
+            sums = self._cluster.map(self._cluster.put(add_up), blocks, labels)
             while len(sums) > 1:
                 several = [sums[i : i + FAN_IN] for i in range(0, len(sums), FAN_IN)]
                 sums = self._cluster.map(_total, several)
             return sums
 
         sums: Sums
-        (sums,) = self._cluster.run_pass(ask)
+        (sums,) = self._cluster.results(ask)
         return sums
 
     def forward(self, w: Array, b: Array | float) -> Array:
         def ask() -> list[Any]:
-            sent = self._cluster.put((self._size, self.mean, self.scale, w, b))
-            return self._cluster.map(_forward, self._blocks.futures(), shared=sent)
+            score = partial(_forward, self._size, self.mean, self.scale, w, b)
+            return self._cluster.map(self._cluster.put(score), self._blocks.futures())
 
-        return np.concatenate(self._cluster.run_pass(ask), axis=1)
+        return np.concatenate(self._cluster.results(ask), axis=1)
 
     def matrix(self) -> Array:
-        rows = np.concatenate(self._cluster.run_pass(self._blocks.futures))
+        rows = np.concatenate(self._cluster.results(self._blocks.futures))
         return Examples(rows, self.mean, self.scale).matrix()
 
     def _labels(self, Y: Array, weight: Array) -> list[Any]:
@@ -185,7 +185,7 @@ class RemoteExamples(Examples):
             def make() -> list[Any]:
                 return self._cluster.map(_keep, self._blocks.futures(), labels)
 
-            self._labelled = Y, weight, Remote(self._cluster, make)
+            self._labelled = Y, weight, Recoverable(self._cluster, make)
         return self._labelled[2].futures()
 
 
@@ -204,10 +204,10 @@ def _rows_of(files: Sequence[RemoteFile], lengths: Sequence[int], part: slice) -
     return rows
 
 
-# What workers do. The last parameter is what `Cluster.map` shares.
+# What workers do.
 
 
-def _read(block: list[Rows], _: None) -> NDArray[np.uint8]:
+def _read(block: list[Rows]) -> NDArray[np.uint8]:
     """Read the images of a block."""
     images = []
     for file, start, stop in block:
@@ -233,20 +233,27 @@ def _open(file: RemoteFile, changed: int) -> Dataset:
     return dataset
 
 
-def _make_features(images: NDArray[np.uint8], feature_map: FeatureMap) -> NDArray[np.float32]:
+def _make_features(feature_map: FeatureMap, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     rows = np.empty((len(images), feature_map.n_x), np.float32)
     for part in block_slices(images, BATCH):
         rows[part] = feature_map.transform(images[part]).T
     return rows
 
 
-def _keep(rows: NDArray[Any], labels: tuple[Array, Array], _: None) -> tuple[Array, Array]:
+def _keep(rows: NDArray[Any], labels: tuple[Array, Array]) -> tuple[Array, Array]:
     """Give a block's Y and weight; that they take its rows keeps them on the same worker."""
     return labels
 
 
-def _add_up(rows: NDArray[Any], labels: tuple[Array, Array], shared: tuple[Any, ...]) -> Sums:
-    size, work, mean, scale, parameters = shared
+def _add_up(
+    size: int,
+    mean: Any,
+    scale: Any,
+    work: Work,
+    parameters: tuple[Any, ...],
+    rows: NDArray[Any],
+    labels: tuple[Array, Array],
+) -> Sums:
     Y, weight = labels
     return total(
         Examples(rows[part], mean, scale).add_up_slices(
@@ -256,12 +263,11 @@ def _add_up(rows: NDArray[Any], labels: tuple[Array, Array], shared: tuple[Any, 
     )
 
 
-def _total(several: list[Sums], _: None) -> Sums:
+def _total(several: list[Sums]) -> Sums:
     first = tuple(part.copy() for part in several[0])  # it may be asked for again
     return total([first, *several[1:]])
 
 
-def _forward(rows: NDArray[Any], shared: tuple[Any, ...]) -> Array:
-    size, mean, scale, w, b = shared
+def _forward(size: int, mean: Any, scale: Any, w: Array, b: Any, rows: NDArray[Any]) -> Array:
     blocks = (Examples(rows[part], mean, scale) for part in block_slices(rows, size))
     return np.concatenate([block.forward_slices(w, b) for block in blocks], axis=1)
