@@ -22,7 +22,7 @@ from catclf.features import FeatureMap, check_map, fit_map
 from catclf.features.feature_map import bytes_in_memory, extract
 from catclf.logistic import sigmoid
 from catclf.model import Model, Provenance
-from catclf.solvers import DRAWN_LEARNING_RATE, FOLDS, Fit, Solver
+from catclf.solvers import DRAWN_LEARNING_RATE, FOLDS, Fit, Solver, State
 from catclf.solvers.checkpoint import Checkpoint
 from catclf.solvers.cross_validation import fit_and_cross_validate, grouped_folds
 from catclf.solvers.examples import Examples
@@ -221,21 +221,19 @@ def train_with(
     examples = make_examples(feature_map, dataset, progress=progress)
     attempts, before = [], 0
 
-    def count_on(iteration: int, J: float) -> None:
-        if callback is not None:
-            callback(before + iteration, J)
+    def watch(entry: int, state: State) -> None:
+        if checkpoint is not None:
+            checkpoint.keep(entry, state)
+        if callback is not None and entry == 0:
+            callback(before + state.iteration, state.costs[-1][1])
+
+    how: dict[str, Any] = {"scaled": feature_map.standardised, "folds": folds, "watch": watch}
+    if checkpoint is not None:
+        how["start"] = checkpoint.start
 
     for solver in solvers:
         try:
-            fit, out_of_fold = fit_and_cross_validate(
-                solver,
-                examples,
-                dataset.Y,
-                scaled=feature_map.standardised,
-                folds=folds,
-                callback=count_on,
-                checkpoint=checkpoint,
-            )
+            fit, out_of_fold = fit_and_cross_validate(solver, examples, dataset.Y, **how)
         except ParameterError as error:
             attempts.append(Attempt(solver.learning_rate, error, []))
         else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,6 @@ from catclf.solvers.coordinates import NEWTON_STEPS, Coordinates, Gram, Objectiv
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples, standardise, unstandardise
 from catclf.solvers.newton import newton
-
-if TYPE_CHECKING:
-    from catclf.solvers.checkpoint import Checkpoint
 
 
 def stratified_folds(Y: NDArray[np.int64], k: int, seed: int = 0) -> NDArray[np.int64]:
@@ -106,8 +102,8 @@ def fit_and_cross_validate(
     *,
     scaled: bool,
     folds: NDArray[np.int64] | None = None,
-    callback: Callable[[int, float], None] | None = None,
-    checkpoint: Checkpoint | None = None,
+    watch: Callable[[int, State], None] = lambda entry, state: None,
+    start: Callable[[int, tuple[int, int]], State | None] = lambda entry, shape: None,
 ) -> tuple[Fit, Array | None]:
     """Train on all examples and, given folds, on all but each of them.
 
@@ -121,10 +117,11 @@ def fit_and_cross_validate(
         Whether features are standardised, on the training examples of each fit alone.
     folds : int64 (m,), optional
         The fold of each example.
-    callback : callable, optional
-        Called as callback(iteration, cost) before each step of the training on all examples.
-    checkpoint : Checkpoint, optional
-        What it holds is gone on from, and it is kept up to date.
+    watch : callable
+        Called as watch(entry, state) before each step; entry 0 is the training on all examples, and
+        what is trained together with it, and 1 + f that without fold f.
+    start : callable
+        Gives where an entry with v of a shape is to go on, start(entry, shape), or None.
 
     Returns
     -------
@@ -150,15 +147,8 @@ def fit_and_cross_validate(
     pick = partial(choose, steps=steps, coordinates=solver.coordinates, newton=not descent)
 
     def run(entry: int, coordinates: Coordinates, objective: Objective) -> Fit:
-        def watch(state: State) -> None:
-            if checkpoint is not None:
-                checkpoint.keep(entry, state)
-            if callback is not None and entry == 0:
-                callback(state.iteration, state.costs[-1][1])
-
-        shape = coordinates.size, len(objective.sample_weight)
-        start = None if checkpoint is None else checkpoint.start(entry, shape)
-        return method(coordinates, objective, start=start, watch=watch)
+        begun = start(entry, (coordinates.size, len(objective.sample_weight)))
+        return method(coordinates, objective, start=begun, watch=partial(watch, entry))
 
     if descent and not scaled:  # of all folds at once
         fit = run(0, pick(examples), Objective(labels, sample_weights(m, folds), solver.l2))
@@ -190,7 +180,7 @@ def cross_validate_path(
     *,
     scaled: bool = False,
     tolerance: float = 1e-8,
-    begin: Callable[[int], None] | None = None,
+    begin: Callable[[int], None] = lambda fold: None,
 ) -> tuple[Array, Array]:
     """Score each example by the regressions that have not seen it, one for each λ.
 
@@ -211,7 +201,7 @@ def cross_validate_path(
         Whether features are standardised, on the training examples of each fold alone.
     tolerance : float
         The relative norm of the gradient at which each λ ends; see `newton`.
-    begin : callable, optional
+    begin : callable
         Called as begin(fold) before each fold.
 
     Returns
@@ -249,7 +239,7 @@ def _scores_left_out(
     pick: Callable[[Examples], Coordinates],
     train: Callable[[int, Coordinates, Objective], Iterable[Fit]],
     n: int = 1,
-    begin: Callable[[int], None] | None = None,
+    begin: Callable[[int], None] = lambda fold: None,
 ) -> Array:
     """Score each example by n regressions, given by train(fold, coordinates, objective).
 
@@ -259,8 +249,7 @@ def _scores_left_out(
     scores, m = np.empty((n, len(folds))), examples.m
     weights = sample_weights(m, np.resize(folds, m))[1:, None]
     for fold in range(len(weights)):
-        if begin is not None:
-            begin(fold)
+        begin(fold)
         trained, left_out = np.flatnonzero(weights[fold]), np.flatnonzero(folds == fold)
         own = objective._replace(sample_weight=weights[fold])
         system = shared or pick(standardise(examples, own.sample_weight)[0])
