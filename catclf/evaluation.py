@@ -19,7 +19,6 @@ from catclf.data.duplicates import match_fingerprints
 from catclf.data.load import load_dataset
 from catclf.errors import DataError
 from catclf.features import MAPS, FeatureMap
-from catclf.features.feature_map import extract
 from catclf.logistic import Array, sigmoid
 from catclf.metrics import (
     Evaluation,
@@ -49,10 +48,7 @@ def evaluate(
         If the data cannot be read, it is empty, or its classes are not the model's.
     """
     if not isinstance(data, Dataset):
-        feature_map = map_while_reading(model)
-        data = load_dataset(data, split="test", feature_map=feature_map)
-        if feature_map is not None:
-            data = data.with_features(feature_map, extract)
+        data = load_dataset(data, split="test", feature_map=map_while_reading(model))
     result = evaluate_dataset(model, data, unsure=unsure)
     return result.figures, result.A
 

@@ -254,12 +254,8 @@ def read_dataset(data: Source, features: str | FeatureMap | None) -> Dataset:
     DataError
         If the data cannot be read, or a class has no images.
     """
-    if isinstance(data, Dataset):
-        dataset = data
-    elif features is None or isinstance(features, str):
-        dataset = load_dataset(data)
-    else:
-        dataset = load_dataset(data, feature_map=features).with_features(features, extract)
+    feature_map = features if isinstance(features, FeatureMap) else None
+    dataset = data if isinstance(data, Dataset) else load_dataset(data, feature_map=feature_map)
     missing = [name for name, count in dataset.counts.items() if count == 0]
     if missing:
         raise DataError(f"{dataset.name}: holds no {missing[0]}; training needs both classes")

@@ -19,7 +19,7 @@ def gradient_descent(
     learning_rate: float,
     iterations: int,
     start: State | None = None,
-    watch: Watch | None = None,
+    watch: Watch = lambda state: None,
 ) -> Fit:
     """Take so many steps v := v − α dv, b := b − α db on K regressions at once.
 
@@ -33,7 +33,7 @@ def gradient_descent(
         α, and the number of steps.
     start : State, optional
         Where to go on from; else from zeros.
-    watch : callable, optional
+    watch : callable
         Called as watch(state) before each step.
 
     Raises
@@ -60,8 +60,7 @@ def gradient_descent(
             if record:
                 check(iteration, J)
                 costs.append((iteration, float(J[0])))
-            if watch is not None:
-                watch(State(iteration, v, b, costs))
+            watch(State(iteration, v, b, costs))
             # Not in place: a state that was watched stays as it was.
             v = v - learning_rate * dv
             b = b - learning_rate * db

@@ -20,7 +20,7 @@ def newton(
     *,
     tolerance: float = 1e-8,
     start: State | None = None,
-    watch: Watch | None = None,
+    watch: Watch = lambda state: None,
 ) -> Fit:
     """Go to the minimum of the objective of a single regression.
 
@@ -35,7 +35,7 @@ def newton(
     start : State, optional
         Where to begin or to go on, in these coordinates; else at zeros, and there too if the start
         is worse.
-    watch : callable, optional
+    watch : callable
         Called as watch(state) before each step.
 
     Raises
@@ -70,8 +70,7 @@ def newton(
         J, g = at_zeros
     for step in range(first, MAX_STEPS):
         costs.append((step, J))
-        if watch is not None:
-            watch(State(step, v, b, costs))
+        watch(State(step, v, b, costs))
         relative_norm = norm(g) / norm_at_zeros
         if relative_norm <= tolerance:
             break
