@@ -22,13 +22,13 @@ IMAGE_SUFFIXES = frozenset([
 ])  # fmt: skip
 """What the name of a file ends in that is meant to be an image."""
 HIDDEN = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
-"""These folders, which systems leave behind, are passed over like those that begin with a dot."""
+"""Folders that systems leave behind; they are skipped, as are those that begin with a dot."""
 MOST_WORDS = 10
-"""Images without folders are labelled by the words that their names begin with, if so few."""
+"""Images without folders are labelled by the first words of their names, if these are so few."""
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
-    """Tell whether there is a folder; raise DataError if it is not allowed to look there, say."""
+    """Tell whether this is a folder; raise DataError if permission to look is denied."""
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # a null character in the name
@@ -45,7 +45,7 @@ def is_split(name: str) -> bool:
 
 
 class LabelledFile(NamedTuple):
-    """A file, its label, its class, and the folder that it lies in below the class's, if any."""
+    """A file, its label and class, and the folder within the class's that holds it, if any."""
 
     path: Path
     y: int
@@ -56,11 +56,11 @@ class LabelledFile(NamedTuple):
 Classes = dict[str, int]
 """The label of each class by name, cats first."""
 Labelled = tuple[Classes, list[LabelledFile], Counter[str]]
-"""The classes, their files in the same order, and how much was passed over, by kind."""
+"""The classes, their files in the same order, and how much was skipped, by kind."""
 
 
 def label_files(folder: Path, split: Split, cat_class: CatClass) -> Labelled:
-    """Find the files of each class: in its folder and one below; without any, by the files' names.
+    """Find the files of each class in its folder and those within; without any, by their names.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def _holds_classes(folder: Path, cat_class: CatClass) -> bool:
 def _files_of_class(
     folder: Path, y: int, cat_class: CatClass, skipped: Counter[str]
 ) -> Iterator[LabelledFile]:
-    """List the files in the folder of a class and one below; count what is passed over."""
+    """List the files in a class's folder and in the folders within it; count what is skipped."""
     contents = _sort_entries(folder)
     splits = [path for path in contents["folder"] if is_split(path.name)]
     if splits:
