@@ -228,6 +228,20 @@ def test_passes_and_workers_are_told(cluster, files):
     assert set() < fifth <= {"pass 5, 1 worker", "pass 5, 2 workers"}
 
 
+def test_workers_that_are_all_gone_are_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr("catclf.cluster.PATIENCE_SECONDS", 1)
+    settings = {"processes": False, "dashboard_address": "127.0.0.1:0", "silence_logs": 60}
+    with (
+        distributed.LocalCluster(n_workers=1, **settings) as there,
+        Cluster(there.scheduler_address) as connected,
+    ):
+        there.scale(0)
+        while connected._client.nthreads():
+            time.sleep(0.01)
+        with pytest.raises(ClusterError, match=r": no worker for 1 s; start some with: dask w"):
+            connected.results(lambda: connected.map(abs, [1]))
+
+
 def test_a_model_remembers_a_share_of_very_many_images(drawn, monkeypatch):
     every = pipeline.train(drawn, iterations=1, cv=0).seen
     monkeypatch.setattr(pipeline, "MOST_SEEN", 25)

@@ -243,8 +243,7 @@ def fetch(
         with output.progress_bar(file.name, file.size, counted=False) as advance:
 
             def progress(done: int, size: int) -> None:
-                if advance is not None:
-                    advance(done, f"{done / 1e6:.1f} of {size / 1e6:.1f} MB")
+                advance(done, f"{done / 1e6:.1f} of {size / 1e6:.1f} MB")
 
             fetched = fetching.fetch(file, folder, progress=progress, note=output.note)
         how = "fetched and verified" if fetched else "already there"

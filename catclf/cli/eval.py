@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from catclf.cluster import Cluster
     from catclf.data.dataset import Dataset
     from catclf.evaluation import Result
+    from catclf.features import FeatureMap
     from catclf.model import Model
 
 LABEL_WIDTH, COLUMN_WIDTH = 25, 17
@@ -155,27 +156,25 @@ def _load(
     from catclf.evaluation import map_while_reading
 
     maps = [map_while_reading(model) for model in models]
-    if cache is not None and len([one for one in maps if one is not None]) > 1:
+    networks = [feature_map for feature_map in maps if feature_map is not None]
+    if cache is not None and len(networks) > 1:
         raise typer.BadParameter("--cache is for one network's features, not several")
-    datasets: list[Dataset] = []
-    for feature_map in maps:
-        if feature_map is None and None in maps[: len(datasets)]:
-            datasets.append(datasets[maps.index(None)])
-            continue
-        file = cache if feature_map or not any(maps) else None
+    datasets: dict[FeatureMap | None, Dataset] = {}
+    for feature_map in dict.fromkeys(maps):
+        file = cache if feature_map or not networks else None  # without a network it is refused
         with loading.cached(feature_map, file) as extractor:
             how.update(feature_map=extractor, again=bool(datasets))
-            datasets.append(loading.load_all([data], "test", cluster, **how)[1])
-    return datasets
+            _, datasets[feature_map] = loading.load_all([data], "test", cluster, **how)
+    return [datasets[feature_map] for feature_map in maps]
 
 
 def _as_json(results: Sequence[Result], errors: int) -> dict[str, Any]:
     from catclf.evaluation import comparison_as_json, figures_as_json
 
-    described: list[dict[str, Any]] = []
-    for result in results:
-        worst = {"errors": result.list_images(result.worst(errors))} if errors else {}
-        described.append({**figures_as_json(result), **worst})
+    described = [figures_as_json(result) for result in results]
+    for result, figures in zip(results, described, strict=True):
+        if errors:
+            figures["errors"] = result.list_images(result.worst(errors))
     if len(results) == 1:
         return described[0]
     models = [

@@ -150,7 +150,6 @@ def working_bar(label: str, cluster: Cluster | None = None) -> Iterator[Progress
             yield progress
         return
     with output.progress_bar(label, counted=False) as advance:
-        if advance is not None:
-            cluster.callback = lambda: advance(cluster.passes, str(cluster))
+        cluster.callback = lambda: advance(cluster.passes, str(cluster))
         yield None
     cluster.callback = None

@@ -213,10 +213,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 @contextmanager
-def counting_bar(label: str, unit: str) -> Iterator[Progress | None]:
+def counting_bar(label: str, unit: str) -> Iterator[Progress]:
     """Show a bar of what is counted in this unit; give the function to call with done and total."""
     with progress_bar(label) as advance:
-        yield None if advance is None else lambda done, total: advance(done, unit, total)
+        yield lambda done, total: advance(done, unit, total)
 
 
 @contextmanager
@@ -226,15 +226,15 @@ def progress_bar(
     *,
     counted: bool = True,
     hidden: bool = False,
-) -> Iterator[Advance | None]:
+) -> Iterator[Advance]:
     """Show a bar on stderr once the block has taken a while; give the function that moves it.
 
     The function takes how much is done, a word on it, and the total if that has changed; with
-    `counted` it shows how many are done a second. There is none where nobody would see. A total
-    that takes time to find out is a function, asked once the bar is there.
+    `counted` it shows how many are done a second. Where nobody would see a bar, it does nothing. A
+    total that takes time to find out is a function, asked once the bar is there.
     """
     if hidden or _quiet or not sys.stderr.isatty():
-        yield None
+        yield lambda *_: None
         return
     from threading import Lock, Timer
 

@@ -180,7 +180,7 @@ def _count(
     predictions: Iterable[Prediction],
     labels: Counter[str],
     failed: list[Prediction],
-    advance: output.Advance | None,
+    advance: output.Advance,
 ) -> Iterator[Prediction]:
     """Pass the predictions on, counting them; tell of each image that could not be read."""
     for p in predictions:
@@ -189,8 +189,7 @@ def _count(
             output.error(f"{p.path}: {p.error}")
         else:
             labels[p.label] += 1
-        if advance is not None:
-            advance(labels.total() + len(failed), "photos")
+        advance(labels.total() + len(failed), "photos")
         yield p
 
 

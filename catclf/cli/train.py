@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -258,11 +258,17 @@ def _train(
 
     steps = sum(solver.iterations for solver in solvers)
     with output.progress_bar("training", steps) as advance:
-        watch: dict[str, Any] = {"checkpoint": checkpoint}
-        if advance is not None:
-            watch["callback"] = _progress(advance, cluster, steps)
-            watch["progress"] = lambda done, n: advance(done, "photos", n)
-        return on_a_thread(lambda: train_with(dataset, settings, solvers, **watch))
+        watch = _progress(advance, cluster, steps)
+        return on_a_thread(
+            lambda: train_with(
+                dataset,
+                settings,
+                solvers,
+                callback=watch,
+                checkpoint=checkpoint,
+                progress=lambda done, n: advance(done, "photos", n),
+            )
+        )
 
 
 def _progress(
@@ -295,7 +301,6 @@ def _tune(dataset: Dataset, settings: Settings, l2s: Sequence[float]) -> Tuning:
             if total is not None and not estimated:
                 estimated, left = True, max(total - spent, 0)
                 output.note(f"about {left:.0f} s to go; Ctrl-C keeps the best")
-            if advance is not None:
-                advance(spent, word, total)
+            advance(spent, word, total)
 
         return tune_with(dataset, settings, l2s, progress)

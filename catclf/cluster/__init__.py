@@ -235,9 +235,9 @@ class Cluster:
         return sum(threads.values())
 
     def _tell(self) -> None:
+        if time.monotonic() - self._counted > 1:
+            self._count()
         if self.callback is not None:
-            if time.monotonic() - self._counted > 1:
-                self._count()
             self.callback()
 
 
