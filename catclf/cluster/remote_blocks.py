@@ -152,10 +152,10 @@ class RemoteExamples(Examples):
         self._blocks, self._size = Recoverable(self._cluster, make), rows_of_block(4 * self.n_x)
         self.memory = memory - 4 * self.n_x * self.m
 
-    def add_up(self, work: Work, Y: Array, weight: Array, *parameters: Any) -> Sums:
+    def add_up(self, work: Work, Y: Array, sample_weight: Array, *parameters: Any) -> Sums:
         def ask() -> list[Any]:
             add_up = partial(_add_up, self._size, self.mean, self.scale, work, parameters)
-            blocks, labels = self._blocks.futures(), self._labels(Y, weight)
+            blocks, labels = self._blocks.futures(), self._labels(Y, sample_weight)
             sums = self._cluster.map(self._cluster.put(add_up), blocks, labels)
             while len(sums) > 1:
                 several = [sums[i : i + FAN_IN] for i in range(0, len(sums), FAN_IN)]
@@ -177,15 +177,19 @@ class RemoteExamples(Examples):
         rows = np.concatenate(self._cluster.results(self._blocks.futures))
         return Examples(rows, self.mean, self.scale).matrix()
 
-    def _labels(self, Y: Array, weight: Array) -> list[Any]:
-        """Send Y and weight to where the blocks are, unless they are there already."""
-        if self._labelled is None or self._labelled[0] is not Y or self._labelled[1] is not weight:
-            labels = [(Y[:, part], weight[:, part]) for part in self._slices]
+    def _labels(self, Y: Array, sample_weight: Array) -> list[Any]:
+        """Send Y and sample_weight to where the blocks are, unless they are there already."""
+        if (
+            self._labelled is None
+            or self._labelled[0] is not Y
+            or self._labelled[1] is not sample_weight
+        ):
+            labels = [(Y[:, part], sample_weight[:, part]) for part in self._slices]
 
             def make() -> list[Any]:
                 return self._cluster.map(_keep, self._blocks.futures(), labels)
 
-            self._labelled = Y, weight, Recoverable(self._cluster, make)
+            self._labelled = Y, sample_weight, Recoverable(self._cluster, make)
         return self._labelled[2].futures()
 
 
@@ -241,7 +245,7 @@ def _make_features(feature_map: FeatureMap, images: NDArray[np.uint8]) -> NDArra
 
 
 def _keep(rows: NDArray[Any], labels: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Give a block's Y and weight; that they take its rows keeps them on the same worker."""
+    """Give a block's Y and sample_weight; that they take its rows keeps them on the same worker."""
     return labels
 
 
@@ -254,10 +258,10 @@ def _add_up(
     rows: NDArray[Any],
     labels: tuple[Array, Array],
 ) -> Sums:
-    Y, weight = labels
+    Y, sample_weight = labels
     return total(
         Examples(rows[part], mean, scale).add_up_slices(
-            work, Y[:, part], weight[:, part], *parameters
+            work, Y[:, part], sample_weight[:, part], *parameters
         )
         for part in block_slices(rows, size)
     )
