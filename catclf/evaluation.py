@@ -18,7 +18,7 @@ from catclf.data.dataset import Dataset
 from catclf.data.duplicates import match_fingerprints
 from catclf.data.load import load_dataset
 from catclf.errors import DataError
-from catclf.features import MAPS, FeatureMap
+from catclf.features import map_while_reading
 from catclf.logistic import Array, sigmoid
 from catclf.metrics import (
     Evaluation,
@@ -48,14 +48,10 @@ def evaluate(
         If the data cannot be read, it is empty, or its classes are not the model's.
     """
     if not isinstance(data, Dataset):
-        data = load_dataset(data, split="test", feature_map=map_while_reading(model))
+        feature_map = map_while_reading(model.features)
+        data = load_dataset(data, split="test", feature_map=feature_map)
     result = evaluate_dataset(model, data, unsure=unsure)
     return result.figures, result.A
-
-
-def map_while_reading(model: Model) -> FeatureMap | None:
-    """Give the model's feature map if it must see the images as they are read."""
-    return None if model.features.name in MAPS else model.features
 
 
 @dataclass(frozen=True)

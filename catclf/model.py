@@ -168,7 +168,7 @@ class Model:
         ModelError
             If a score is not finite.
         """
-        check_images(images, self.features.image_size)
+        check_images(images, self.features.image_size, or_small=self.features.enlarges)
         done, m = 0, len(images)  # what follows may go to a cluster, without the images
 
         def score(block: NDArray[np.uint8]) -> Array:

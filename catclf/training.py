@@ -18,7 +18,7 @@ from catclf.common.types import Progress
 from catclf.data.dataset import Dataset
 from catclf.data.load import is_drawn, load_dataset
 from catclf.errors import DataError, ParameterError
-from catclf.features import FeatureMap, check_map, fit_map
+from catclf.features import FeatureMap, check_map, fit_map, map_while_reading
 from catclf.features.feature_map import bytes_in_memory, extract
 from catclf.logistic import sigmoid
 from catclf.model import Model, Provenance
@@ -69,6 +69,11 @@ class Settings:
             problem = f"cross-validation needs 2 folds or more{none}, not {self.cv}"
         if problem:
             raise ParameterError(problem)
+
+    @property
+    def first_features(self) -> str | FeatureMap:
+        """The features that are used, or tried first."""
+        return self.features or ("conv" if self.auto else "pixels")
 
     @property
     def of_patches(self) -> dict[str, int]:
@@ -199,7 +204,7 @@ def train_with(
     """
     if len(solvers) > 1 and solvers[0].name != "descent":
         raise ParameterError("several learning rates are for the solver descent alone, not newton")
-    features = settings.features or "pixels"
+    features = settings.first_features
     dataset = read_dataset(data, features)
     if checkpoint is not None:
         checkpoint.begin(
@@ -246,16 +251,18 @@ def train_with(
     return attempts
 
 
-def read_dataset(data: Source, features: str | FeatureMap | None) -> Dataset:
-    """Load what is not loaded yet; a map that is made already takes its features meanwhile.
+def read_dataset(data: Source, features: str | FeatureMap) -> Dataset:
+    """Load what is not loaded yet, with features that are made meanwhile if the map wants that.
 
     Raises
     ------
     DataError
         If the data cannot be read, or a class has no images.
     """
-    feature_map = features if isinstance(features, FeatureMap) else None
-    dataset = data if isinstance(data, Dataset) else load_dataset(data, feature_map=feature_map)
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        dataset = load_dataset(data, feature_map=map_while_reading(features))
     missing = [name for name, count in dataset.counts.items() if count == 0]
     if missing:
         raise DataError(f"{dataset.name}: holds no {missing[0]}; training needs both classes")

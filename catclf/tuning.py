@@ -120,7 +120,7 @@ def tune_with(
     data: Source, settings: Settings, l2s: Sequence[float], progress: Progress | None = None
 ) -> Tuning:
     """Try what `settings` leave open, with each λ; otherwise as `tune`."""
-    dataset = read_dataset(data, settings.features)
+    dataset = read_dataset(data, settings.first_features)
     folds = grouped_folds(dataset.Y, _groups(dataset), settings.cv, FOLD_SEED)
     maps: Sequence[str | FeatureMap] = [settings.features] if settings.features else MAPS_TRIED
     if len(maps) > 1 and len(dataset) > MOST_PIXELS:

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import catclf
 from catclf import features, load_image, load_model
@@ -58,12 +59,13 @@ def test_a_map_gives_columns_that_do_not_depend_on_one_another_to_the_bit(name, 
     np.testing.assert_array_equal(feature_map.transform(images[1:4][::-1]), X[:, 3:0:-1])
 
 
-@pytest.mark.parametrize("name", [*MAPS, "conv, one way"])
-def test_a_map_is_symmetric_if_it_says_so(name, images):
-    feature_map = Conv(mirror=False) if name == "conv, one way" else fitted(name, images)
-    X, mirrored = (feature_map.transform(x) for x in (images[:3], images[:3, :, ::-1]))
-    same = np.abs(X - mirrored).max() <= 1e-4 * np.abs(X).max()
-    assert same == feature_map.symmetric == (name == "conv")
+@pytest.mark.parametrize("name", ["pixels", "conv"])
+def test_a_map_is_nearly_symmetric_if_it_says_so(name, images):
+    feature_map = fitted(name, images)
+    X, mirrored = (feature_map.transform(x) for x in (images, images[:, :, ::-1]))
+    mean = X.mean(axis=1, keepdims=True)
+    alike = np.corrcoef((X - mean).ravel(), (mirrored - mean).ravel())[0, 1]
+    assert (alike > 0.8) == feature_map.symmetric == (name == "conv")
 
 
 @pytest.mark.parametrize("name", ["pixels", "patches"])
@@ -245,13 +247,23 @@ def test_the_network_equals_its_sums_written_out(images):
     with np.load(conv.shipped(conv.FILE)) as npz:
         parts = dict(npz)
     meta = json.loads(str(parts.pop("meta")))
-    expected, mirrored = (run_by_hand(meta, parts, x) for x in (images[0], images[0, :, ::-1]))
-    network = Conv()
-    last = network.last_map(images[:1])[0]
-    assert (expected > 0).any()
-    np.testing.assert_allclose(last, expected, rtol=1e-3, atol=1e-3)
-    x = (expected.mean(axis=(0, 1)) + mirrored.mean(axis=(0, 1))) / 2
-    np.testing.assert_allclose(network.transform(images[:1])[:, 0], x, rtol=1e-3, atol=1e-4)
+    image, network = np.array(Image.fromarray(images[0]).resize((96, 96))), Conv()
+    views = conv.cut_views(image)
+    whole, middle = (run_by_hand(meta, parts, view) for view in views)
+    assert (whole > 0).any()
+    last = network.last_map(views)
+    np.testing.assert_allclose(last, [whole, middle], rtol=1e-3, atol=1e-3)
+    x = (whole.mean(axis=(0, 1)) + middle.mean(axis=(0, 1))) / 2
+    np.testing.assert_allclose(network.transform(image[None])[:, 0], x, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("n", [64, 96])
+def test_the_views_are_the_whole_and_the_middle_as_pillow_scales_them(n):
+    image = np.random.default_rng(0).integers(0, 256, (n, n, 3), dtype=np.uint8)
+    for view, cut in zip(conv.cut_views(image), (0, n / 6), strict=True):
+        box = (cut, cut, n - cut, n - cut)
+        scaled = Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR, box=box)
+        np.testing.assert_allclose(view, scaled, atol=1.01)  # Pillow rounds twice
 
 
 def test_a_model_saves_no_network_and_refuses_another(tmp_path, monkeypatch):

@@ -1,19 +1,22 @@
 """Learn the small convolutional network whose last layer's input serves as features.
 
-Data: `photos_train.h5` (uint8 64x64 photos, label, source) and the folder `photos_more`
-(64x64 JPEGs in `cat/` and `non-cat/`, the kind in the name, as `objects_watch_001.jpg`).
-Held out, for honest figures: whole sources, whole kinds of object and a random share;
-the course's 209 training images are only measured.
+Data: the folder photos_96 (96x96 photos, labels, and a teacher's view of each: its probability
+of a cat and the principal components of its features). Held out, for honest figures: whole
+sources, breeds of cat, kinds of thing and a random share; see photo_sets.py.
 
 Network: 3x3 convolutions with batch normalisation and ReLU, some with a residual add,
-2x2 max pooling, one 1x1 convolution, the mean over positions.  Two heads read the mean:
-cat or not (logistic regression) and, as a help only, the kind of thing.
-Schedule: bfloat16 products; Muon for the convolutions, AdamW for the rest; rates rise for
-a tenth of the time, then fall as a cosine; photos of no pet are seen twice an epoch; the
-weights' moving average is kept.  Augmentation: as in `augment`, and, but for the final
-tenth of the time, erased boxes and boxes exchanged between photos (CutMix).
+2x2 max pooling, one 1x1 convolution, the mean over positions. Two heads read the mean:
+cat or not (logistic regression), and the teacher's components by squared error.
+Start: the shipped network; its weights are scaled and batch normalisation is set so that it
+computes the same (--scratch starts from random weights).
+Schedule: bfloat16 products; Muon for the convolutions, AdamW for the rest; rates fall as a
+cosine; the weights' moving average is kept. Photos are drawn so that small sources count.
+Views: 64x64, cut from 96x96 at random scales, turned and coloured as in `augment`, and, but
+for the final tenth of the time, erased boxes and boxes exchanged between photos (CutMix).
 
-    python tools/learn_features.py --epochs 60 --seed 1 --out features
+    python tools/learn_features.py --photos photos_96 --out models/features
+
+A run that was stopped goes on from OUT.pt, and ends in the same bytes.
 """
 
 from __future__ import annotations
@@ -21,21 +24,22 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 from pathlib import Path
 
 import h5py
 import numpy as np
 import torch
 import torch.nn.functional as F
-from photo_sets import HOLD_KINDS, HOLD_SHARE, HOLD_SOURCES, Photos, load, split
+from photo_sets import Photos, load, split
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 LAYERS = "24 P 48 P 96 R P 144 R R 1x256"  # filters, P = 2x2 max pool, R = residual, 1x = 1x1
 SCALE, SHIFT = 1 / 63.75, -2.0  # network input = SCALE * pixel + SHIFT, in [-2, 2]
-BATCH, DECAY, AVERAGE = 128, 0.05, 0.998
-PEAK_RATES = (0.04, 3e-3, 3e-3)  # of the convolutions, the heads, the normalisation
-SMOOTHING, KIND_SHARE, DROP, CUT_MIX = 0.06, 0.5, 0.2, 0.2
+BATCH, VIEWS, DECAY, AVERAGE = 128, 72_000, 0.05, 0.998
+PEAK_RATES = (0.016, 1.2e-3, 1.2e-3)  # of the convolutions, the heads, the normalisation
+LABEL_SHARE, DROP, CUT_MIX = 0.7, 0.2, 0.2
 
 
 class Conv(nn.Module):
@@ -62,7 +66,7 @@ class Conv(nn.Module):
 class Network(nn.Module):
     """The feature map and its two heads."""
 
-    def __init__(self, layers: str, kinds: int) -> None:
+    def __init__(self, layers: str, components: int) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
         c = 3
@@ -74,21 +78,22 @@ class Network(nn.Module):
             blocks.append(Conv(c, n, 1 if word.startswith("1x") else 3, word == "R"))
             c = n
         self.body = nn.Sequential(*blocks)
-        self.cat, self.kinds = nn.Linear(c, 1), nn.Linear(c, kinds)
+        self.cat, self.teacher = nn.Linear(c, 1), nn.Linear(c, components)
 
     def forward(self, a: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the cat logits (m,) and the kinds' logits; bfloat16 only while training."""
+        """Return the cat logits (m,) and the teacher's components; bfloat16 only while training."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.training):
             last_map = self.body(a)
         x = F.dropout(last_map.float().mean((2, 3)), DROP, self.training)
-        return self.cat(x).squeeze(1), self.kinds(x)
+        return self.cat(x).squeeze(1), self.teacher(x)
 
 
 def augment(pixels: Tensor, erase: bool) -> Tensor:
-    """Return network input (m, 3, 64, 64) of uint8 (m, 64, 64, 3), each photo changed."""
+    """Return network input (m, 3, 64, 64) of uint8 (m, 96, 96, 3): a view cut from each photo."""
     m = len(pixels)
     a = pixels.permute(0, 3, 1, 2).contiguous().float().div_(255)
-    zoom = torch.empty(m).uniform_(-0.40, 0.16).exp()  # one resampling does all the geometry
+    a = torch.lerp(a, F.avg_pool2d(a, 3, 1, 1), torch.rand(m, 1, 1, 1))  # as reducing blurs
+    zoom = torch.empty(m).uniform_(-0.65, 0.12).exp()  # one resampling does all the geometry
     aspect = torch.empty(m).uniform_(-0.16, 0.16).exp()
     angle = torch.randn(m) * 0.14
     mirror = (torch.rand(m) < 0.5).float() * 2 - 1
@@ -124,10 +129,12 @@ def cut_mix(a: Tensor) -> tuple[Tensor, float]:
     return order, 1 - side**2 / 4096
 
 
-def loss_of(outputs: tuple[Tensor, Tensor], y: Tensor, kind: Tensor) -> Tensor:
-    """Return both heads' mean smoothed cross-entropy in nats; kind -100 (unknown) counts 0."""
-    cat = F.binary_cross_entropy_with_logits(outputs[0], y * (1 - SMOOTHING) + SMOOTHING / 2)
-    return cat + KIND_SHARE * F.cross_entropy(outputs[1], kind, label_smoothing=SMOOTHING)
+def loss_of(
+    outputs: tuple[Tensor, Tensor], label: Tensor, teacher: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the mean cross-entropy in nats, and the share of the teacher's variance left."""
+    cat = F.binary_cross_entropy_with_logits(outputs[0], label)
+    return cat, (outputs[1] - teacher).square().mean()
 
 
 class Muon(torch.optim.Optimizer):
@@ -150,66 +157,142 @@ class Muon(torch.optim.Optimizer):
             w.mul_(len(w) ** 0.5 / w.norm()).sub_(g, alpha=self.param_groups[0]["lr"])
 
 
-def learn(photos: Photos, part: np.ndarray, epochs: int, checkpoint: str) -> Network:
+@torch.no_grad()
+def start_from(net: Network, path: Path, views: Tensor) -> None:
+    """Take a saved network's weights, so that `net` computes the same on these views."""
+    with np.load(path, allow_pickle=False) as npz:
+        for number, block in enumerate((b for b in net.body if isinstance(b, Conv)), 1):
+            weight = torch.from_numpy(npz[f"conv{number}_weight"]).float().permute(3, 2, 0, 1)
+            known = slice(len(weight))  # a wider layer's other filters stay random
+            block.conv.weight[known] = weight
+            block.norm.bias[known] = torch.from_numpy(npz[f"conv{number}_bias"]).float()
+    a = views
+    for block in net.body:
+        if isinstance(block, Conv):
+            variance, mean = torch.var_mean(block.conv(a), (0, 2, 3))
+            length = len(mean) ** 0.5 / block.conv.weight.norm()  # what Muon keeps a weight at
+            block.conv.weight.mul_(length)
+            block.norm.weight.copy_((variance + block.norm.eps).sqrt())
+            block.norm.bias.add_(mean)
+            block.norm.running_mean.copy_(length * mean)
+            block.norm.running_var.copy_(length**2 * variance)
+            z = F.batch_norm(
+                block.conv(a), None, None, block.norm.weight, block.norm.bias, training=True
+            )
+            a = F.relu(z + a if block.residual else z)
+        else:
+            a = block(a)
+
+
+def chances(photos: Photos, train: np.ndarray, power: float) -> np.ndarray:
+    """Return how likely each photo is drawn: n photos of a source share a chance of n ** power."""
+    names = np.char.add(photos.source[train], photos.y[train].astype(str))
+    _, group, size = np.unique(names, return_inverse=True, return_counts=True)
+    chance = size[group] ** (power - 1)
+    return chance / chance.sum()
+
+
+def learn(photos: Photos, train: np.ndarray, args: argparse.Namespace) -> Network:
     """Train and return the moving average of the network."""
-    train = np.flatnonzero(part == "train")
-    names = sorted(set(photos.kind[train].tolist()) - {"other"})
-    kind = torch.tensor([names.index(k) if k in names else -100 for k in photos.kind])
-    x, y = torch.from_numpy(photos.x), torch.from_numpy(photos.y).float()
-    seen = np.concatenate([train, train[~np.isin(photos.kind[train], ("cat", "dog"))]])
-    steps = len(seen) // BATCH
-    net = Network(LAYERS, len(names)).to(memory_format=torch.channels_last)
+    x = torch.from_numpy(photos.x)
+    soft = LABEL_SHARE * photos.y + (1 - LABEL_SHARE) * photos.probability
+    label = torch.from_numpy(soft.astype(np.float32))
+    teacher = photos.teacher - photos.teacher[train].mean(0)
+    teacher = torch.from_numpy(teacher / np.sqrt(np.square(teacher[train]).mean()))
+    chance = chances(photos, train, args.source_power)
+    steps = VIEWS // BATCH
+
+    seed(args.seed)
+    net = Network(LAYERS, teacher.shape[1])
+    if not args.scratch:
+        start_from(net, args.start, augment(x[np.random.choice(train, 2048)], erase=False))
+    net = net.to(memory_format=torch.channels_last)
     convs = [p for p in net.parameters() if p.ndim == 4]
     heads = {"params": [p for p in net.parameters() if p.ndim == 2], "weight_decay": DECAY}
     rest = {"params": [p for p in net.parameters() if p.ndim == 1], "weight_decay": 0.0}
     muon, adam = Muon(convs, {"lr": 0.0}), torch.optim.AdamW([heads, rest])
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE), use_buffers=True)
-    for epoch in range(epochs):
+    parts = {"net": net, "average": average, "muon": muon, "adam": adam}
+    checkpoint, first = Path(f"{args.out}.pt"), 0
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        if saved["settings"] != settings(args):
+            raise SystemExit(
+                f"{checkpoint}: of a run with other settings; remove it, or name another --out"
+            )
+        first = saved["epochs"]
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
+
+    for epoch in range(first, args.epochs):
+        seed(args.seed * 1000 + epoch)
         net.train()
-        total, final = 0.0, epoch >= 0.9 * epochs
-        order = np.random.permutation(seen)[: steps * BATCH].reshape(-1, BATCH)
+        totals, final = np.zeros(2), epoch >= 0.9 * args.epochs
+        order = np.random.choice(train, (steps, BATCH), p=chance)
         for i, rows in enumerate(map(torch.from_numpy, order)):
-            done = (epoch + i / steps) / epochs
-            rate = min(done / 0.1, 0.5 + 0.5 * math.cos(math.pi * max(0, done - 0.1) / 0.9))
-            for group, peak in zip(muon.param_groups + adam.param_groups, PEAK_RATES, strict=False):
+            done = (epoch + i / steps) / args.epochs
+            rate = min(done / 0.02, 0.5 + 0.5 * math.cos(math.pi * done))
+            for group, peak in zip(muon.param_groups + adam.param_groups, PEAK_RATES, strict=True):
                 group["lr"] = rate * peak
             a = augment(x[rows], erase=not final)
             mix = not final and np.random.random() < CUT_MIX
-            partner, own = cut_mix(a) if mix else (None, 1.0)
-            outputs = net(a)
-            loss = own * loss_of(outputs, y[rows], kind[rows])
-            if mix:
-                loss += (1 - own) * loss_of(outputs, y[rows[partner]], kind[rows[partner]])
+            partner, own = cut_mix(a) if mix else (torch.arange(BATCH), 1.0)
+            wanted = [own * t[rows] + (1 - own) * t[rows[partner]] for t in (label, teacher)]
+            losses = loss_of(net(a), *wanted)
+            loss = losses[0] + args.teacher_weight * losses[1]
             net.zero_grad()
             loss.backward()
             adam.step()
             muon.step()
             average.update_parameters(net)
-            total += loss.item()
-        print(f"epoch {epoch + 1} loss {total / steps:.4f}", flush=True)
-        torch.save(average.module.state_dict(), checkpoint)
+            totals += [losses[0].item(), losses[1].item()]
+        cat, left = totals / steps
+        print(f"epoch {epoch + 1} cross-entropy {cat:.4f} teacher {1 - left:.1%}", flush=True)
+        state = {name: part.state_dict() for name, part in parts.items()}
+        torch.save(state | {"epochs": epoch + 1, "settings": settings(args)}, f"{args.out}.part")
+        os.replace(f"{args.out}.part", checkpoint)
     return average.module
+
+
+def settings(args: argparse.Namespace) -> dict[str, str | int | float | bool]:
+    """Return the options that the result depends on."""
+    return {k: v for k, v in vars(args).items() if k != "out" and not isinstance(v, Path)}
+
+
+def seed(number: int) -> None:
+    """Seed both generators."""
+    torch.manual_seed(number)
+    np.random.seed(number)
 
 
 @torch.no_grad()
 def probabilities(net: Network, x: np.ndarray) -> np.ndarray:
-    """Return the chance of a cat, from the mean logit of each uint8 image and its mirror."""
+    """Return the chance of a cat, from the mean logit of the whole frame and its middle."""
     net.eval()
     z = []
     for start in range(0, len(x), 256):
-        a = torch.from_numpy(x[start : start + 256]).permute(0, 3, 1, 2) * SCALE + SHIFT
-        z.append((net(a)[0] + net(a.flip(3))[0]) / 2)
+        a = torch.from_numpy(x[start : start + 256]).permute(0, 3, 1, 2).float()
+        side = a.shape[2]
+        edge = side // 6
+        whole = F.interpolate(a, (64, 64), mode="bilinear", antialias=True)
+        middle = a[:, :, edge : side - edge, edge : side - edge]
+        middle = F.interpolate(middle, (64, 64), mode="bilinear", antialias=True)
+        z.append(sum(net(view * SCALE + SHIFT)[0] for view in (whole, middle)) / 2)
     return torch.sigmoid(torch.cat(z)).double().numpy()
 
 
 def figures(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Return accuracy, recall and false alarms at one half, AUC and ECE (10 bins)."""
+    """Return accuracy, recall and false alarms at one half, log loss, AUC and ECE (10 bins)."""
     cats, rest = p[y == 1], p[y == 0]
     ece = sum(abs((p - y)[(p * 10).astype(int).clip(0, 9) == b].sum()) for b in range(10)) / len(y)
     out = {"photos": len(y), "accuracy": ((p >= 0.5) == y).mean(), "ece": ece}
-    out["false_alarms"] = (rest >= 0.5).mean()
+    out["log_loss"] = -np.log(np.where(y == 1, p, 1 - p)).mean()
+    if len(rest):
+        out["false_alarms"] = (rest >= 0.5).mean()
     if len(cats):
-        out |= {"recall": (cats >= 0.5).mean(), "auc": (cats[:, None] > rest).mean()}
+        out["recall"] = (cats >= 0.5).mean()
+    if len(cats) and len(rest):
+        out["auc"] = (cats[:, None] > rest).mean()
     return {k: round(float(v), 4) for k, v in out.items()}
 
 
@@ -233,30 +316,33 @@ def main() -> None:
     """Read the options, learn, print the held-out figures, write the files."""
     option = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = option.add_argument
-    add("--photos-train", type=Path, default=Path("datasets/photos_train.h5"))
-    add("--photos-more", type=Path, default=Path("datasets/photos_more"))
+    add("--photos", type=Path, default=Path("photos_96"), help="the folder, unpacked")
     add("--course", type=Path, default=Path("datasets/course/train_catvnoncat.h5"))
-    add("--epochs", type=int, default=60)
+    add("--start", type=Path, default=Path("models/features.npz"), help="network to start from")
+    add("--scratch", action="store_true", help="start from random weights")
+    add("--epochs", type=int, default=24, help="of 72,000 views")
+    add("--teacher-weight", type=float, default=2.0)
+    add("--source-power", type=float, default=0.6, help="1: photos count alike; 0: sources do")
+    add("--keep-suspect", action="store_true", help="learn from photos with suspect labels too")
     add("--seed", type=int, default=1)
-    add("--hold-sources", nargs="*", default=HOLD_SOURCES)
-    add("--hold-kinds", nargs="*", default=HOLD_KINDS)
-    add("--hold-share", type=float, default=HOLD_SHARE)
+    add("--threads", type=int, default=2)
     add("--out", default="features", help="file name without .npz")
     args = option.parse_args()
-    torch.set_num_threads(2)
-    torch.manual_seed(args.seed)
-    np.random.seed(args.seed)
-    photos, sha256 = load(args.photos_train, args.photos_more)
-    part = split(photos, args.hold_sources, args.hold_kinds, args.hold_share)
-    net = learn(photos, part, args.epochs, f"{args.out}.pt")
+    torch.set_num_threads(args.threads)
+    photos = load(args.photos)
+    part = split(photos)
+    net = learn(
+        photos, np.flatnonzero((part == "train") & (args.keep_suspect | ~photos.suspect)), args
+    )
     held = {n: (photos.x[part == n], photos.y[part == n]) for n in sorted(set(part) - {"train"})}
+    held["all held out"] = (photos.x[part != "train"], photos.y[part != "train"])
     with h5py.File(args.course) as f:
         held["course's training set"] = (f["train_set_x"][:], f["train_set_y"][:].ravel())
     result = {name: figures(probabilities(net, x), y) for name, (x, y) in held.items()}
     for name, row in result.items():
         print(f"{name:22s}", " ".join(f"{k} {v:g}" for k, v in row.items()))
-    settings = {k: v for k, v in vars(args).items() if k != "out" and not isinstance(v, Path)}
-    save(net, args.out, {"settings": settings, "sha256": sha256, "figures": result})
+    meta = {"settings": settings(args), "sha256": photos.sha256, "figures": result}
+    save(net, args.out, meta)
 
 
 if __name__ == "__main__":

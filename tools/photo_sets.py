@@ -2,60 +2,76 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from PIL import Image
 
-HOLD_SOURCES = ["arda"]
-HOLD_KINDS = ["beaver", "car_side", "lotus", "panda"]
+HOLD_SOURCES = ["animals10", "insta", "oxford", "web3"]
+HOLD_BREEDS = ["abyssinian", "devon_rex", "siamese", "sphynx"]
+HOLD_KINDS = ["capybara", "helicopter", "otter", "raccoon"]
 HOLD_SHARE = 0.03
 
 
 class Photos(NamedTuple):
-    """Images uint8 (m, 64, 64, 3), y (m,) with 1 for a cat, and each photo's source and kind."""
+    """Photos in the order of their table."""
 
     x: np.ndarray
+    """The whole frames: uint8 (m, 96, 96, 3)."""
     y: np.ndarray
+    """1 for a cat, else 0: int64 (m,)."""
     source: np.ndarray
+    """Where a photo comes from, the same word for cats and others: str (m,)."""
     kind: np.ndarray
+    """The breed or thing, where it is known, else "-": str (m,)."""
+    suspect: np.ndarray
+    """Whether the label is likely wrong, by the teacher: bool (m,)."""
+    probability: np.ndarray
+    """The teacher's probability of a cat: float32 (m,)."""
+    teacher: np.ndarray
+    """Principal components of the teacher's features: float32 (m, 96)."""
+    sha256: str
+    """Of the table, the teacher's components and the pixels."""
 
 
-def load(photos_train: Path, photos_more: Path) -> tuple[Photos, dict[str, str]]:
-    """Read both sets, first the HDF5 file, then the JPEGs sorted by name; also their sha256."""
-    with h5py.File(photos_train) as f:
-        x, y = f["train_set_x"][:], f["train_set_y"][:].ravel().tolist()
-        names = [s.decode().rsplit("_", 1) for s in f["source"][:]]
-    files = sorted(photos_more.glob("*/*.jpg"))
-    digest = hashlib.sha256()
-    more = np.empty((len(files), 64, 64, 3), np.uint8)
-    for i, path in enumerate(files):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-        more[i] = np.asarray(Image.open(path).convert("RGB"))
-        y.append(int(path.parent.name == "cat"))
-        words = path.stem.split("_")[:-1]
-        names.append([words[0], "_".join(words[1:] or words)])
-    sha256 = {
-        "photos_train.h5": hashlib.sha256(photos_train.read_bytes()).hexdigest(),
-        "photos_more (names and bytes, sorted)": digest.hexdigest(),
-    }
-    source, kind = np.array(names).T
-    return Photos(np.concatenate([x, more]), np.array(y), source, kind), sha256
+def load(folder: Path) -> Photos:
+    """Read the folder photos_96: its table, its WebP files and teacher.npy."""
+    with (folder / "photos_96.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+
+    def read(row: dict[str, str]) -> np.ndarray:
+        return np.asarray(Image.open(folder.parent / row["file"]).convert("RGB"))
+
+    x = np.empty((len(rows), 96, 96, 3), np.uint8)
+    with ThreadPoolExecutor() as pool:
+        for i, image in enumerate(pool.map(read, rows)):
+            x[i] = image
+    teacher = np.load(folder / "teacher.npy")
+    digest = hashlib.sha256((folder / "photos_96.tsv").read_bytes())
+    digest.update(teacher.tobytes())
+    digest.update(x)
+    return Photos(
+        x=x,
+        y=np.array([int(row["label"]) for row in rows]),
+        source=np.array([row["source"].removesuffix("_cat").removesuffix("_dog") for row in rows]),
+        kind=np.array([row["kind"] for row in rows]),
+        suspect=np.array([row["suspect"] == "1" for row in rows]),
+        probability=np.array([row["teacher"] for row in rows], np.float32),
+        teacher=teacher.astype(np.float32),
+        sha256=digest.hexdigest(),
+    )
 
 
-def split(
-    photos: Photos,
-    sources: list[str] = HOLD_SOURCES,
-    kinds: list[str] = HOLD_KINDS,
-    share: float = HOLD_SHARE,
-) -> np.ndarray:
-    """Name each photo's part: train, random, kinds or source NAME; all but the first held out."""
+def split(photos: Photos) -> np.ndarray:
+    """Name each photo's part: train, or random, breeds, kinds or source NAME if held out."""
     part = np.full(len(photos.y), "train", "U40")
-    part[np.random.default_rng(0).random(len(part)) < share] = "random"
-    whole = np.isin(photos.source, sources)
+    part[np.random.default_rng(0).random(len(part)) < HOLD_SHARE] = "random"
+    part[(photos.y == 1) & np.isin(photos.kind, HOLD_BREEDS)] = "breeds"
+    part[(photos.y == 0) & np.isin(photos.kind, HOLD_KINDS)] = "kinds"
+    whole = np.isin(photos.source, HOLD_SOURCES)
     part[whole] = np.char.add("source ", photos.source[whole])
-    part[(photos.source == "objects") & np.isin(photos.kind, kinds)] = "kinds"
     return part

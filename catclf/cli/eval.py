@@ -153,19 +153,21 @@ def _load(
     **how: Any,
 ) -> list[Dataset]:
     """Load the images for each model; but once for all whose map need not see them being read."""
-    from catclf.evaluation import map_while_reading
+    from catclf.features import ONNX, map_while_reading
 
-    maps = [map_while_reading(model) for model in models]
-    networks = [feature_map for feature_map in maps if feature_map is not None]
-    if cache is not None and len(networks) > 1:
-        raise typer.BadParameter("--cache is for one network's features, not several")
-    datasets: dict[FeatureMap | None, Dataset] = {}
-    for feature_map in dict.fromkeys(maps):
-        file = cache if feature_map or not networks else None  # without a network it is refused
+    networks = [model.features.name for model in models].count(ONNX)
+    if cache is not None and networks != 1:
+        one = "one network's features, not several" if networks else "features of an ONNX network"
+        raise typer.BadParameter(f"--cache is for {one}")
+    datasets: dict[str, Dataset] = {}
+    maps = [map_while_reading(model.features) for model in models]
+    keys = [str(feature_map and feature_map.settings()) for feature_map in maps]
+    for key, feature_map in dict(zip(keys, maps, strict=True)).items():
+        file = cache if feature_map and feature_map.name == ONNX else None
         with loading.cached(feature_map, file) as extractor:
             how.update(feature_map=extractor, again=bool(datasets))
-            _, datasets[feature_map] = loading.load_all([data], "test", cluster, **how)
-    return [datasets[feature_map] for feature_map in maps]
+            _, datasets[key] = loading.load_all([data], "test", cluster, **how)
+    return [datasets[key] for key in keys]
 
 
 def _as_json(results: Sequence[Result], errors: int) -> dict[str, Any]:

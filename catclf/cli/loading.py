@@ -112,14 +112,15 @@ def load_all(
 
 @contextmanager
 def cached(feature_map: FeatureMap | None, cache: str | None) -> Iterator[FeatureExtractor | None]:
-    """Give what makes a network's features: the map itself, or one that keeps them in a file."""
+    """Give what makes features while photos are read: the map, or one that keeps a network's."""
     if cache is None:
         yield feature_map
         return
-    if feature_map is None:
-        raise typer.BadParameter("--cache is for features of an ONNX network")
+    from catclf.features import ONNX
     from catclf.features.cache import FeatureCache
 
+    if feature_map is None or feature_map.name != ONNX:
+        raise typer.BadParameter("--cache is for features of an ONNX network")
     with FeatureCache(feature_map, cache) as caching:
         yield caching
 

@@ -125,7 +125,7 @@ def train(
     start = time.perf_counter()
     from catclf.common.blocks import parse_size
     from catclf.data.load import is_drawn
-    from catclf.features import open_network
+    from catclf.features import map_while_reading, open_network
     from catclf.training import Settings, default_learning_rate
 
     if group_by and not auto:
@@ -152,7 +152,7 @@ def train(
     cluster = loading.connect(
         context, scheduler, {"--auto": auto, loading.NETWORK: network is not None}
     )
-    with loading.cached(network, cache) as extractor:
+    with loading.cached(map_while_reading(settings.first_features), cache) as extractor:
         parts, dataset = loading.load_all(
             data or [None],
             "train",

@@ -23,6 +23,9 @@ class FeatureExtractor(Protocol):
     image_size: tuple[int, int]
     """Height and width of the images that it takes, in pixels."""
 
+    enlarges: bool
+    """Whether it takes images of 64 × 64 pixels, too, and enlarges them."""
+
     n_x: int
     """How many features an image has."""
 
@@ -41,9 +44,13 @@ IMAGE_SIZE = 64
 """Width and height of an image, in pixels, unless a feature map takes others."""
 
 
-def check_images(images: Rows, size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE)) -> None:
-    """Raise DataError if these are not uint8 (m, height, width, 3), of this height and width."""
-    if images.dtype != np.uint8 or images.shape[1:] != (*size, 3):
+SMALL = (IMAGE_SIZE, IMAGE_SIZE)
+
+
+def check_images(images: Rows, size: tuple[int, int] = SMALL, *, or_small: bool = False) -> None:
+    """Raise DataError if these are not uint8 (m, height, width, 3), of this size, `or_small`."""
+    shapes = [(*size, 3), (*SMALL, 3)] if or_small else [(*size, 3)]
+    if images.dtype != np.uint8 or images.shape[1:] not in shapes:
         raise DataError(
             f"images are {images.dtype} {images.shape}; expected uint8 (m, {size[0]}, {size[1]}, "
             "3), pixels from 0 to 255"

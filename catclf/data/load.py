@@ -14,7 +14,7 @@ from unicodedata import normalize
 import numpy as np
 
 from catclf.common.blocks import in_blocks
-from catclf.common.types import DRAWN, IMAGE_SIZE, FeatureExtractor, Progress
+from catclf.common.types import DRAWN, IMAGE_SIZE, SMALL, FeatureExtractor, Progress
 from catclf.data.dataset import CLASSES, CatClass, Dataset, Split, check_fits, conversion
 from catclf.data.folder_reader import load_folder
 from catclf.data.folders import is_folder
@@ -117,7 +117,7 @@ def load_dataset(
     else:
         problem = "not a regular file" if path.exists() else "no such file or folder"
         raise DataError(f"{path}: {problem}; {expected}")
-    if feature_map is not None and feature_map.image_size != (IMAGE_SIZE, IMAGE_SIZE):
+    if feature_map is not None and feature_map.image_size != SMALL and not feature_map.enlarges:
         height, width = feature_map.image_size
         raise DataError(
             f"{dataset.name}: its images have {IMAGE_SIZE} × {IMAGE_SIZE} pixels, and the features "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from catclf.common.blocks import Rows
+from catclf.common.types import SMALL
 from catclf.errors import ParameterError
 from catclf.features.conv import Conv
 from catclf.features.feature_map import BATCH, FeatureMap
@@ -23,6 +24,7 @@ __all__ = [
     "FeatureMap",
     "check_map",
     "fit_map",
+    "map_while_reading",
     "open_network",
     "restore_map",
 ]
@@ -81,6 +83,18 @@ def restore_map(
 
         return Onnx.restore(settings, arrays, folder)
     return MAPS[name].restore(settings, arrays)
+
+
+def map_while_reading(features: str | FeatureMap | None) -> FeatureMap | None:
+    """Give the map that must see images as they are read, for it takes more than is kept of them.
+
+    That is one of these features, a map or a name in `MAPS`; None for all others.
+    """
+    if isinstance(features, str):
+        features = MAPS[features]() if MAPS[features].image_size != SMALL else None
+    if features is None or (features.name in MAPS and features.image_size == SMALL):
+        return None
+    return features
 
 
 def open_network(

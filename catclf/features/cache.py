@@ -54,6 +54,7 @@ class FeatureCache:
     def __init__(self, feature_map: FeatureExtractor, path: str | os.PathLike[str]) -> None:
         self._map, self.path = feature_map, os.fspath(path)
         self.image_size, self.n_x = feature_map.image_size, feature_map.n_x
+        self.enlarges = feature_map.enlarges
         self.settings = feature_map.settings
         settings = dict(feature_map.settings())
         for place in ("path", "network"):  # the same network elsewhere is the same

@@ -36,16 +36,24 @@ def shipped(name: str) -> Path:
     return installed if installed.exists() else package.parent / "models" / name
 
 
-class Conv(FeatureMap):
-    """Average each filter of the network's last layer over the image.
+VIEW = 64
+"""The network sees so many pixels each way."""
+VIEWS = ((0, 1), (1 / 6, 5 / 6))
+"""What it sees of an image, from where to where each way: the whole, and the middle."""
 
-    With `mirror`, over the image and its mirror image: a cat is one whichever way it looks.
+
+class Conv(FeatureMap):
+    """Average each filter of the network's last layer over the whole image and over its middle.
+
+    The whole shows where a cat is, its middle shows more of what it looks like.
     """
 
     name = "conv"
+    image_size = (96, 96)
+    enlarges = True
+    symmetric = True  # nearly: the network has learned from mirrored photos, too
 
-    def __init__(self, mirror: bool = True) -> None:
-        self.mirror = self.symmetric = mirror
+    def __init__(self) -> None:
         self._network = _read_network()
         self.n_x = self._network.n_x
 
@@ -58,33 +66,36 @@ class Conv(FeatureMap):
         ValueError
             If this catclf ships another network.
         """
-        conv = cls(bool(settings["mirror"]))
         if settings["sha256"] != SHA256:
             raise ValueError("it needs the network of another catclf version")
-        return conv
+        return cls()
 
     def settings(self) -> dict[str, Any]:
-        return {"mirror": self.mirror, "sha256": SHA256}
+        return {"sha256": SHA256}
 
     def transform(self, images: NDArray[np.uint8]) -> Float32:
-        """Turn images uint8 (m, 64, 64, 3) into X float32 (n_x, m), averages of activations."""
+        """Turn images uint8 (m, 96, 96, 3), or 64, into X float32 (n_x, m), mean activations."""
         X = np.empty((self.n_x, len(images)), dtype=np.float32)
         # One image after another: more would not fit the processor's cache, and in products of
         # several the last digits of each depend on how many there are.
         for i, image in enumerate(images):
-            views = np.stack([image, image[:, ::-1]]) if self.mirror else image[None]
-            X[:, i] = self.last_map(views).mean(axis=(0, 1, 2))
+            X[:, i] = self.last_map(cut_views(image)).mean(axis=(0, 1, 2))
         return X
 
     def shares(self, image: NDArray[np.uint8], w: Array) -> Array:
-        """Divide wᵀx among the positions of the last map: the class activation map.
+        """Divide wᵀx among the positions of both last maps: the class activation map.
 
-        With `mirror` the mirror image's map is turned back and joined to the image's own.
+        These lie on one grid of 24 × 24: a position of the whole covers 3 × 3 of it, one of the
+        middle, which begins at the fifth, 2 × 2.
         """
-        activations = self.last_map(image[None])[0]
-        if self.mirror:
-            activations = activations + self.last_map(image[None, :, ::-1])[0, :, ::-1]
-        return spread((w * self.transform(image[None])).reshape(1, 1, -1), activations)
+        activations = self.last_map(cut_views(image))
+        n = activations.shape[1]
+        terms = (w * self.transform(image[None])).reshape(1, 1, -1)
+        whole, middle = spread(terms, activations.reshape(2 * n, n, -1)).reshape(2, n, n)
+        shares: Array = np.kron(whole, np.full((3, 3), 1 / 9))
+        inner = slice(n // 2, -n // 2)
+        shares[inner, inner] += np.kron(middle, np.full((2, 2), 1 / 4))
+        return shares
 
     @property
     def first_layer(self) -> Float32:
@@ -93,13 +104,34 @@ class Conv(FeatureMap):
         assert first is not None
         return first[0]
 
-    def last_map(self, images: NDArray[np.uint8]) -> Float32:
-        """Run the network: images uint8 (m, 64, 64, 3) to activations (m, height, width, n_x)."""
+    def last_map(self, views: Float32) -> Float32:
+        """Run the network: views (m, 64, 64, 3), 0 to 255, to (m, height, width, n_x)."""
         network = self._network
-        a: Float32 = images * network.scale + network.shift
+        a: Float32 = views * network.scale + network.shift
         for layer in network.layers:
             a = _max_pool(a) if layer is None else _convolve(a, *layer)
         return a
+
+
+def cut_views(image: NDArray[np.uint8]) -> Float32:
+    """Cut what the network sees from an image uint8 (n, n, 3): float32 (2, 64, 64, 3)."""
+    pixels = image.astype(np.float32)
+    resize = (_resizing(len(image), *view) for view in VIEWS)
+    return np.stack([R @ np.tensordot(R, pixels, 1) for R in resize])
+
+
+@cache
+def _resizing(n: int, begin: float, end: float) -> Float32:
+    """Make the matrix (64, n) that scales a part of n pixels to 64, as Pillow's BILINEAR does.
+
+    Each of the 64 is a mean whose weights fall to 0 within `reach` of its middle.
+    """
+    scale = (end - begin) * n / VIEW
+    middles = begin * n + scale * (np.arange(VIEW) + 0.5)
+    reach = max(scale, 1.0)
+    R = np.maximum(0, 1 - np.abs(np.arange(n) + 0.5 - middles[:, None]) / reach)
+    weights: Float32 = (R / R.sum(axis=1, keepdims=True)).astype(np.float32)
+    return weights
 
 
 def _convolve(a: Float32, weight: Float32, bias: Float32, residual: bool) -> Float32:

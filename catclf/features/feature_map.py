@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from catclf.common.blocks import LazyArray, Rows, block_slices, in_blocks, spill_to_disk
 from catclf.common.threads import for_products, ordered
-from catclf.common.types import Array, FeatureExtractor, Float32, Progress, check_images
+from catclf.common.types import SMALL, Array, FeatureExtractor, Float32, Progress, check_images
 
 BATCH = 64
 """How many images are transformed at a time: a block of them would need much memory."""
@@ -27,8 +27,11 @@ class FeatureMap(ABC):
 
     name: ClassVar[str]
 
-    image_size: tuple[int, int] = (64, 64)
+    image_size: tuple[int, int] = SMALL
     """Height and width of the images that it takes, in pixels."""
+
+    enlarges = False
+    """Whether it takes images of 64 × 64 pixels, too, and enlarges them."""
 
     n_x: int
     """How many features an image has."""
@@ -37,7 +40,8 @@ class FeatureMap(ABC):
     """Whether training scales each feature to a standard deviation of 1 first."""
 
     symmetric = False
-    """Whether an image and its mirror image have the same features, or nearly."""
+    """Whether an image and its mirror image have the same features, or nearly; then training
+    gains nothing from mirrored copies."""
 
     divisor: float | None = None
     """What bytes are divided by, where they themselves are the features; None for other maps."""
@@ -132,7 +136,7 @@ def extract(
     OutputError
         If there is no room for that file.
     """
-    check_images(images, extractor.image_size)
+    check_images(images, extractor.image_size, or_small=extractor.enlarges)
     if isinstance(images, LazyArray):
         images.stop_caching()  # they are read once more, and what comes of them is what is wanted
     shape = len(images), extractor.n_x
