@@ -48,10 +48,11 @@ SMALL = (IMAGE_SIZE, IMAGE_SIZE)
 
 
 def check_images(images: Rows, size: tuple[int, int] = SMALL, *, or_small: bool = False) -> None:
-    """Raise DataError if these are not uint8 (m, height, width, 3), of this size, `or_small`."""
-    shapes = [(*size, 3), (*SMALL, 3)] if or_small else [(*size, 3)]
+    """Raise DataError if these are not uint8 (m, height, width, 3), of this size or `or_small`."""
+    shapes = [(*one, 3) for one in dict.fromkeys((size, SMALL) if or_small else (size,))]
     if images.dtype != np.uint8 or images.shape[1:] not in shapes:
+        expected = " or ".join(f"(m, {', '.join(map(str, shape))})" for shape in shapes)
         raise DataError(
-            f"images are {images.dtype} {images.shape}; expected uint8 (m, {size[0]}, {size[1]}, "
-            "3), pixels from 0 to 255"
+            f"images are {images.dtype} {images.shape}; expected uint8 {expected}, "
+            "pixels from 0 to 255"
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,10 +37,8 @@ def shipped(name: str) -> Path:
     return installed if installed.exists() else package.parent / "models" / name
 
 
-VIEW = 64
-"""The network sees so many pixels each way."""
-VIEWS = ((0, 1), (1 / 6, 5 / 6))
-"""What it sees of an image, from where to where each way: the whole, and the middle."""
+SIDE, VIEW = 96, 64
+"""An image has so many pixels each way, and the network sees so many of them."""
 
 
 class Conv(FeatureMap):
@@ -49,7 +48,7 @@ class Conv(FeatureMap):
     """
 
     name = "conv"
-    image_size = (96, 96)
+    image_size = (SIDE, SIDE)
     enlarges = True
     symmetric = True  # nearly: the network has learned from mirrored photos, too
 
@@ -100,50 +99,100 @@ class Conv(FeatureMap):
     @property
     def first_layer(self) -> Float32:
         """The filters that see the pixels: float32 (3, 3, 3, filters), rows, columns, colours."""
-        first = self._network.layers[0]
-        assert first is not None
-        return first[0]
+        return self._network.layers[0].weight
 
     def last_map(self, views: Float32) -> Float32:
         """Run the network: views (m, 64, 64, 3), 0 to 255, to (m, height, width, n_x)."""
         network = self._network
         a: Float32 = views * network.scale + network.shift
         for layer in network.layers:
-            a = _max_pool(a) if layer is None else _convolve(a, *layer)
+            a = _convolve(a, layer)
         return a
 
 
 def cut_views(image: NDArray[np.uint8]) -> Float32:
-    """Cut what the network sees from an image uint8 (n, n, 3): float32 (2, 64, 64, 3)."""
-    pixels = image.astype(np.float32)
-    resize = (_resizing(len(image), *view) for view in VIEWS)
-    return np.stack([R @ np.tensordot(R, pixels, 1) for R in resize])
+    """Cut what the network sees from an image uint8 (96, 96, 3), or 64: float32 (2, 64, 64, 3).
+
+    That is the whole, reduced, and its middle two thirds each way. A smaller image is enlarged
+    first, as photos are.
+    """
+    if len(image) != SIDE:
+        from PIL import Image
+
+        enlarged = Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        image = np.asarray(enlarged)
+    pixels, edge = image.astype(np.float32), (SIDE - VIEW) // 2
+    whole = _reduction() @ np.tensordot(_reduction(), pixels, 1)
+    return np.stack([whole, pixels[edge:-edge, edge:-edge]])
 
 
 @cache
-def _resizing(n: int, begin: float, end: float) -> Float32:
-    """Make the matrix (64, n) that scales a part of n pixels to 64, as Pillow's BILINEAR does.
+def _reduction() -> Float32:
+    """Make the matrix (64, 96) that reduces rows or columns as Pillow's BILINEAR does.
 
-    Each of the 64 is a mean whose weights fall to 0 within `reach` of its middle.
+    Each of the 64 is a mean whose weights fall to 0 over 1.5 pixels from its middle.
     """
-    scale = (end - begin) * n / VIEW
-    middles = begin * n + scale * (np.arange(VIEW) + 0.5)
-    reach = max(scale, 1.0)
-    R = np.maximum(0, 1 - np.abs(np.arange(n) + 0.5 - middles[:, None]) / reach)
-    weights: Float32 = (R / R.sum(axis=1, keepdims=True)).astype(np.float32)
-    return weights
+    scale = SIDE / VIEW
+    middles = scale * (np.arange(VIEW) + 0.5)
+    weights = np.maximum(0, 1 - np.abs(np.arange(SIDE) + 0.5 - middles[:, None]) / scale)
+    reduction: Float32 = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return reduction
 
 
-def _convolve(a: Float32, weight: Float32, bias: Float32, residual: bool) -> Float32:
-    """Compute relu(a ∗ weight + bias), with a itself added before the relu in a residual layer."""
-    k, _, channels, filters = weight.shape
-    z = _windows(a, k) @ weight.reshape(k * k * channels, filters)
-    z += bias
-    z = z.reshape(*a.shape[:3], filters)
-    if residual:
+def _convolve(a: Float32, layer: _Layer) -> Float32:
+    """Compute relu(a ∗ weight + bias), with a itself added before the relu in a residual layer.
+
+    Bias and relu change no maximum: pooled before them, a quarter of the numbers is left for them.
+    """
+    k, _, channels, filters = layer.weight.shape
+    if k == 4:
+        z = _convolve_in_tiles(a, layer.weight)
+    else:
+        z = _windows(a, k) @ layer.weight.reshape(k * k * channels, filters)
+        z = z.reshape(*a.shape[:3], filters)
+    if layer.residual:
         z += a
+    if layer.pooled:
+        z = _max_pool(z)
+    z += layer.bias
     np.maximum(z, 0.0, out=z)
     return z
+
+
+def _transform(weight: Float32) -> Float32:
+    """Make G weight Gᵀ, float32 (4, 4, c, n), of weight (3, 3, c, n) for `_convolve_in_tiles`."""
+    G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+    transformed: Float32 = np.einsum("ia,jb,abcn->ijcn", G, G, weight).astype(np.float32)
+    return transformed
+
+
+def _convolve_in_tiles(a: Float32, weight: Float32) -> Float32:
+    """Convolve a (m, h, w, c) with 16 products for each 2 × 2 positions where sums take 36.
+
+    This is the algorithm F(2×2, 3×3) of Lavin & Gray 2016, "Fast algorithms for convolutional
+    neural networks": Aᵀ ((G weight Gᵀ) ⊙ (Bᵀ d B)) A for each tile d of 4 × 4.
+    """
+    m, h, w, c = a.shape
+    padded = np.zeros((m, h + 2, w + 2, c), dtype=np.float32)
+    padded[:, 1:-1, 1:-1] = a
+    tiles = np.empty((4, 4, m, h // 2, w // 2, c), dtype=np.float32)
+    for i, rows in enumerate(_times_b([padded[:, i : i + h : 2] for i in range(4)])):
+        for j, tile in enumerate(_times_b([rows[:, :, j : j + w : 2] for j in range(4)])):
+            tiles[i, j] = tile
+    products = tiles.reshape(4, 4, -1, c) @ weight
+    z = np.empty((m, h // 2, 2, w // 2, 2, weight.shape[3]), dtype=np.float32)
+    for i, rows in enumerate(_times_a(products)):
+        for j, one in enumerate(_times_a(rows)):
+            z[:, :, i, :, j] = one.reshape(m, h // 2, w // 2, -1)
+    return z.reshape(m, h, w, -1)
+
+
+def _times_b(d: Sequence[Float32]) -> tuple[Float32, ...]:
+    return d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]
+
+
+def _times_a(p: Float32) -> tuple[Float32, ...]:
+    return p[0] + p[1] + p[2], p[1] - p[2] - p[3]
 
 
 def _windows(a: Float32, k: int) -> Float32:
@@ -169,11 +218,22 @@ def _max_pool(a: Float32) -> Float32:
     return pooled
 
 
+class _Layer(NamedTuple):
+    """A convolution with what follows it."""
+
+    weight: Float32
+    """float32 (k, k, channels, filters), 4 × 4 if it is transformed for `_convolve_in_tiles`."""
+    bias: Float32
+    residual: bool
+    """Whether what the layer sees is added to what comes of it."""
+    pooled: bool
+    """Whether the largest of each 2 × 2 positions is kept."""
+
+
 class _Network(NamedTuple):
     """The shipped network: a = pixels · scale + shift, and what its layers make of that in turn."""
 
-    layers: list[tuple[Float32, Float32, bool] | None]
-    """Weight, bias and whether it is residual, of a convolution; None is a pooling."""
+    layers: list[_Layer]
     scale: np.float32
     shift: np.float32
     n_x: int
@@ -190,12 +250,14 @@ def _read_network() -> _Network:
         raise ModelError(f"{path}: not the network that is shipped; install catclf again")
     with np.load(io.BytesIO(data), allow_pickle=False) as npz:
         meta = json.loads(str(npz["meta"]))
-        layers: list[tuple[Float32, Float32, bool] | None] = []
+        layers: list[_Layer] = []
         for layer in meta["layers"]:
             if layer["op"] == "max_pool":
-                layers.append(None)
+                layers[-1] = layers[-1]._replace(pooled=True)
             else:
                 names = (f"{layer['name']}_{part}" for part in ("weight", "bias"))
                 weight, bias = (npz[name].astype(np.float32) for name in names)
-                layers.append((weight, bias, layer["residual"]))
+                if layers and len(weight) == 3:  # of three colours alone tiles are no faster
+                    weight = _transform(weight)
+                layers.append(_Layer(weight, bias, layer["residual"], pooled=False))
     return _Network(layers, np.float32(meta["scale"]), np.float32(meta["shift"]), meta["n_x"])
