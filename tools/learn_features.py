@@ -272,12 +272,11 @@ def probabilities(net: Network, x: np.ndarray) -> np.ndarray:
     z = []
     for start in range(0, len(x), 256):
         a = torch.from_numpy(x[start : start + 256]).permute(0, 3, 1, 2).float()
-        side = a.shape[2]
-        edge = side // 6
+        if a.shape[2] != 96:
+            a = F.interpolate(a, (96, 96), mode="bilinear").round()
         whole = F.interpolate(a, (64, 64), mode="bilinear", antialias=True)
-        middle = a[:, :, edge : side - edge, edge : side - edge]
-        middle = F.interpolate(middle, (64, 64), mode="bilinear", antialias=True)
-        z.append(sum(net(view * SCALE + SHIFT)[0] for view in (whole, middle)) / 2)
+        views = whole, a[:, :, 16:80, 16:80]
+        z.append(sum(net(view * SCALE + SHIFT)[0] for view in views) / 2)
     return torch.sigmoid(torch.cat(z)).double().numpy()
 
 
