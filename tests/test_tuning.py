@@ -37,7 +37,9 @@ def _few_samples():
 def whole(drawn):
     """All maps and penalties tried, and what was told meanwhile."""
     told = []
-    return tune(drawn, **SMALL, progress=lambda *one: told.append(one)), told
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "_is_behind", lambda *_: False)
+        return tune(drawn, **SMALL, progress=lambda *one: told.append(one)), told
 
 
 @pytest.fixture
@@ -154,7 +156,7 @@ def test_the_best_has_the_lowest_log_loss(whole):
     tuning, told = whole
     assert tuning.complete
     assert [(trial.features, trial.l2) for trial in tuning.trials] == [
-        (name, l2) for name in ("conv", "patches", "pixels") for l2 in L2_PATH
+        (name, l2) for name in ("conv", "pixels", "patches") for l2 in L2_PATH
     ]
     lowest = min(tuning.trials, key=lambda trial: trial.log_loss)
     assert tuning.best is lowest
@@ -167,17 +169,48 @@ def test_the_best_has_the_lowest_log_loss(whole):
     # Progress has an estimate from the first fold on.
     assert [word for word, _, _ in told] == [
         f"{name}: {part}"
-        for name in ("conv", "patches", "pixels")
-        for part in ("features", "fold 1 of 3", "fold 2 of 3", "fold 3 of 3")
+        for name in ("conv", "pixels", "patches")
+        for part in (
+            *(("features", "fold 1", "fold 2") if name != "conv" else ()),  # the race
+            *("features", "fold 1", "fold 2", "fold 3"),
+        )
     ]
     assert [total for _, _, total in told[:2]] == [None, None]
     assert all(total > spent > 0 for _, spent, total in told[2:])
 
 
-def test_what_is_given_is_not_tuned_and_many_images_leave_pixels_out(drawn, monkeypatch):
-    monkeypatch.setattr(tuning, "MOST_PIXELS", 59)
-    tried = tune(drawn, l2=0.5, pool=2, **SMALL).trials
-    assert [(t.features, t.l2) for t in tried] == [("conv", 0.5), ("patches", 0.5)]
+def test_a_map_that_is_behind_after_two_folds_is_left_out(drawn, monkeypatch, recorded):
+    told = []
+    raced = tune(drawn, l2=0.5, **SMALL, progress=lambda *one: told.append(one))
+    *_, folds = recorded["grouped_folds"]
+    first, *others = raced.trials
+    assert not first.left_out
+    assert {"pixels", "patches"} == {t.features for t in others}
+    assert any(t.left_out for t in others)
+    for trial in others:
+        assert trial.accuracy.n == (np.sum(folds < 2) if trial.left_out else len(drawn))
+        last = max(word for word, *_ in told if word.startswith(f"{trial.features}: fold"))
+        assert last.endswith("2" if trial.left_out else "3")
+    assert [row[4:] for row in raced.model.provenance.tried] == [
+        ["left out"] if t.left_out else [] for t in raced.trials
+    ]
+    assert raced.complete
+    monkeypatch.setattr(tuning, "RACE_IMAGES", 31)
+    fewer = tune(drawn, l2=0.5, **SMALL)
+    assert {t.accuracy.n <= 31 for t in fewer.trials if t.left_out} == {True}
+    np.testing.assert_array_equal(fewer.model.w, raced.model.w)
+
+
+def test_behind_is_by_more_than_the_spread_of_the_folds():
+    Y, folds = np.array([[1, 0, 1, 0, 1, 0]]), np.array([0, 0, 1, 1, -1, -1])
+    sign = np.where(Y == 1, 1.0, -1.0)
+    lead, steady, wild = 2 * sign, 1 * sign, sign * np.where(folds == 0, 4, 0.1)
+    assert tuning._is_behind(steady, lead, Y, folds)
+    assert not tuning._is_behind(wild, lead, Y, folds)
+    assert not tuning._is_behind(lead, steady, Y, folds)
+
+
+def test_what_is_given_is_not_tuned(drawn):
     only = tune(drawn, features="patches", pool=2, **SMALL)
     assert {t.features for t in only.trials} == {"patches"}
     assert [t.l2 for t in only.trials] == list(L2_PATH)
@@ -203,7 +236,7 @@ def test_an_interrupt_keeps_the_best_so_far_if_there_is_one(drawn, whole):
     for at in ("conv: features", "conv: fold 2"):
         with pytest.raises(KeyboardInterrupt):
             tune(drawn, **SMALL, progress=interrupt(at))
-    for at in ("patches: features", "patches: fold 3"):
+    for at in ("pixels: features", "pixels: fold 2"):
         broken, (unbroken, _) = tune(drawn, **SMALL, progress=interrupt(at)), whole
         assert not broken.complete
         assert broken.trials == unbroken.trials[: len(L2_PATH)]

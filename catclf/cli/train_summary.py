@@ -137,10 +137,13 @@ def show_next(model: Model, auto: bool, out: str, data: Sequence[str], cats: Seq
 def _show_trials(tuning: Tuning) -> None:
     best, rows = tuning.best, []
     for trial in tuning.trials:
-        name = f"{trial.features}, l2 {trial.l2:g}" + (" *" if trial == best else "")
+        mark = " *" if trial == best else ", left out" if trial.left_out else ""
+        name = f"{trial.features}, l2 {trial.l2:g}{mark}"
         rows.append((name, f"{trial.log_loss:.4f}", f"{trial.accuracy.value:.2%}"))
     print(output.table(["tried", "log loss", "accuracy"], rows))
     print(f"\n* the lowest log loss on left-out folds: {best.features} with l2 {best.l2:g}.")
+    if any(trial.left_out for trial in tuning.trials):
+        print("Left out: behind after two folds, whose images the figures are of.")
     if not tuning.complete:
         print("Interrupted: not everything was tried.")
 

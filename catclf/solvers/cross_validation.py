@@ -194,7 +194,7 @@ def cross_validate_path(
     Y : int64 (1, m)
         Labels, 0 or 1.
     folds : int64 (m,)
-        The fold of each example, 0 to k − 1.
+        The fold of each example, 0 to k − 1; one of none, −1, is always trained on.
     l2s : (n,) or (n, k)
         λ above 0, from strong to weak for the best starts; of each fold its own in the second form.
     scaled : bool
@@ -207,7 +207,7 @@ def cross_validate_path(
     Returns
     -------
     scores : float64 (n, m)
-        Each column by the regressions without that example's fold.
+        Each column by the regressions without that example's fold; NaN if it has none.
     costs : float64 (n, k)
         The penalised cost of each regression on its own training examples, in nats.
     """
@@ -246,7 +246,7 @@ def _scores_left_out(
     The folds share the coordinates of all examples; where there are none, each fold scales its own
     and picks coordinates for them. `objective` counts all examples.
     """
-    scores, m = np.empty((n, len(folds))), examples.m
+    scores, m = np.full((n, len(folds)), np.nan), examples.m
     weights = sample_weights(m, np.resize(folds, m))[1:, None]
     for fold in range(len(weights)):
         begin(fold)
