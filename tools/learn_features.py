@@ -266,8 +266,8 @@ def seed(number: int) -> None:
 
 
 @torch.no_grad()
-def probabilities(net: Network, x: np.ndarray) -> np.ndarray:
-    """Return the chance of a cat, from the mean logit of the whole frame and its middle."""
+def probabilities(net: Network, x: np.ndarray, names: str = "whole, middle") -> np.ndarray:
+    """Return the chance of a cat, from the mean logit of the views of these names."""
     net.eval()
     z = []
     for start in range(0, len(x), 256):
@@ -275,8 +275,10 @@ def probabilities(net: Network, x: np.ndarray) -> np.ndarray:
         if a.shape[2] != 96:
             a = F.interpolate(a, (96, 96), mode="bilinear").round()
         whole = F.interpolate(a, (64, 64), mode="bilinear", antialias=True)
-        views = whole, a[:, :, 16:80, 16:80]
-        z.append(sum(net(view * SCALE + SHIFT)[0] for view in views) / 2)
+        middle = a[:, :, 16:80, 16:80]
+        views = {"whole": whole, "middle": middle, "mirrored": whole.flip(3)}
+        chosen = [views[name] for name in names.split(", ")]
+        z.append(sum(net(view * SCALE + SHIFT)[0] for view in chosen) / len(chosen))
     return torch.sigmoid(torch.cat(z)).double().numpy()
 
 
@@ -338,6 +340,9 @@ def main() -> None:
     with h5py.File(args.course) as f:
         held["course's training set"] = (f["train_set_x"][:], f["train_set_y"][:].ravel())
     result = {name: figures(probabilities(net, x), y) for name, (x, y) in held.items()}
+    for names in ("whole", "whole, mirrored"):
+        p = probabilities(net, held["all held out"][0], names)
+        result[f"all, by {names}"] = figures(p, held["all held out"][1])
     for name, row in result.items():
         print(f"{name:22s}", " ".join(f"{k} {v:g}" for k, v in row.items()))
     meta = {"settings": settings(args), "sha256": photos.sha256, "figures": result}
