@@ -175,7 +175,7 @@ def _data(data: dict[str, Any]) -> Markup:
         ("name", data["name"]),
         *([("folder", os.path.abspath(folder))] if folder else []),
         ("images", f"{data['n']}: {counts}"),
-        ("size", "64 × 64 pixels, RGB, as the models see them"),
+        ("size", "64 × 64 pixels, RGB, as data is kept"),
         ("sha256", data["sha256"]),
         (
             "near copies",
