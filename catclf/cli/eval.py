@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from catclf.cluster import Cluster
     from catclf.data.dataset import Dataset
     from catclf.evaluation import Result
-    from catclf.features import FeatureMap
     from catclf.model import Model
 
 LABEL_WIDTH, COLUMN_WIDTH = 25, 17
