@@ -174,7 +174,7 @@ def figures_as_json(result: Result) -> dict[str, object]:
         values[name] = value.value if isinstance(value, Proportion) else value
         if name == "accuracy":
             values["accuracy_interval"] = value.interval
-    return {**values, "trusted": result.model.doubt is None}
+    return {**values, "trusted": result.model.distrust is None}
 
 
 def figure_rows(figures: Evaluation, cat: str) -> list[tuple[str, str, str]]:

@@ -136,7 +136,7 @@ class Model:
     seen: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
     @property
-    def doubt(self) -> str | None:
+    def distrust(self) -> str | None:
         """Why the model cannot be trusted with photos, in a few words; None where it can.
 
         It is told from what the file says of the training. Drawings that `catclf data draw` wrote
@@ -227,7 +227,7 @@ class Model:
         ):
             described[name] = figure.value if figure else None
             described[f"{name}_interval"] = list(figure.interval) if figure else None
-        described["trusted"] = self.doubt is None
+        described["trusted"] = self.distrust is None
         return {**described, "provenance": self.provenance.as_json}
 
     def in_words(self) -> Iterator[tuple[str, str]]:
@@ -259,7 +259,7 @@ class Model:
                 yield label, "{} ({})".format(*figure.percent)
         if past.majority is not None:
             yield "majority", "{} ({})".format(*past.majority.percent)
-        yield "trusted", f"not with photos: {self.doubt}" if self.doubt else "with photos"
+        yield "trusted", f"not with photos: {self.distrust}" if self.distrust else "with photos"
         if past.tried:
             del rest["tried"]
             yield "--auto", f"tried {len(past.tried)} pairs of features and l2"

@@ -58,18 +58,18 @@ def test_a_model_knows_whether_it_can_be_trusted(name, counts, correct, doubt, t
     model = model_of(name, counts, correct)
     model.save(tmp_path / "m.npz")
     loaded = load_model(tmp_path / "m.npz")
-    assert loaded.doubt == model.doubt == doubt
+    assert loaded.distrust == model.distrust == doubt
     assert loaded.describe()["trusted"] == (doubt is None)
 
 
 @pytest.mark.parametrize("past", [{}, {"data": [], "cross_validation": "well"}, {"data": None}])
 def test_a_model_that_says_nothing_of_its_past_is_not_trusted(past):
     model = replace(model_of("photos", COUNTS, 9), provenance=Provenance(past))
-    assert model.doubt == "no cross-validation"
+    assert model.distrust == "no cross-validation"
 
 
 def test_the_shipped_model_is_trusted():
-    assert load_model(shipped("photos.npz")).doubt is None
+    assert load_model(shipped("photos.npz")).distrust is None
 
 
 def test_the_first_commands_make_sense_in_this_order(bare):

@@ -172,8 +172,8 @@ def note(*lines: str) -> None:
 def tell_model(path: str, model: Model) -> None:
     """Say which model answers, and on a line of its own if it cannot be trusted with photos."""
     note(f"model: {path}")
-    if model.doubt:
-        note(f"do not trust it with photos: {model.doubt}; try --model {PHOTOS}")
+    if model.distrust:
+        note(f"do not trust it with photos: {model.distrust}; try --model {PHOTOS}")
 
 
 def error(line: str) -> None:

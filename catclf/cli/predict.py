@@ -33,11 +33,13 @@ def predict(
     model: output.ModelPath = None,
     threshold: Annotated[
         float | None,
-        typer.Option(callback=check_share, help="Call it a cat above this, not the model's own."),
+        typer.Option(callback=check_share, help="P(cat) above which it is a cat. [the model's]"),
     ] = None,
     unsure: Annotated[
         float | None,
-        typer.Option(callback=check_band, help="Call it unsure up to this; 0.8: from 0.2 to 0.8."),
+        typer.Option(
+            metavar="X", callback=check_band, help="Call P(cat) from 1 - X to X unsure, as 0.8."
+        ),
     ] = None,
     explain: Annotated[
         str | None,
@@ -99,7 +101,7 @@ def predict(
             predictions = _count(predictions, labels, failed, advance)
             readable = (p for p in predictions if not p.error)
             if as_json:
-                _print_json(predictions, trained.doubt is None, explanation)
+                _print_json(predictions, trained.distrust is None, explanation)
             elif as_csv:
                 _print_csv(readable)
             elif on_screen:

@@ -97,8 +97,8 @@ def show(
         print("or groups of them.")
     if cv_asked and not cv:
         print("No cross-validation: it needs two examples of each class.")
-    if model.doubt:
-        print(f"Do not trust this model with photos: {output.printable(model.doubt)}.")
+    if model.distrust:
+        print(f"Do not trust this model with photos: {output.printable(model.distrust)}.")
     if model.threshold != 0.5:
         name = output.printable(model.classes[1])
         print(f"Called {name} above {model.threshold:.3f}, chosen on the left-out folds.")
@@ -116,7 +116,7 @@ def show_next(model: Model, auto: bool, out: str, data: Sequence[str], cats: Seq
     drawn = model.provenance.data["name"] == DRAWN
     default = output.DRAWN_MODEL if drawn else output.DEFAULT_MODEL
     named = [] if out == default else ["--model", out]
-    if not model.doubt:
+    if not model.distrust:
         print(f"Next: {output.command('catclf', 'predict', *named, 'img.jpg')}")
         return
     if drawn:

@@ -216,8 +216,8 @@ def _read(block: list[Rows]) -> NDArray[np.uint8]:
     images = []
     for file, start, stop in block:
         try:
-            changed = os.stat(file.path).st_mtime_ns
-            images.append(_open(file, changed).images[start:stop])
+            modified = os.stat(file.path).st_mtime_ns
+            images.append(_open(file, modified).images[start:stop])
         except (OSError, DataError) as error:
             from socket import gethostname
 
@@ -229,7 +229,8 @@ def _read(block: list[Rows]) -> NDArray[np.uint8]:
 
 
 @lru_cache(OPEN_FILES)
-def _open(file: RemoteFile, changed: int) -> Dataset:
+def _open(file: RemoteFile, modified: int) -> Dataset:
+    """Open a file on a worker, once while it stays as it is: the time is for the cache to know."""
     settings: dict[str, Any] = {"cat_class": file.cat_class, "trust": file.trust}
     dataset = load_dataset(file.path, split=file.split, memory=0, **settings)
     if _digest(dataset.Y) != file.labels:

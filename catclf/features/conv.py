@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from catclf.common.types import Array, Float32
 from catclf.errors import ModelError
-from catclf.features.feature_map import FeatureMap, spread
+from catclf.features.feature_map import FeatureMap, share_out
 
 FILE = "features.npz"
 SHA256 = "785c9dcdab8e4abbc9bc44652619aa9946563740a6594ac372a17471dc79aec2"
@@ -90,7 +90,7 @@ class Conv(FeatureMap):
         activations = self.last_map(cut_views(image))
         n = activations.shape[1]
         terms = (w * self.transform(image[None])).reshape(1, 1, -1)
-        whole, middle = spread(terms, activations.reshape(2 * n, n, -1)).reshape(2, n, n)
+        whole, middle = share_out(terms, activations.reshape(2 * n, n, -1)).reshape(2, n, n)
         shares: Array = np.kron(whole, np.full((3, 3), 1 / 9))
         inner = slice(n // 2, -n // 2)
         shares[inner, inner] += np.kron(middle, np.full((2, 2), 1 / 4))

@@ -87,7 +87,7 @@ def cells(n: int, count: int) -> NDArray[np.int64]:
     return np.linspace(0, n, count + 1).astype(np.int64)[:-1]
 
 
-def spread(terms: Array, activations: NDArray[np.floating]) -> Array:
+def share_out(terms: Array, activations: NDArray[np.floating]) -> Array:
     """Divide each feature's term among the positions of its cell, by what each gave to it.
 
     A feature pooled from a_p ≥ 0 over the positions p of a cell has w x = Σ_p w x a_p / Σ_q a_q.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from catclf.common.blocks import Rows, block_slices
 from catclf.common.types import Array, Float32
-from catclf.features.feature_map import FeatureMap, cells, spread
+from catclf.features.feature_map import FeatureMap, cells, share_out
 
 SIDE = 6
 """Width and height of a patch, in pixels."""
@@ -138,7 +138,7 @@ class Patches(FeatureMap):
         Each patch has its part of its cell's sum of codes, and lays it on its pixels alike.
         """
         terms = (w * self.transform(image[None])).reshape(self.pool, self.pool, -1)
-        of_patch = spread(terms, self._codes(image, self._products())) / SIDE**2
+        of_patch = share_out(terms, self._codes(image, self._products())) / SIDE**2
         shares = np.zeros(image.shape[:2])
         for y in range(SIDE):
             for x in range(SIDE):

@@ -131,8 +131,8 @@ def best_threshold(Y: Labels, A: Array) -> float:
 
 def is_unsure(A: Array | float, unsure: float) -> NDArray[np.bool_]:
     """Tell where P(cat) lies from 1 - unsure to unsure, ends included: bool of A's shape."""
-    doubt: NDArray[np.bool_] = np.minimum(A, 1 - A) >= min(unsure, 1 - unsure) - ROUNDING
-    return doubt
+    within: NDArray[np.bool_] = np.minimum(A, 1 - A) >= min(unsure, 1 - unsure) - ROUNDING
+    return within
 
 
 class McNemar(NamedTuple):

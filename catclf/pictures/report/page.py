@@ -70,9 +70,9 @@ def _headline(result: Result) -> Markup:
         f"{result.name} was trained on {result.overlap} of these {figures.n} images, or on "
         "near-identical ones: these say little of how it will do on others."
     )
-    doubt = f"Do not trust {result.name} with photos: {result.model.doubt}."
+    distrust = f"Do not trust {result.name} with photos: {result.model.distrust}."
     notices = [warning] if result.overlap else []
-    notices += [doubt] if result.model.doubt else []
+    notices += [distrust] if result.model.distrust else []
     return joined(headline, *(tag("p", notice, class_="notice") for notice in notices))
 
 
