@@ -43,7 +43,7 @@ def fit(X: Array, y: np.ndarray, l2: float, folds: np.ndarray | None = None) -> 
 
 def calibrate(z: Array, y: np.ndarray) -> tuple[float, float]:
     """Find T and c so that σ(z / T + c) fits the labels best (Platt 1999)."""
-    fitted, _ = fit(z.reshape(-1, 1), y, 0.0)
+    fitted, _ = fit(z.reshape(-1, 1), y, 1e-9)
     return 1 / float(fitted.w[0, 0]), float(fitted.b[0, 0])
 
 
@@ -120,7 +120,7 @@ def main() -> None:
         print(f"l2 {l2:g}, trained on {train.sum()} photos; temperature {T:.3f}, bias {c * T:+.3f}")
         show(photos, part, a)
     if arguments.out:
-        fitted = fitted._replace(b=fitted.b + c * T, Z=fitted.Z + c * T)
+        fitted = replace(fitted, b=fitted.b + c * T, Z=fitted.Z + c * T)
         how = dataset, conv, Solver("newton", l2=l2), fitted, folds, out_of_fold + c * T, "accuracy"
         replace(make_model(*how), temperature=T).save(arguments.out)
 
