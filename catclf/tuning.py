@@ -37,7 +37,7 @@ L2_PATH = tuple(float(f"{value:.1e}") for value in np.logspace(1, -4, 11))
 """λ of the penalty, from strong to weak."""
 MAPS_TRIED = ("conv", "pixels", "patches")
 """The cheapest first; the others race against the best so far."""
-RACE_IMAGES, RACE_FOLDS = 1000, 2
+RACE_IMAGES, RACE_FOLDS = 500, 2
 """A map races on so many images at most, and is left out if it is behind after so many folds."""
 TOLERANCE = 1e-4
 """Where Newton's method stops while choosing; the model itself is trained to 1e-8."""

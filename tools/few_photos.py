@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 from photo_sets import HOLD_BREEDS, Photos, load, split
 
-from catclf import Dataset
-from catclf.data.dataset import Features
+from catclf.data.dataset import Dataset, Features
 from catclf.data.images import shrink
 from catclf.features.conv import Conv
 from catclf.features.feature_map import extract

@@ -299,7 +299,7 @@ def figures(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 @torch.no_grad()
 def save(net: Network, out: str, meta: dict) -> None:
-    """Write OUT.npz: the folded convolutions in float16, and `meta`."""
+    """Write OUT.npz: the folded convolutions in float16, the last neuron, and `meta`."""
     net.eval()
     arrays, layers = {}, []
     for block in net.body:
@@ -310,6 +310,7 @@ def save(net: Network, out: str, meta: dict) -> None:
         else:
             layers.append({"op": "max_pool"})
     meta = {"layers": layers, "scale": SCALE, "shift": SHIFT, "n_x": net.cat.in_features, **meta}
+    arrays |= {"cat_weight": net.cat.weight.numpy().T, "cat_bias": net.cat.bias.numpy()}
     np.savez(f"{out}.npz", meta=np.array(json.dumps(meta)), **arrays)
 
 
