@@ -250,9 +250,10 @@ class Model:
             yield "cost", f"{course}; recorded {len(self.costs):,} times"
         past = self.provenance
         rest = {key: value for key, value in past.as_json.items() if value is not None}
+        unseen = f"{past.folds}-fold CV" if past.folds else "held out"
         for key, label, figure in (
             ("training", "training", past.training),
-            ("cross_validation", f"{past.folds}-fold CV", past.cross_validation),
+            ("cross_validation", unseen, past.cross_validation),
         ):
             if figure is not None:
                 del rest[key]

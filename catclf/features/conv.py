@@ -66,7 +66,7 @@ class Conv(FeatureMap):
             If this catclf ships another network.
         """
         if settings["sha256"] != SHA256:
-            raise ValueError("it needs the network of another catclf version")
+            raise ValueError("it needs the network of another catclf version: train it again")
         return cls()
 
     def settings(self) -> dict[str, Any]:
