@@ -142,15 +142,17 @@ def test_a_symmetric_picture_gives_no_bit_by_chance(drawings):
 
 
 @pytest.mark.slow
-def test_no_photo_of_the_course_is_taken_for_one_of_30_000_others(shared, course):
+def test_no_photo_of_the_course_is_taken_for_one_of_50_000_others(shared, course):
     seen = load_model(shipped("photos.npz")).seen
-    assert len(seen) == 30_305  # 30,331 photos, of which 26 are near-copies of others
+    assert len(seen) > 48_000
     for path in course:
         assert not match_fingerprints(fingerprints(load_dataset(path).images), seen).any()
     photos = load_dataset(shared / "photos").images
     again = np.stack([recompressed(image) for image in photos])
-    for images, least in ((photos, 1), (again, 0.97), (again[:, :, ::-1], 0.97)):
-        assert match_fingerprints(fingerprints(images), seen).mean() >= least
+    known = match_fingerprints(fingerprints(photos), seen)
+    assert 0.8 < known.mean() < 1  # the others were held out
+    for images in (again[known], again[known][:, :, ::-1]):
+        assert match_fingerprints(fingerprints(images), seen).mean() >= 0.97
 
 
 # What train says

@@ -38,7 +38,7 @@ def trained(tmp_path_factory):
     ("code", "words"),
     [
         (0, ["predict", "--quiet", "photos"]),
-        (1, ["eval", "photos", "--fail-under", 1]),
+        (1, ["eval", "drawn", "--model", "photos", "--fail-under", 1]),
         (2, ["predict", "--threshold", 2, "photos"]),
         (3, ["predict", "missing.png"]),
         (4, ["predict", "photos", "--model", "missing.npz"]),
@@ -185,8 +185,10 @@ def test_several_data_sets_are_joined_and_few_images_told_of(catclf, trained, cl
 def test_auto_prints_what_it_tried_and_names_the_winner(catclf, class_folder):
     done = catclf("train", class_folder, "--auto", "--cv", 3)
     assert "* the lowest log loss on left-out folds: " in done.stdout
-    for name in ("conv", "patches", "pixels"):
-        assert done.stdout.count(f" {name}, l2 ") == 11
+    assert done.stdout.count(" conv, l2 ") == 11
+    for name in ("pixels", "patches"):
+        left_out = done.stdout.count(f" {name}, l2 ") == 1
+        assert left_out == bool(re.search(rf" {name}, l2 \S+, left out ", done.stdout))
     assert re.search(r"about \d+ s to go", done.stderr)
 
 
@@ -387,7 +389,7 @@ def test_hostile_names_are_printed_as_text(catclf, trained, tmp_path):
             r"training.*photos \d+/s.*cost 0\.\d+ \d+/s",
         ),
         ("predict many --csv", r"predicting .*photos \d+/s +(\d\d:\d\d|--:--)"),
-        ("eval many --model photos", r"reading .*photos \d+/s.*scoring .*photos \d+/s"),
+        ("eval many --model photos", r"reading .*photos \d+/s"),
     ],
 )
 def test_a_terminal_gets_a_bar_while_results_go_to_a_file(trained, tmp_path, words, shown):

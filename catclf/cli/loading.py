@@ -58,7 +58,7 @@ def _load(source: str | None, split: Split, **how: Any) -> Dataset:
     feature_map: FeatureExtractor | None = how.get("feature_map")
     with output.counting_bar("reading", "photos") as progress:
         dataset = load_dataset(source, split=split, on_disk=True, progress=progress, **how)
-        if feature_map is not None:
+        if feature_map is not None and not feature_map.enlarges:
             from catclf.features.feature_map import extract
 
             dataset = dataset.with_features(feature_map, extract, progress)

@@ -278,11 +278,11 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     ValueError
         If there is a null character in the name.
     """
+    _check_regular(os.stat(path))  # before anything is opened: to open a pipe may wake its writer
     return open(path, "rb", opener=_open_descriptor)
 
 
 def _open_descriptor(path: str, flags: int) -> int:
-    _check_regular(os.stat(path))
     descriptor = os.open(path, _TO_READ)
     try:
         _check_regular(os.fstat(descriptor))

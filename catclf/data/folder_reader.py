@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catclf.common import threads
-from catclf.common.types import IMAGE_SIZE, FeatureExtractor, Progress
+from catclf.common.types import IMAGE_SIZE, SMALL, FeatureExtractor, Progress
 from catclf.data.dataset import (
     CLASSES,
     CatClass,
@@ -39,7 +39,7 @@ def load_folder(
     """Read a folder of classes; parameters as in `catclf.data.load.load_dataset`."""
     reader = FolderReader(folder, split, cat_class)
     n, n_x = len(reader.files), feature_map.n_x if feature_map else 0
-    small = feature_map is None or feature_map.image_size == (IMAGE_SIZE, IMAGE_SIZE)
+    small = feature_map is None or feature_map.enlarges or feature_map.image_size == SMALL
     remedy = conversion(folder, split, cat_class) if small else "allow more with --memory"
     check_fits(folder, f"{n} images", n * (3 * IMAGE_SIZE**2 + 4 * n_x), memory, remedy)
     images = np.empty((n, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
@@ -117,7 +117,7 @@ class FolderReader:
         """
         from catclf.data.images import load_with_size, shrink
 
-        wanted = feature_map.image_size if feature_map else (IMAGE_SIZE, IMAGE_SIZE)
+        wanted = feature_map.image_size if feature_map else SMALL
 
         def read(file: LabelledFile) -> Photo | DataError:
             try:

@@ -271,7 +271,7 @@ def read_checkpoint(data: bytes, path: Path) -> None:
 class Means:
     """A feature map for the cache: the mean of each colour."""
 
-    image_size, n_x = (64, 64), 3
+    image_size, n_x, enlarges = (64, 64), 3, False
 
     def settings(self) -> dict[str, Any]:
         return {}
