@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -175,24 +174,23 @@ def _convolve_in_tiles(a: Float32, weight: Float32) -> Float32:
     m, h, w, c = a.shape
     padded = np.zeros((m, h + 2, w + 2, c), dtype=np.float32)
     padded[:, 1:-1, 1:-1] = a
-    tiles = np.empty((4, 4, m, h // 2, w // 2, c), dtype=np.float32)
-    for i, rows in enumerate(_times_b([padded[:, i : i + h : 2] for i in range(4)])):
-        for j, tile in enumerate(_times_b([rows[:, :, j : j + w : 2] for j in range(4)])):
-            tiles[i, j] = tile
-    products = tiles.reshape(4, 4, -1, c) @ weight
-    z = np.empty((m, h // 2, 2, w // 2, 2, weight.shape[3]), dtype=np.float32)
-    for i, rows in enumerate(_times_a(products)):
-        for j, one in enumerate(_times_a(rows)):
-            z[:, :, i, :, j] = one.reshape(m, h // 2, w // 2, -1)
-    return z.reshape(m, h, w, -1)
+    images, rows, columns, item = padded.strides
+    tiles = np.lib.stride_tricks.as_strided(
+        padded,
+        (4, 4, m, h // 2, w // 2, c),
+        (rows, columns, images, 2 * rows, 2 * columns, item),
+        writeable=False,
+    )
+    products = (_BB @ tiles.reshape(16, -1)).reshape(4, 4, -1, c) @ weight
+    z = (_AA @ products.reshape(16, -1)).reshape(2, 2, m, h // 2, w // 2, -1)
+    convolved: Float32 = z.transpose(2, 3, 0, 4, 1, 5).reshape(m, h, w, -1)
+    return convolved
 
 
-def _times_b(d: Sequence[Float32]) -> tuple[Float32, ...]:
-    return d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]
-
-
-def _times_a(p: Float32) -> tuple[Float32, ...]:
-    return p[0] + p[1] + p[2], p[1] - p[2] - p[3]
+# Bᵀ d B and Aᵀ p A, of tiles laid out in 16 rows.
+_B = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], dtype=np.float32)
+_A = np.array([[1, 1, 1, 0], [0, 1, -1, -1]], dtype=np.float32)
+_BB, _AA = np.kron(_B, _B), np.kron(_A, _A)
 
 
 def _windows(a: Float32, k: int) -> Float32:
