@@ -12,14 +12,7 @@ from benchmarks.measuring import Options, median, timed
 from benchmarks.results import Result, headline
 from catclf.common.threads import for_products
 from catclf.common.types import Array
-from catclf.solvers.coordinates import (
-    GRAM_SPEEDUP,
-    PRIMAL_ELEMENT,
-    Coordinates,
-    Objective,
-    cheaper,
-    choose,
-)
+from catclf.solvers import coordinates
 from catclf.solvers.cross_validation import sample_weights
 from catclf.solvers.descent import gradient_descent
 from catclf.solvers.examples import Examples
@@ -55,9 +48,9 @@ def run(options: Options) -> Result:
             f"Where the steps take longer than {BUDGET:g} s, fewer were run, and scaled up.",
             where_they_cross(rows),
             "Speed-up: how many times faster a product is in building G than in a Gram step; the "
-            f"choice reckons with {GRAM_SPEEDUP}. Element: what a primal step takes for a number "
-            "in X, over what a Gram step takes for one in G; the choice reckons with "
-            f"{PRIMAL_ELEMENT / for_products():g}. Both matter where the coordinates are close.",
+            f"choice reckons with {coordinates.GRAM_SPEEDUP}. Element: what a primal step takes "
+            "for a number in X, over what a Gram step takes for one in G; the choice reckons with "
+            f"{coordinates.PRIMAL_ELEMENT / for_products():g}. Both matter where they are close.",
         ],
     )
 
@@ -69,14 +62,14 @@ def _compare(m: int, n_x: int, options: Options) -> dict[str, Any]:
     rounds: dict[str, list[tuple[float, ...]]] = {"gram": [], "primal": []}
     for _ in range(options.rounds(3 if m <= ROUNDS_UP_TO else 1)):
         for name, measured in rounds.items():
-            building, system = timed(partial(choose, images, ITERATIONS, name))
+            building, system = timed(partial(coordinates.choose, images, ITERATIONS, name))
             measured.append((building, *_time_steps(system, Y, options.quick)))
             del system
     (building, gram_step, gram), (_, primal_step, primal) = (
         [median(values) for values in zip(*measured, strict=True)] for measured in rounds.values()
     )
     total = {"gram": building + gram, "primal": primal}
-    chosen = cheaper(n_x, m, ITERATIONS)
+    chosen = coordinates.cheaper(n_x, m, ITERATIONS)
     return {
         "m": m,
         "building G, s": building,
@@ -91,11 +84,11 @@ def _compare(m: int, n_x: int, options: Options) -> dict[str, Any]:
     }
 
 
-def _time_steps(system: Coordinates, Y: Array, quick: bool) -> tuple[float, float]:
+def _time_steps(system: coordinates.Coordinates, Y: Array, quick: bool) -> tuple[float, float]:
     """Give the seconds of a step, and of all steps with the end, from as many as BUDGET allows."""
 
     def descend(n: int) -> float:
-        objective = Objective(Y, sample_weights(Y.size))
+        objective = coordinates.Objective(Y, sample_weights(Y.size))
         work = partial(gradient_descent, system, objective, learning_rate=1e-4, iterations=n)
         return timed(work)[0]
 

@@ -59,8 +59,7 @@ def run(options: Options) -> Result:
 def fit(problem: Problem) -> Solution:
     """Fit by catclf's Newton's method."""
     coordinates = choose(Examples(problem.X.T), NEWTON_STEPS, newton=True)
-    objective = Objective(problem.Y, sample_weights(problem.Y.size), problem.l2)
-    fitted = newton(coordinates, objective)
+    fitted = newton(coordinates, Objective(problem.Y, sample_weights(problem.Y.size), problem.l2))
     return Solution(fitted.w, fitted.b.item(), len(fitted.costs) - 1)
 
 
