@@ -181,3 +181,17 @@ def test_standardised_features_can_be_folded_back_and_one_that_does_not_vary_doe
     assert np.isfinite(fit.w).all()
     assert np.isfinite(out).all()
     assert abs(fit.w[2, 0]) < 1e-6
+
+
+def test_the_lowest_point_along_a_step_saves_steps_where_classes_can_be_told_apart(system):
+    X, Y = problem(60, 40)
+    v, b, objective_ = np.zeros((40, 1)), np.zeros((1, 1)), Objective(Y, uniform(Y), 1e-6)
+    gram, norms = system("gram", X), []
+    while not norms or norms[-1] > 1e-8 * norms[0]:  # whole steps, as many as they take
+        _, *g = gram.gradient(v, b, objective_)
+        norms.append(np.sqrt(gram.inner(g, g)))
+        dv, db = gram.newton_step(v, b, objective_, g, 1.0)
+        v, b = v + dv, b + db
+    fit = solve(gram, Y, l2=1e-6)
+    assert_optimal(fit, X, Y, uniform(Y), 1e-6)
+    assert len(fit.costs) < 0.7 * len(norms)

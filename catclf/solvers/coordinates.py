@@ -66,6 +66,7 @@ class Primal:
     def __init__(self, examples: Examples) -> None:
         self.examples = examples
         self.size = examples.n_x
+        self.solves = self.size <= SMALL
 
     def forward(self, v: Array, b: Array) -> Array:
         """Score the examples: Z (K, m)."""
@@ -103,7 +104,7 @@ class Primal:
         g is the gradient there, and relative_norm its norm over that at zero: where the step is
         iterated to, it need not be more exact than that asks for.
         """
-        if self.size > SMALL:
+        if not self.solves:
             return self._iterate(v, b, objective, g, relative_norm)
         Y, sample_weight, l2 = objective
         XDX, XD, D = self.examples.add_up(hessian, Y, sample_weight, v, b)
@@ -161,6 +162,7 @@ class Gram:
     """
 
     name = "gram"
+    solves = True
 
     def __init__(self, X: Array, G: Array | None = None) -> None:
         self.X = X
@@ -207,11 +209,14 @@ class Gram:
         positive however small D is; then the second gives dβ.
         """
         _, sample_weight, l2 = objective
-        q, K = g[0], self.G - 1.0
+        q = g[0]
         S = np.sqrt(curvature(logistic.sigmoid(self.forward(v, b)), sample_weight)).T
-        SKS = S * K * S.T
+        Kq = np.dot(self.G, q) - q.sum()
+        SKS = self.G - 1.0
+        SKS *= S
+        SKS *= S.T
         SKS[np.diag_indices_from(SKS)] += l2
-        y = np.linalg.solve(SKS, np.hstack([S * np.dot(K, q / l2), S]))
+        y = np.linalg.solve(SKS, np.hstack([S * Kq / l2, S]))
         sum_dZ = q.sum() + g[1]
         bias = (np.vdot(S, y[:, 0]) - sum_dZ / l2) / np.vdot(S, y[:, 1])
         dc = S * (y[:, :1] - bias * y[:, 1:]) - q / l2
