@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from catclf.features.onnx import parse_normalisation
 
@@ -50,8 +51,18 @@ def mixing(path, shape=(1, 3, 12, 10)):
     return save(path, NODES, PLAIN, shape)
 
 
-def images(m=3, height=12, width=10):
+def images(m=3, height=16, width=14):
     return np.random.default_rng(1).integers(0, 256, (m, height, width, 3), dtype=np.uint8)
+
+
+def views(m=3, height=12, width=10):
+    """Cut what a network of this size sees of larger `images`: the whole above its middle."""
+    top, left = round(height / 6), round(width / 6)
+    larger = images(m, height + 2 * top, width + 2 * left)
+    bilinear = Image.Resampling.BILINEAR
+    whole = [Image.fromarray(image).resize((width, height), bilinear) for image in larger]
+    middle = larger[:, top : top + height, left : left + width]
+    return np.concatenate([np.array(whole), middle], axis=1)
 
 
 def mixed(pixels, mean=MEAN, scale=SCALE):

@@ -8,6 +8,7 @@ import pytest
 from catclf.errors import ModelError, ParameterError
 from catclf.features.onnx import Onnx, parse_normalisation
 from catclf.features.onnx import file as onnx_file
+from catclf.features.views import resize
 from tests import onnx_graphs
 from tests.onnx_graphs import (
     FILTERS,
@@ -25,6 +26,7 @@ from tests.onnx_graphs import (
     numpy_helper,
     onnx,
     save,
+    views,
 )  # fmt: skip
 
 
@@ -42,8 +44,8 @@ def assert_features(network, maps, m=3, **tolerance):
 @pytest.mark.parametrize("batch", [1, "n", None])
 def test_maps_are_averaged_over_space(tmp_path, batch):
     network = Onnx.open(mixing(tmp_path / "a.onnx", (batch, 3, 12, 10)), "imagenet")
-    assert (network.image_size, network.n_x) == ((12, 10), 4)
-    assert_features(network, mixed(images()))
+    assert (network.image_size, network.view, network.n_x) == ((16, 14), (12, 10), 4)
+    assert_features(network, mixed(views()))
     assert network.transform(images(0)).shape == (4, 0)
 
 
@@ -51,14 +53,14 @@ def test_a_network_of_the_other_layout(tmp_path):
     nodes = [node("MatMul", "x w", "z"), node("Add", "z b", "y")]
     weights = {"w": onnx_graphs.W.T, "b": onnx_graphs.B}
     network = Onnx.open(save(tmp_path / "a.onnx", nodes, weights, (1, 12, 10, 3)), "imagenet")
-    assert_features(network, mixed(images()))
+    assert_features(network, mixed(views()))
 
 
 def test_space_is_found_where_an_inner_layout_is_another(tmp_path):
     """Converters leave transposes about: the two sides that are alike are space."""
     nodes = [node("Conv", "x w b", "z"), node("Transpose", "z", "y", perm=[0, 2, 3, 1])]
     path = save(tmp_path / "a.onnx", nodes, PLAIN, (1, 3, 12, 12))
-    assert_features(Onnx.open(path, "imagenet"), mixed(images(3, 12, 12)))
+    assert_features(Onnx.open(path, "imagenet"), mixed(views(3, 12, 12)))
 
 
 @pytest.mark.parametrize(
@@ -70,16 +72,16 @@ def test_a_size_that_the_file_leaves_open_is_named(tmp_path, shape):
     with pytest.raises(ModelError, match=r"--onnx-size 224$"):
         Onnx.open(path, "imagenet")
     network = Onnx.open(path, "imagenet", size=12)
-    assert_features(network, mixed(images(3, 12, 12)))
+    assert_features(network, mixed(views(3, 12, 12)))
     again = Onnx.restore(network.settings(), {})
     np.testing.assert_array_equal(
-        again.transform(images(1, 12, 12)), network.transform(images(1, 12, 12))
+        again.transform(images(1, 16, 16)), network.transform(images(1, 16, 16))
     )
 
 
 def test_a_size_that_is_fixed_need_not_be_named(tmp_path):
     path = mixing(tmp_path / "a.onnx", (1, 3, 12, 12))
-    assert Onnx.open(path, "imagenet", size=12).image_size == (12, 12)
+    assert Onnx.open(path, "imagenet", size=12).view == (12, 12)
     with pytest.raises(ModelError, match="takes 12 × 12 pixels: leave --onnx-size out"):
         Onnx.open(path, "imagenet", size=224)
 
@@ -88,7 +90,7 @@ def test_what_has_no_places_is_flattened(tmp_path):
     nodes = [node("Conv", "x w b", "z"), node("GlobalAveragePool", "z", "y")]
     path = save(tmp_path / "a.onnx", [*nodes, node("Flatten", "y", "f")], PLAIN)
     for output in ("y", "f"):
-        assert_features(Onnx.open(path, "imagenet", output), mixed(images()))
+        assert_features(Onnx.open(path, "imagenet", output), mixed(views()))
 
 
 @pytest.mark.parametrize("output", ["z", "y", None])
@@ -96,7 +98,7 @@ def test_an_inner_output(tmp_path, output):
     nodes = [node("Conv", "x w b", "z"), node("Relu", "z", "y")]
     network = Onnx.open(save(tmp_path / "a.onnx", nodes, PLAIN), "imagenet", output)
     assert network.settings()["output"] == (output or "y")
-    z = mixed(images())
+    z = mixed(views())
     assert_features(network, z if output == "z" else np.maximum(z, 0))
 
 
@@ -113,7 +115,7 @@ def test_an_inner_output(tmp_path, output):
 def test_normalisations(tmp_path, text, mean, scale):
     assert np.allclose(parse_normalisation(text), (mean, scale))
     network = Onnx.open(mixing(tmp_path / "a.onnx"), text)
-    assert_features(network, mixed(images(), mean, scale), rtol=1e-4, atol=1e-3)
+    assert_features(network, mixed(views(), mean, scale), rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -129,18 +131,52 @@ def test_inputs_of_other_types(tmp_path, kind):
     to = getattr(onnx.TensorProto, kind)
     nodes = [node("Cast", "x", "c", to=FLOAT), node("Conv", "c w b", "y")]
     path = save(tmp_path / "a.onnx", nodes, PLAIN, kind=to)
-    assert_features(Onnx.open(path, "none"), mixed(images(), (0, 0, 0), (1, 1, 1)), atol=0)
+    assert_features(Onnx.open(path, "none"), mixed(views(), (0, 0, 0), (1, 1, 1)), atol=0)
     if kind == "UINT8":
         with pytest.raises(ModelError, match="takes pixels as they are: --onnx-normalise none"):
             Onnx.open(path, "unit")
 
 
 def test_shares_are_where_the_output_has_them(tmp_path):
+    """On one grid: a position of the whole covers 8 × 8 of it, one of the middle 6 × 6."""
     network = Onnx.open(mixing(tmp_path / "a.onnx"), "imagenet")
     w = np.random.default_rng(3).normal(size=(4, 1))
     shares = network.shares(images()[0], w)
-    np.testing.assert_allclose(shares, (mixed(images()) @ w)[0, :, :, 0] / 120, atol=1e-6)
+    whole, middle = (mixed(views(1)) @ w)[0, :, :, 0].reshape(2, 12, 10) / 240
+    expected = np.zeros((96, 80))
+    for y, x in np.ndindex(12, 10):
+        expected[8 * y : 8 * y + 8, 8 * x : 8 * x + 8] += whole[y, x] / 64
+        top, left = 12 + 6 * y, 10 + 6 * x
+        expected[top : top + 6, left : left + 6] += middle[y, x] / 36
+    np.testing.assert_allclose(shares, expected, atol=1e-7)
     np.testing.assert_allclose(shares.sum(), (w.T @ network.transform(images(1)))[0, 0], rtol=1e-5)
+
+
+def test_the_whole_is_reduced_by_means_of_its_neighbours():
+    """The weights fall to 0 over one of the smaller pixels; every byte comes out as a byte."""
+    image = np.random.default_rng(0).integers(0, 256, (298, 35, 3), dtype=np.uint8)
+    reductions = []
+    for n, larger in ((224, 298), (27, 35)):
+        away = np.arange(larger) + 0.5 - (np.arange(n)[:, None] + 0.5) * larger / n
+        weights = np.clip(1 - np.abs(away) * n / larger, 0, None)
+        reductions.append(weights / weights.sum(axis=1, keepdims=True))
+    whole = np.einsum("yh,hwc,xw->yxc", reductions[0], image, reductions[1])
+    np.testing.assert_allclose(resize(image, (224, 27)), whole, atol=1.01)  # it rounds twice
+    assert resize(image, (298, 35)) is image
+
+
+def test_models_of_one_view_and_networks_of_small_images_see_the_whole_alone(tmp_path):
+    """Models made before there was a middle say so by the size of their images."""
+    before = Onnx.open(mixing(tmp_path / "a.onnx"), "imagenet").settings()
+    before = {**before, "image_size": before.pop("view")}
+    small = Onnx.open(mixing(tmp_path / "b.onnx", (1, 3, 64, 64)), "imagenet")
+    for network in (Onnx.restore(before, {}), small):
+        assert network.image_size == network.view
+        height, width = network.view
+        one = images(1, height, width)
+        assert_features(network, mixed(images(3, height, width)))
+        shares = network.shares(one[0], np.ones((4, 1)))
+        np.testing.assert_allclose(shares, mixed(one)[0].sum(axis=2) / shares.size, atol=1e-6)
 
 
 # What is refused
@@ -239,7 +275,7 @@ def test_external_data_is_read_from_the_networks_folder(tmp_path, location):
     path = external(folder / "a.onnx", location, content=folder / location)
     network = Onnx.open(path, "imagenet")
     np.testing.assert_allclose(
-        network.transform(images()).T, mixed(images()).mean(axis=(1, 2)), rtol=1e-5, atol=1e-5
+        network.transform(images()).T, mixed(views()).mean(axis=(1, 2)), rtol=1e-5, atol=1e-5
     )
     before = network.settings()["sha256"]
     (folder / location).write_bytes((2 * FILTERS).tobytes())

@@ -57,7 +57,7 @@ def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
     catclf("train", photos, *WORDS.split(), "--out", "m.npz")
     model = load_model(tmp_path / "m.npz")
     network = model.features
-    assert (network.name, network.n_x, network.image_size) == ("onnx", 16, (24, 20))
+    assert (network.name, network.n_x, network.view) == ("onnx", 16, (24, 20))
     with np.load(tmp_path / "m.npz") as npz:  # it holds no network
         assert sorted(npz) == ["b", "costs", "meta", "seen", "w"]
     # predict, eval and Python say the same.
@@ -73,7 +73,7 @@ def test_train_predict_and_evaluate(catclf, photos, tmp_path, monkeypatch):
     # The explanation adds up, and has as many regions as there are places.
     photo = next(photos.glob("*/*.png"))
     explanation = explain(model, load_image(photo, size=network.image_size))
-    assert (explanation.shares.shape, explanation.regions.shape) == ((22, 18), (8, 8))
+    assert (explanation.shares.shape, explanation.regions.shape) == ((176, 144), (8, 8))
     np.testing.assert_allclose(explanation.total, explanation.log_odds, atol=1e-5)
     catclf("predict", "-m", "m.npz", photo, "--explain", "why.png")
     assert (tmp_path / "why.png").stat().st_size > 1000
@@ -113,8 +113,11 @@ def test_where_a_models_network_is_looked_for(catclf, photos, tmp_path):
     "change",
     [
         {"path": None},
-        {"image_size": [24]},
-        {"image_size": [24, 0]},
+        {"view": [24]},
+        {"view": [24, 0]},
+        {"image_size": [24, 26]},
+        {"image_size": [32.0, 26.0]},
+        {"image_size": None},
         {"n_x": 17},
         {"n_x": 10**9},
         {"mean": [1.0, 2.0]},
@@ -138,7 +141,7 @@ def test_a_model_cannot_send_for_another_machines_file(monkeypatch, network):
     monkeypatch.setattr(os.path, "isfile", lambda path: looked.append(path) or False)
     for path in ("//host/share/net.onnx", r"\\host\share\net.onnx"):
         with pytest.raises(ModelError, match="neither at"):
-            Onnx({**network.settings(), "path": path}, "near").transform(images(1))
+            Onnx({**network.settings(), "path": path}, "near").transform(images(1, 32, 26))
     assert looked == [os.path.join("near", "net.onnx"), ""] * 2
 
 
@@ -192,7 +195,7 @@ def test_images_of_another_size_are_refused(tmp_path, catclf):
     textured(tmp_path / "net.onnx")
     told = catclf("train", "drawn", *WORDS.split(), code=3).stderr
     assert told == (
-        "error: drawn: its images have 64 × 64 pixels, and the features are taken from 24 × 20; "
+        "error: drawn: its images have 64 × 64 pixels, and the features are taken from 32 × 26; "
         "name a folder of photos\n"
     )
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from catclf.common.types import Array, Float32
 from catclf.errors import ModelError
 from catclf.features.feature_map import FeatureMap, share_out
+from catclf.features.views import cut_middle, overlay, resize
 
 FILE = "features.npz"
 SHA256 = "cf286ba5dcf9f3fc296aa075ea426ade424166be5f9cd5e2f80c04d16f0d13ca"
@@ -41,10 +42,7 @@ SIDE, VIEW = 96, 64
 
 
 class Conv(FeatureMap):
-    """Average each filter of the network's last layer over the whole image and over its middle.
-
-    The whole shows where a cat is, its middle shows more of what it looks like.
-    """
+    """Average each filter of the network's last layer over the whole image and over its middle."""
 
     name = "conv"
     image_size = (SIDE, SIDE)
@@ -81,19 +79,16 @@ class Conv(FeatureMap):
         return X
 
     def shares(self, image: NDArray[np.uint8], w: Array) -> Array:
-        """Divide wᵀx among the positions of both last maps: the class activation map.
+        """Divide wᵀx among the positions of both last maps, on one grid: the class activation map.
 
-        These lie on one grid of 24 × 24: a position of the whole covers 3 × 3 of it, one of the
-        middle, which begins at the fifth, 2 × 2.
+        The grid is 24 × 24: a position of the whole covers 3 × 3 of it, one of the middle, which
+        begins at the fifth, 2 × 2.
         """
         activations = self.last_map(cut_views(image))
         n = activations.shape[1]
         terms = w.reshape(1, 1, -1) * activations.mean(axis=(0, 1, 2))
         whole, middle = share_out(terms, activations.reshape(2 * n, n, -1)).reshape(2, n, n)
-        shares: Array = np.kron(whole, np.full((3, 3), 1 / 9))
-        inner = slice(n // 2, -n // 2)
-        shares[inner, inner] += np.kron(middle, np.full((2, 2), 1 / 4))
-        return shares
+        return overlay(whole, middle, (3, 2))
 
     @property
     def first_layer(self) -> Float32:
@@ -115,14 +110,9 @@ def cut_views(image: NDArray[np.uint8]) -> Float32:
     That is the whole, reduced, and its middle two thirds each way. A smaller image is enlarged
     first, as photos are.
     """
-    if len(image) != SIDE:
-        from PIL import Image
-
-        enlarged = Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-        image = np.asarray(enlarged)
-    pixels, edge = image.astype(np.float32), (SIDE - VIEW) // 2
+    pixels = resize(image, (SIDE, SIDE)).astype(np.float32)
     whole = _reduction() @ np.tensordot(_reduction(), pixels, 1)
-    return np.stack([whole, pixels[edge:-edge, edge:-edge]])
+    return np.stack([whole, cut_middle(pixels, (VIEW, VIEW))])
 
 
 @cache
