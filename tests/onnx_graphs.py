@@ -12,7 +12,7 @@ onnx = pytest.importorskip("onnx", reason="onnx, which makes the networks, is no
 pytest.importorskip("onnxruntime", reason="onnxruntime, the extra onnx, is not installed")
 
 helper, numpy_helper = onnx.helper, onnx.numpy_helper
-FLOAT = onnx.TensorProto.FLOAT
+FLOAT, UINT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8
 
 rng = np.random.default_rng(5)
 W = rng.normal(size=(4, 3)).astype(np.float32)

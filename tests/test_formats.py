@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 from conftest import Run
 from PIL import Image
 
@@ -94,6 +95,13 @@ def test_json_of_predict_and_show(catclf: Run, tmp_path: Path) -> None:
     assert set(json.loads(done.stdout)["explanation"]) == tables(text)[0]
     shown = json.loads(catclf("show", "photos", "--json").stdout)
     assert set(shown) == tables(section("### `show --json`"))[0] | {"features"}
+
+
+def test_json_of_show_of_a_network(catclf: Run, tmp_path: Path) -> None:
+    graphs = pytest.importorskip("tests.onnx_graphs", reason="onnx or onnxruntime is missing")
+    graphs.mixing(tmp_path / "a.onnx")
+    shown = json.loads(catclf("show", "a.onnx", "--json").stdout)
+    assert set(shown) == tables(section("### `show NET.onnx --json`"))[0]
 
 
 def test_json_of_eval_and_report(catclf: Run, class_folder: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Models on the features of a network: training, prediction, the cache, the options."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from catclf.features.feature_map import extract
 from catclf.features.onnx import PATH_VARIABLE, Onnx
 from catclf.model import Model
 from catclf.pictures.explanation import explain
-from tests.onnx_graphs import images, mixing, textured
+from tests.onnx_graphs import FLOAT, UINT8, W, images, mixing, node, save, textured
 
 WORDS = "--features onnx:net.onnx --onnx-normalise imagenet --solver newton --l2 0.1"
 
@@ -296,6 +297,58 @@ def test_what_was_taken_before_an_interruption_is_kept(tmp_path, photos, monkeyp
     with pytest.raises(KeyboardInterrupt), FeatureCache(network, path) as cache:
         load_dataset(photos, feature_map=cache, progress=progress)
     assert 20 <= len(FeatureCache(network, path)._rows) <= 40
+
+
+# catclf show NET.onnx
+
+AS_BYTES = [node("Cast", "x", "c", to=FLOAT), node("MatMul", "c w", "y")]
+SHOWN = {
+    "plain": (mixing, (1, 3, 12, 10), {"size": [12, 10], "image_size": [16, 14], "layout": "NCHW"}),
+    "any size": (mixing, ("n", 3, "h", "w"), {"size": None, "image_size": [298, 298]}),
+    "as bytes": (
+        lambda path, shape: save(path, AS_BYTES, {"w": W.T}, shape, kind=UINT8),
+        (1, 12, 10, 3),
+        {"type": "uint8", "layout": "NHWC", "normalise": False, "output_size": [12, 10]},
+    ),
+    "no places": (
+        lambda path, shape: save(path, [node("Flatten", "x", "\x1b[31m[red]y[/red]")], (), shape,
+                                 outputs=["\x1b[31m[red]y[/red]"]),
+        (1, 3, 64, 64),
+        {"n_x": 12288, "output_size": None, "image_size": [64, 64]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(SHOWN))
+def test_what_would_be_done_with_a_network_is_shown(catclf, tmp_path, name):
+    make, shape, expected = SHOWN[name]
+    path = make(tmp_path / "a.onnx", shape)
+    shown = json.loads(catclf("show", "a.onnx", "--json").stdout)
+    assert {key: shown[key] for key in expected} == expected
+    assert shown["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert shown["bytes"] == path.stat().st_size
+    assert (shown["input"], shown["milliseconds"] > 0) == ("x", True)
+    # What it says is what is done.
+    normalise = "unit" if shown["normalise"] else "none"
+    network = Onnx.open(path, normalise, size=None if shown["size"] else 224)
+    assert (network.n_x, list(network.image_size)) == (shown["n_x"], shown["image_size"])
+    text = catclf("show", "a.onnx").stdout
+    assert "\x1b" not in text
+    for words in (shown["sha256"], "a.onnx", f"{shown['n_x']:,} an image", shown["layout"]):
+        assert words in text
+    assert ("--onnx-normalise must be given" in text) == shown["normalise"]
+    assert ("left open (--onnx-size, here 224)" in text) == (shown["size"] is None)
+    assert ("no places, so that predict --explain" in text) == (shown["output_size"] is None)
+    assert "[red]y[/red]" in text or name != "no places"
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"version https://git-lfs.github.com", None])
+def test_what_is_no_network_is_told_in_a_line(catclf, tmp_path, content):
+    if content is not None:
+        (tmp_path / "[red]x[bold].ONNX").write_bytes(content)
+    done = catclf("show", "[red]x[bold].ONNX", code=4)
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+    assert done.stderr.startswith("error: [red]x[bold].ONNX: ")
 
 
 # Options, and the extra

@@ -130,6 +130,12 @@ class Onnx(FeatureMap):
             raise ModelError(f"{name}: it takes {height} × {width} pixels: leave --onnx-size out")
         if network.dtype == np.uint8 and (mean, scale) != NORMALISATIONS["none"]:
             raise ModelError(f"{name}: it takes pixels as they are: --onnx-normalise none")
+        return cls.of(network, file.sha256, (mean, scale))
+
+    @classmethod
+    def of(cls, network: Network, sha256: str, normalisation: Normalisation) -> Onnx:
+        """Make the map of a network that is loaded, from a file of this digest; see `open`."""
+        name = network.name
         grey = np.full((*network.image_size, 3), 128, dtype=np.uint8)
         once, again = network.features(grey), network.features(grey)
         if not np.allclose(once, again, rtol=1e-3, atol=1e-3 * float(np.abs(once).max(initial=0))):
@@ -144,13 +150,13 @@ class Onnx(FeatureMap):
             )
         settings = {
             "network": os.path.basename(name),
-            "sha256": file.sha256,
+            "sha256": sha256,
             "path": os.path.abspath(name),
             "output": network.output,
             "image_size": list(image_size_for(network.image_size)),
             "view": list(network.image_size),
-            "mean": list(mean),
-            "scale": list(scale),
+            "mean": list(normalisation[0]),
+            "scale": list(normalisation[1]),
             "n_x": len(once),
         }
         return cls(settings, network=network)

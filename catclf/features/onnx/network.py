@@ -32,12 +32,16 @@ class Network:
 
     Attributes
     ----------
-    name, output : str
-        Its path, and the name of the tensor.
+    name, input, output : str
+        Its path, the name of the input, and that of the tensor.
     image_size : (int, int)
         Height and width of the image that it takes, in pixels.
     dtype : numpy type
         The type of that image.
+    channels_first : bool
+        Whether it is laid out (3, height, width), not (height, width, 3).
+    open_size : bool
+        Whether the file leaves its height or width open.
 
     Raises
     ------
@@ -67,7 +71,7 @@ class Network:
         if not outputs:
             raise ModelError(f"{name}: it has no output")
         self.output = output or outputs[0]
-        self._input, kind, shape = inputs[0]
+        self.input, kind, shape = inputs[0]
         problem = None
         # An axis that the file leaves open is no int; the one of channels then is the second.
         last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
@@ -75,9 +79,10 @@ class Network:
         if kind not in INPUT_TYPES or not colours:
             problem = "expected an RGB image, [1, 3, 224, 224] or the like"
         else:
-            self._channels_first = not last
+            self.channels_first = not last
             sides = shape[1:3] if last else shape[2:]
-            if size and not all(isinstance(n, int) for n in sides):
+            self.open_size = not all(isinstance(n, int) for n in sides)
+            if size and self.open_size:
                 sides = size
             if not all(isinstance(n, int) for n in sides):
                 problem = "its size is left open: name the one that it learned at: --onnx-size 224"
@@ -103,8 +108,8 @@ class Network:
         ModelError
             If it cannot be run, or the output is not one of numbers for one image.
         """
-        colours = (3, 1, 1) if self._channels_first else (3,)
-        image = image.transpose(2, 0, 1) if self._channels_first else image
+        colours = (3, 1, 1) if self.channels_first else (3,)
+        image = image.transpose(2, 0, 1) if self.channels_first else image
         x: NDArray[Any] = np.ascontiguousarray(image[None])
         if self.dtype != np.uint8:
             x = x.astype(np.float32)
@@ -112,7 +117,7 @@ class Network:
             x /= self._scale.reshape(colours)
             x = x.astype(self.dtype, copy=False)
         try:
-            (output,) = self._session.run([self.output], {self._input: x})
+            (output,) = self._session.run([self.output], {self.input: x})
         except Exception as error:  # onnxruntime's own dozen
             raise ModelError(f"{self.name}: it cannot be run ({_reason(error)})") from error
         if not (isinstance(output, np.ndarray) and output.dtype.kind in "fiu"):
@@ -130,7 +135,7 @@ class Network:
         # square image the two sides are alike.
         a, b, c = numbers.shape
         square = self.image_size[0] == self.image_size[1]
-        if b == c if square and (a == b) != (b == c) else self._channels_first:
+        if b == c if square and (a == b) != (b == c) else self.channels_first:
             numbers = numbers.transpose(1, 2, 0)
         return numbers if numbers.shape[0] * numbers.shape[1] > 1 else numbers.ravel()
 
