@@ -97,7 +97,7 @@ def test_errors_end_with_their_code_and_write_nothing(catclf, tmp_path, words, c
 def test_version_and_help(catclf):
     assert catclf("--version").stdout == f"catclf {__version__}\n"
     data = [["data"], *(["data", name] for name in DATA_COMMANDS)]
-    for words in ([], ["train"], ["predict"], ["eval"], ["show"], *data):
+    for words in ([], ["train"], ["predict"], ["eval"], ["show"], ["export"], *data):
         text = catclf(*words, "-h").stdout
         assert text == catclf(*words, "--help").stdout
         assert len(text.splitlines()) <= 40

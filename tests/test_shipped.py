@@ -58,8 +58,8 @@ def test_a_damaged_or_missing_network_is_one_clear_error(tmp_path, monkeypatch):
     data[len(data) // 2] ^= 1
     (tmp_path / "damaged.npz").write_bytes(data)
     for name, message in (("damaged.npz", "not the network"), ("none.npz", "cannot be read")):
-        conv._read_network.cache_clear()
+        conv._network_in_tiles.cache_clear()
         monkeypatch.setattr(conv, "shipped", lambda _, name=name: tmp_path / name)
         with pytest.raises(ModelError, match=message):
             conv.Conv()
-    conv._read_network.cache_clear()
+    conv._network_in_tiles.cache_clear()

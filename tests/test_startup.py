@@ -27,8 +27,8 @@ except SystemExit as end:
 sys.stdout.flush()
 print("\\n" + json.dumps([code, sorted(sys.modules)]))
 """
-LARGE = {"numpy", "PIL", "h5py", "rich"}
-COMMANDS = ["train", "predict", "eval", "show", "lesson", "data"]
+LARGE = {"numpy", "PIL", "h5py", "onnx", "rich"}
+COMMANDS = ["train", "predict", "eval", "show", "export", "lesson", "data"]
 
 
 def loaded(folder, *words):
@@ -93,7 +93,7 @@ TRAIN = ("train", "--cv", "0", "--iterations", "10", "--out", "m.npz")
 def test_a_run_loads_what_it_needs(folder, words, needed, not_needed):
     names = loaded(folder, *words)
     assert names >= set(needed.split())
-    assert names & {"onnxruntime", "distributed", *not_needed.split()} == set()
+    assert names & {"onnx", "onnxruntime", "distributed", *not_needed.split()} == set()
     assert names & {f"catclf.cli.{name}" for name in COMMANDS} == {f"catclf.cli.{words[0]}"}
     if words[0] == "predict":  # of Pillow's readers the one that JPEGs need
         readers = {name for name in names if re.fullmatch(r"PIL\..*ImagePlugin", name)}

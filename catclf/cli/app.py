@@ -19,6 +19,7 @@ FUNCTIONS = {
     "predict": "predict",
     "eval": "evaluate",
     "show": "show",
+    "export": "export",
     "lesson": "lesson",
     "data": "app",
 }

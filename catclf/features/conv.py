@@ -50,7 +50,7 @@ class Conv(FeatureMap):
     symmetric = True  # nearly: the network has learned from mirrored photos, too
 
     def __init__(self) -> None:
-        self._network = _read_network()
+        self._network = _network_in_tiles()
         self.n_x = self._network.n_x
 
     @classmethod
@@ -111,12 +111,12 @@ def cut_views(image: NDArray[np.uint8]) -> Float32:
     first, as photos are.
     """
     pixels = resize(image, (SIDE, SIDE)).astype(np.float32)
-    whole = _reduction() @ np.tensordot(_reduction(), pixels, 1)
+    whole = reduction() @ np.tensordot(reduction(), pixels, 1)
     return np.stack([whole, cut_middle(pixels, (VIEW, VIEW))])
 
 
 @cache
-def _reduction() -> Float32:
+def reduction() -> Float32:
     """Make the matrix (64, 96) that reduces rows or columns as Pillow's BILINEAR does.
 
     Each of the 64 is a mean whose weights fall to 0 over 1.5 pixels from its middle.
@@ -128,7 +128,7 @@ def _reduction() -> Float32:
     return reduction
 
 
-def _convolve(a: Float32, layer: _Layer) -> Float32:
+def _convolve(a: Float32, layer: Layer) -> Float32:
     """Compute relu(a ∗ weight + bias), with a itself added before the relu in a residual layer.
 
     Bias and relu change no maximum: pooled before them, a quarter of the numbers is left for them.
@@ -206,7 +206,7 @@ def _max_pool(a: Float32) -> Float32:
     return pooled
 
 
-class _Layer(NamedTuple):
+class Layer(NamedTuple):
     """A convolution with what follows it."""
 
     weight: Float32
@@ -218,17 +218,17 @@ class _Layer(NamedTuple):
     """Whether the largest of each 2 × 2 positions is kept."""
 
 
-class _Network(NamedTuple):
+class Network(NamedTuple):
     """The shipped network: a = pixels · scale + shift, and what its layers make of that in turn."""
 
-    layers: list[_Layer]
+    layers: list[Layer]
     scale: np.float32
     shift: np.float32
     n_x: int
 
 
-@cache
-def _read_network() -> _Network:
+def read_network() -> Network:
+    """Read the shipped network; raise ModelError if that cannot be done."""
     path = shipped(FILE)
     try:
         data = path.read_bytes()
@@ -238,14 +238,24 @@ def _read_network() -> _Network:
         raise ModelError(f"{path}: not the network that is shipped; install catclf again")
     with np.load(io.BytesIO(data), allow_pickle=False) as npz:
         meta = json.loads(str(npz["meta"]))
-        layers: list[_Layer] = []
+        layers: list[Layer] = []
         for layer in meta["layers"]:
             if layer["op"] == "max_pool":
                 layers[-1] = layers[-1]._replace(pooled=True)
             else:
                 names = (f"{layer['name']}_{part}" for part in ("weight", "bias"))
                 weight, bias = (npz[name].astype(np.float32) for name in names)
-                if layers and len(weight) == 3:  # of three colours alone tiles are no faster
-                    weight = _transform(weight)
-                layers.append(_Layer(weight, bias, layer["residual"], pooled=False))
-    return _Network(layers, np.float32(meta["scale"]), np.float32(meta["shift"]), meta["n_x"])
+                layers.append(Layer(weight, bias, layer["residual"], pooled=False))
+    return Network(layers, np.float32(meta["scale"]), np.float32(meta["shift"]), meta["n_x"])
+
+
+@cache
+def _network_in_tiles() -> Network:
+    """Read the network, its filters transformed for `_convolve_in_tiles`."""
+    network = read_network()
+    first, *rest = network.layers  # of three colours alone tiles are no faster
+    layers = [
+        layer._replace(weight=_transform(layer.weight)) if len(layer.weight) == 3 else layer
+        for layer in rest
+    ]
+    return network._replace(layers=[first, *layers])

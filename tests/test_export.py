@@ -1,0 +1,254 @@
+"""Models written as ONNX networks: run by onnxruntime, and by a browser, against `predict`."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catclf import __version__, load_image, load_model, predict
+from catclf.data.drawn import draw
+from catclf.errors import ModelError
+from catclf.export import write_onnx
+from catclf.features import MAPS, Conv, Patches, Pixels
+from catclf.features.conv import shipped
+from catclf.model import Model
+from catclf.training import train
+from tests.test_browser import FLAGS
+
+onnx = pytest.importorskip("onnx", reason="onnx, of the extra of that name, is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "onnx.md"
+KINDS = ["conv", "pixels", "patches", "patches in cells"]
+
+
+def code(language):
+    """The one block of the docs' last section in this language."""
+    section = DOCS.read_text(encoding="utf-8").split("## A model in other programs")[1]
+    (block,) = re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return block
+
+
+def run(path, images, n=1):
+    """What onnxruntime makes of images, n at a time: probabilities and labels."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    parts = [session.run(None, {"image": images[i : i + n]}) for i in range(0, len(images), n)]
+    probabilities, labels = map(np.concatenate, zip(*parts, strict=True))
+    assert (probabilities.dtype, probabilities.shape) == (np.float32, (len(images),))
+    assert (labels.dtype, labels.shape) == (np.int64, (len(images),))
+    return probabilities, labels
+
+
+@pytest.fixture(scope="module")
+def models():
+    """A model on each kind of features."""
+    settings = {"patches": {"dictionary": 60}, "patches in cells": {"dictionary": 20, "pool": 4}}
+    made = {"conv": load_model(shipped("photos.npz"))}
+    for kind in KINDS[1:]:
+        how = {"features": kind.split()[0], "solver": "newton", "l2": 0.01, "cv": 0}
+        made[kind] = replace(
+            train("drawn", **how, **settings.get(kind, {})), threshold=0.6, temperature=1.7
+        )
+    return made
+
+
+@pytest.fixture
+def model():
+    """A small model, quickly made."""
+    w = np.random.default_rng(0).normal(0, 0.01, (Pixels.n_x, 1))
+    return Model(w, 0.5, ("non-cat", "cat"), Pixels())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_photos_get_the_probability_of_predict(shared, models, kind, tmp_path):
+    paths = sorted((shared / "photos").glob("*/*.jpg"))
+    assert len(paths) == 213
+    model = models[kind]
+    write_onnx(model, tmp_path / "m.onnx")
+    images = np.stack([load_image(path, size=model.features.image_size) for path in paths])
+    expected = list(predict(model, paths))
+    for n in (1, 17):
+        probabilities, labels = run(tmp_path / "m.onnx", images, n)
+        np.testing.assert_allclose(probabilities, [e.probability for e in expected], 0, 1e-5)
+        assert [model.classes[label] for label in labels] == [e.label for e in expected]
+    assert 0 < labels.sum() < len(labels)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_drawings_get_the_probability_of_the_model(models, kind, tmp_path):
+    model, (images, _) = models[kind], draw(20, seed=5)
+    height, width = model.features.image_size
+    images = np.stack([Image.fromarray(image).resize((width, height)) for image in images])
+    images[0] = 0
+    write_onnx(model, tmp_path / "m.onnx")
+    probabilities, _ = run(tmp_path / "m.onnx", images, 7)
+    np.testing.assert_allclose(probabilities, model.probabilities(images)[0], 0, 1e-5)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 1.0])
+def test_a_label_is_1_above_the_threshold(model, threshold, tmp_path):
+    write_onnx(replace(model, threshold=threshold), tmp_path / "m.onnx")
+    probabilities, labels = run(tmp_path / "m.onnx", draw(60)[0])
+    np.testing.assert_array_equal(labels, probabilities > threshold)
+
+
+def test_the_command_says_what_the_file_needs(catclf, tmp_path):
+    name = "[red]x[/red].onnx"
+    done = catclf("export", "photos", name)
+    assert done.stdout == f"wrote {name}\n"
+    assert "photos.npz" in done.stderr
+    network = onnx.load(tmp_path / name)
+    onnx.checker.check_model(network, full_check=True)
+    assert (network.ir_version, network.opset_import[0].version) == (8, 17)
+    metadata = {entry.key: entry.value for entry in network.metadata_props}
+    shown = json.loads(catclf("show", "photos", "--json").stdout)
+    assert metadata["model_sha256"] == shown["sha256"]
+    assert json.loads(metadata["classes"]) == ["non-cat", "cat"]
+    assert float(metadata["threshold"]) == shown["threshold"]
+    assert (metadata["catclf_version"], metadata["trusted"]) == (__version__, "with photos")
+    for word in ("EXIF", "white", "RGB", "96 pixels wide", "bilinear"):
+        assert word in metadata["preprocessing"]
+
+
+def test_the_same_model_gives_the_same_bytes(models, tmp_path):
+    for name in "ab":
+        write_onnx(models["conv"], tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_only_a_network_of_this_command_is_replaced(catclf, model, tmp_path):
+    model.save(tmp_path / "m.npz")
+    done = catclf("export", "m.npz", "m.npz", code=3)
+    assert "error: m.npz: the network cannot be written (what is there is no" in done.stderr
+    assert load_model(tmp_path / "m.npz").b == model.b
+    empty = onnx.helper.make_graph([], "mine", [], [])
+    onnx.save(onnx.helper.make_model(empty, producer_name="pytorch"), tmp_path / "mine.onnx")
+    catclf("export", "m.npz", "mine.onnx", code=3)
+    catclf("export", "m.npz", "m.onnx")
+    catclf("export", "photos", "m.onnx")
+    assert (
+        onnx.load(tmp_path / "m.onnx").graph.input[0].type.tensor_type.shape.dim[1].dim_value == 96
+    )
+    assert catclf("export", "m.npz", "m.npz/x.onnx", code=3).stderr.endswith("is not a folder)\n")
+    (tmp_path / "text.npz").write_text("not a model")
+    assert "error: text.npz: text, not a" in catclf("export", "text.npz", "n.onnx", code=4).stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "m.npz", "m.onnx", "mine.onnx", "text.npz"
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_nothing(catclf_process, tmp_path):
+    done = catclf_process("export", "photos", "m.onnx", code=3, largest=100_000)
+    assert "error: m.onnx: the network cannot be written (File too large)" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_package_a_line_says_how_to_get_it(catclf, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    done = catclf("export", "photos", "m.onnx", code=4)
+    assert done.stderr.endswith("needs the package onnx: pip install 'catclf[onnx]'\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_said_in_onnx_is_refused(model, tmp_path):
+    class Means(Pixels):
+        name = "means"
+
+    for changed, words in (
+        ({"features": Means()}, "features means cannot be written as ONNX"),
+        ({"temperature": 1e-300}, "too large for float32"),
+        ({"b": 1e300}, "too large for float32"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            write_onnx(replace(model, **changed), tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_map_has_nodes():
+    from catclf.export.maps import NODES
+
+    assert set(NODES) >= set(MAPS)
+    assert {Pixels.name, Patches.name, Conv.name} <= set(NODES)
+
+
+# What the docs show
+
+
+def test_the_lines_of_python_in_the_docs(shared, models, tmp_path, monkeypatch):
+    path = sorted((shared / "photos" / "cat").iterdir())[0]
+    shutil.copy(path, tmp_path / "img.jpg")
+    write_onnx(models["conv"], tmp_path / "photos.onnx")
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(code("python"), found)
+    (expected,) = predict(models["conv"], [path])
+    assert found["label"] == [models["conv"].classes.index(expected.label)]
+    # A JPEG's decoder halves for `predict`, so that the pixels are not quite the same.
+    assert found["probability"][0] == pytest.approx(expected.probability, abs=0.02)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder with onnxruntime-web in it, and the address where it is served."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm, which fetches onnxruntime-web, is not installed")
+    folder = tmp_path_factory.mktemp("site")
+    install = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "onnxruntime-web"]
+    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"npm does not fetch onnxruntime-web: {done.stderr[:200]}")
+    (folder / "index.html").write_text(code("html"), encoding="utf-8")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        extensions_map = SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_port}/index.html"
+        server.shutdown()
+        thread.join()
+    shutil.rmtree(folder / "node_modules")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["conv", "pixels"])
+def test_the_web_page_in_the_docs(site, models, kind, tmp_path):
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
+    folder, address = site
+    model = models[kind]
+    write_onnx(model, folder / "photos.onnx")
+    height, width = model.features.image_size
+    for image in draw(2, seed=5)[0]:
+        large = Image.fromarray(image).resize((width, height))
+        large.save(folder / "img.jpg", "PNG")  # of its size, so that the canvas changes nothing
+        done = subprocess.run(
+            [program, *FLAGS, f"--user-data-dir={tmp_path}", "--virtual-time-budget=60000",
+             "--dump-dom", address],
+            capture_output=True, text=True, check=True, timeout=120,
+        )  # fmt: skip
+        answer = html.unescape(re.search(r'<p id="answer">(.*)</p>', done.stdout)[1])
+        label, probability = answer.split()
+        (expected,) = model.probabilities(np.asarray(large)[None])[0]
+        assert label == model.classes[int(expected > model.threshold)]
+        assert float(probability) == pytest.approx(expected, abs=1e-4)
