@@ -1,8 +1,10 @@
 """The walk through the lesson: its numbers, on any data; the command; and docs/lesson.md."""
 
+import html
 import importlib
 import inspect
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from processes import on_a_terminal
 
 from catclf import load_dataset
+from catclf.cli import lesson as terminal
 from catclf.cli.lesson import ROWS, plot
 from catclf.common.chart import Chart, Curve
 from catclf.data.dataset import Dataset
@@ -29,8 +32,9 @@ from catclf.lesson.loss_and_descent import (
     slope,
     squared_cost,
 )
-from catclf.lesson.material import Material, Table
+from catclf.lesson.material import Material, Table, paragraphs
 from catclf.logistic import backward, cost, forward, gradient, sigmoid
+from catclf.pictures import lesson_page
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -244,12 +248,19 @@ def test_piped_it_tells_all_and_nothing_is_too_wide(catclf, catclf_process, clas
         (["--all", "--section", 1], 2, "choose one"),
         (["nothing-here"], 3, "error: nothing-here: no such file"),
         (["--pictures", "file"], 3, "error: file/chart.svg: the chart cannot be written"),
+        (["--html", "x.html", "--section", 1], 2, "give it alone"),
+        (["--html", "x.html", "--pictures", "out"], 2, "give it alone"),
+        (["--html", "photos"], 3, "photos: the page cannot be written (pages are HTML files;"),
+        (["--html", "taken.html"], 3, "(what is there is no lesson's page; name another file)"),
+        (["--html", "file/x.html"], 3, "error: file/x.html: the page cannot be written"),
     ],
 )
 def test_what_cannot_be_told_ends_before_the_work(catclf, tmp_path, words, code, message):
     (tmp_path / "file").touch()
+    (tmp_path / "taken.html").write_text("<!doctype html><p>of somebody else")
     done = catclf("lesson", *words, code=code)
     assert done.stdout == ""
+    assert (tmp_path / "taken.html").read_text().endswith("of somebody else")
     assert message in done.stderr
     assert code == 2 or done.stderr.count("\n") == 1
 
@@ -287,6 +298,96 @@ def test_a_section_longer_than_the_screen_waits_too(class_folder, tmp_path):
     _, text = on_a_terminal("lesson", class_folder, "-q", cwd=tmp_path, keys=keys, LINES=24)
     assert headings(text) in ([1], [1, 2])
     assert all(screen.count("\n") <= 24 for screen in text.split("q: leave "))
+
+
+# The page
+
+SCRIPT = "<script>alert(1)</script>[red]x[/red]"
+
+
+def without(page, *tags):
+    for name in tags:
+        page = re.sub(rf"<{name}\b.*?</{name}>", " ", page, flags=re.DOTALL)
+    return page
+
+
+def words_of(page):
+    """All words of a page's text, in their order."""
+    return html.unescape(re.sub(r"<[^>]*>", " ", page)).split()
+
+
+def test_the_page_has_the_terminals_words_and_figures_in_their_order(untimed, monkeypatch, drawn):
+    name, plots = f"{SCRIPT} © \u202e", []
+    material = Material(replace(drawn, name=name, classes=("<i>dog</i>", "cat & co")))
+    monkeypatch.setattr(terminal, "plot", lambda chart, width: plots.append(chart) or "")
+    monkeypatch.setenv("COLUMNS", "200")
+    texts = [text for n in range(1, 11) for text in terminal._section_texts(n, material, None)]
+    rules = re.compile(r"={4,}|─{9,}")
+    page = lesson_page.render(material)
+    sections = "".join(re.findall(r"<section.*?</section>", page, re.DOTALL))
+    told = without(re.sub(r'<div class="place".*?(?=</section>)', "", sections), "aside", "figure")
+    assert words_of(told) == [w for w in " ".join(texts).split() if not rules.fullmatch(w)]
+    drawn_charts = re.findall(r"<figure>.*?</figure>", sections, re.DOTALL)
+    assert len(drawn_charts) == len(plots) == 4
+    for chart, svg in zip(plots, drawn_charts, strict=True):
+        labels = [html.unescape(text) for text in re.findall(r"<text[^>]*>(.*?)</text>", svg)]
+        names = (chart.title, chart.x_label, chart.y_label, *(c.name for c in chart.curves))
+        assert set(filter(None, names)) <= set(labels)
+    contents = words_of(re.search(r"<nav.*?</nav>", page, re.DOTALL)[0])
+    assert contents == " ".join(f"{n}. {s.title}" for n, s in enumerate(SECTIONS, 1)).split()
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_runs_no_script_of_the_data(untimed, drawn):
+    page = lesson_page.render(Material(replace(drawn, name=SCRIPT)))
+    assert page.count("<script") == 1
+    assert page.count(html.escape(SCRIPT)) == 3  # the page's title, its head, section 1
+    assert not re.search(r"\bsrc=|@import|url\(|<link|fetch\(|import ", without(page, "pre"))
+    assert set(re.findall(r"https?://[^\s\"']+", page)) == {"http://www.w3.org/2000/svg"}
+
+
+def test_each_formula_has_the_source_of_its_function_beside_it(untimed, material):
+    page = lesson_page.render(material)
+    formulas = re.findall(
+        r'<div class="formula"><aside>(.*?)</aside><pre.*?>(.*?)</pre>', page, re.S
+    )
+    shown = [
+        paragraph
+        for section in SECTIONS
+        for block in section.tell(material)
+        if isinstance(block, str)
+        for paragraph, is_formula in paragraphs(block)
+        if is_formula
+    ]
+    assert [html.unescape(formula) for _, formula in formulas] == shown
+    assert [formula.split()[:2] for aside, formula in formulas if not aside] == [["x1,", "w1"]]
+    sources = [
+        (html.unescape(re.sub("<[^>]*>", "", source)), is_open)
+        for aside, _ in formulas
+        for is_open, source in re.findall(
+            r"<details( open=\"\")?>.*?<pre[^>]*>(.*?)</pre>", aside, re.S
+        )
+    ]
+    for function, starts in lesson_page.COMPUTES.items():
+        source = inspect.cleandoc("\n" + inspect.getsource(function))
+        assert [bool(is_open) for text, is_open in sources if text == source].count(True) == 1
+        for start in starts:
+            assert sum(re.search(f"^{re.escape(start)}", f, re.M) is not None for f in shown) == 1
+
+
+def test_the_command_writes_the_page_whole_or_not_at_all(
+    catclf, class_folder, tmp_path, monkeypatch
+):
+    path = tmp_path / "new" / "lesson.html"
+    for _ in range(2):  # the second replaces the first
+        done = catclf("lesson", class_folder, "--html", path)
+        assert done.stdout == ""
+        assert done.stderr.splitlines()[-1] == f"wrote {path}"
+    first = path.read_text(encoding="utf-8")
+    assert first.endswith("</html>\n")
+    monkeypatch.setattr(lesson_page, "render", lambda material: first[:99] + "\ud800")
+    catclf("lesson", class_folder, "--html", path, code=70)
+    assert path.read_text(encoding="utf-8") == first
+    assert [entry.name for entry in path.parent.iterdir()] == ["lesson.html"]
 
 
 # docs/lesson.md

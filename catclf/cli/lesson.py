@@ -32,6 +32,7 @@ def lesson(
     pictures: Annotated[
         str | None, typer.Option(metavar="DIR", help="Also write the charts there, as SVG.")
     ] = None,
+    html: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page instead.")] = None,
     cat_class: loading.CatClass = None,
     quiet: output.Quiet = False,
 ) -> None:
@@ -40,6 +41,7 @@ def lesson(
     \b
     catclf lesson
     catclf lesson photos/train --section 3 --pictures lesson
+    catclf lesson --html lesson.html
 
     \b
      1  Images as columns of numbers       (in the lesson: 1.1)
@@ -57,11 +59,22 @@ def lesson(
         raise typer.BadParameter("choose one of --section and --all")
     from catclf.lesson.material import Material
 
+    if html is not None:
+        from catclf.pictures import lesson_page
+
+        if section or everything or pictures is not None:
+            raise typer.BadParameter("--html holds all sections and charts; give it alone")
+        lesson_page.check_target(html)
     if pictures is not None:
         from catclf.pictures import svg
 
         svg.check_target(os.path.join(pictures, "chart.svg"))
     material = Material(loading.load_all([data], "train", cat_class=cat_class)[1])
+    if html is not None:
+        with loading.working_bar("writing the lesson"):
+            lesson_page.write(material, html)
+        output.note(f"wrote {os.path.abspath(html)}")
+        return
     waits = sys.stdin.isatty() and sys.stdout.isatty() and not (everything or section)
     room = shutil.get_terminal_size().lines - 2
     for number in [section] if section else range(1, NUMBER_OF_SECTIONS + 1):
@@ -81,19 +94,19 @@ def lesson(
 def _section_texts(number: int, material: Material, pictures: str | None) -> Iterator[str]:
     """Compute a section, block by block, and write each as text for the terminal."""
     from catclf.lesson import SECTIONS
+    from catclf.lesson.material import paragraphs
 
     section = SECTIONS[number - 1]
     heading = f"{number}. {section.title}"
-    source = f"section {section.number} of the lesson" if section.number else "beyond the lesson"
-    yield f"\n{heading}\n{'=' * len(heading)}\n{source}\n\n"
+    yield f"\n{heading}\n{'=' * len(heading)}\n{section.source}\n\n"
     width = min(shutil.get_terminal_size().columns, 80)
     for block in section.tell(material):
         if not isinstance(block, str):
             yield f"{_draw(block, number, pictures)}\n\n"
             continue
-        for paragraph in output.plain(textwrap.dedent(block)).strip("\n").split("\n\n"):
-            if paragraph.startswith(" "):  # a formula: it is not wrapped
-                text = textwrap.indent(textwrap.dedent(paragraph), "  ")
+        for paragraph, is_formula in paragraphs(output.plain(block)):
+            if is_formula:
+                text = textwrap.indent(paragraph, "  ")
             else:
                 text = textwrap.fill(paragraph, width, break_on_hyphens=False)
             yield f"{text}\n\n"

@@ -1,7 +1,7 @@
 """The lesson, told section by section on images of one's own, every figure computed.
 
 A section is a function that yields blocks: text, formulas, tables and charts, which
-`catclf lesson` prints.
+`catclf lesson` prints, or `catclf.pictures.lesson_page` puts on a page.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ class Section(NamedTuple):
     number: str
     title: str
     tell: Callable[[Material], Iterator[Block]]
+
+    @property
+    def source(self) -> str:
+        """Say where it comes from."""
+        return f"section {self.number} of the lesson" if self.number else "beyond the lesson"
 
 
 SECTIONS = (

@@ -186,13 +186,18 @@ def slope(w: float, u: Array, Y: Array) -> float:
     return float(np.mean((sigmoid(w * u) - Y) * u))
 
 
-def one_parameter(material: Material) -> Iterator[Block]:
-    """Descend on a cost of one weight: by a good step, a short one and one too long."""
+def one_feature(material: Material) -> tuple[int, Array, float]:
+    """Choose a row of X: its number, u float64 (1, m), which is standardised, and a first w."""
     X, Y = material.X, material.Y
     deviation = np.maximum(X.std(axis=1), 1e-9)  # a row that does not vary correlates with nothing
     k = int(np.argmax(np.abs(np.dot(X, (Y - Y.mean()).T)[:, 0] / deviation)))
     u = (X[k : k + 1] - X[k].mean()) / deviation[k]
-    start = 2.0 if slope(0.0, u, Y) > 0 else -2.0  # beyond 0, seen from the minimum
+    return k, u, 2.0 if slope(0.0, u, Y) > 0 else -2.0  # beyond 0, seen from the minimum
+
+
+def one_parameter(material: Material) -> Iterator[Block]:
+    """Descend on a cost of one weight: by a good step, a short one and one too long."""
+    X, Y, (k, u, start) = material.X, material.Y, one_feature(material)
 
     def weights(learning_rate: float, steps: int) -> list[float]:
         w = [start]

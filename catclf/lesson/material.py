@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +34,12 @@ class Table:
 
 Block = str | Table | Chart
 """Text is paragraphs, parted by empty lines; one that is indented, a formula, is not wrapped."""
+
+
+def paragraphs(text: str) -> Iterator[tuple[str, bool]]:
+    """Take a text apart into paragraphs, none indented any more; tell which are formulas."""
+    for paragraph in textwrap.dedent(text).strip("\n").split("\n\n"):
+        yield textwrap.dedent(paragraph), paragraph.startswith(" ")
 
 
 class Material:

@@ -5,6 +5,7 @@ A page is put together from pieces, so that no text from outside can become a ta
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from catclf.common.text import printable
@@ -41,3 +42,15 @@ def tag(name: str, /, *pieces: str, **attributes: str | float) -> Markup:
     if name in _VOID:
         return Markup(f"<{opening}>")
     return Markup(f"<{opening}>{joined(*pieces)}</{name}>")
+
+
+def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+    """Write a table whose first row and first column are headings; wide ones can be scrolled."""
+    head = tag("tr", *(tag("th", column, scope="col") for column in columns))
+    body = (
+        tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in rest))
+        for first, *rest in rows
+    )
+    above = [tag("caption", caption)] if caption else []
+    inside = tag("table", *above, tag("thead", head), tag("tbody", *body))
+    return tag("div", inside, class_="scroll", tabindex="0", role="group", aria_label=caption)

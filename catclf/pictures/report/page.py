@@ -15,7 +15,7 @@ from PIL import Image
 
 from catclf.common.version import __version__
 from catclf.evaluation import Result, compare_with_first, figure_rows
-from catclf.pictures import Markup, joined, safe, svg, tag
+from catclf.pictures import Markup, joined, safe, svg, table, tag
 from catclf.pictures.report import COMPARABLE, LISTED, disagreements, folder_of, plots
 
 NOTES = 20
@@ -86,7 +86,7 @@ def _figures(results: Sequence[Result]) -> Markup:
         ]
         lines.append((_indented(cells[0][0]), *values))
     columns = ["figure", *(result.name for result in results)]
-    return _table("All figures, with 95% intervals below", columns, lines)
+    return table("All figures, with 95% intervals below", columns, lines)
 
 
 def _confusion(result: Result) -> Markup:
@@ -101,7 +101,7 @@ def _confusion(result: Result) -> Markup:
             cells.append(tag("span", cell, class_="right" if i == j else "wrong"))
         lines.append((f"is {name}", *cells))
     caption = f"Confusion matrix of {result.name}, with shares of each class"
-    return _table(caption, ["", *(f"called {name}" for name in classes)], lines)
+    return table(caption, ["", *(f"called {name}" for name in classes)], lines)
 
 
 def _comparison(results: Sequence[Result]) -> Markup:
@@ -111,7 +111,7 @@ def _comparison(results: Sequence[Result]) -> Markup:
     ]
     return _section(
         "Comparison",
-        _table(
+        table(
             f"McNemar's exact test against {results[0].name}, on the same images",
             ["model", "right where the first is wrong", "wrong where the first is right", "p"],
             lines,
@@ -198,17 +198,6 @@ def _model(result: Result) -> Markup:
 
 def _section(title: str, *pieces: str) -> Markup:
     return tag("section", tag("h2", title), *pieces)
-
-
-def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
-    """Write a table whose first row and first column are headings; wide ones can be scrolled."""
-    head = tag("tr", *(tag("th", column, scope="col") for column in columns))
-    body = (
-        tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in rest))
-        for first, *rest in rows
-    )
-    table = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body))
-    return tag("div", table, class_="scroll", tabindex="0", role="group", aria_label=caption)
 
 
 def _definitions(title: str, *lines: tuple[str, str]) -> Markup:
