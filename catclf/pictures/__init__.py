@@ -53,4 +53,5 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -
     )
     above = [tag("caption", caption)] if caption else []
     inside = tag("table", *above, tag("thead", head), tag("tbody", *body))
-    return tag("div", inside, class_="scroll", tabindex="0", role="group", aria_label=caption)
+    named = {"role": "group", "aria_label": caption} if caption else {}
+    return tag("div", inside, class_="scroll", tabindex="0", **named)

@@ -66,8 +66,7 @@ const PLACES = {
 
   // The three numbers of a pixel, and their places in the column x.
   pixel(place, {pixels}) {
-    const bytes = Uint8Array.from(atob(pixels), c => c.charCodeAt(0));
-    const names = ["red", "green", "blue"];
+    const bytes = Uint8Array.from(atob(pixels), c => c.charCodeAt(0)), names = ["red", "green", "blue"];
     place.insertAdjacentHTML("afterbegin", `<h3>Try it: point at a pixel</h3>
       <form>${input("row", 10)}${input("column", 20)}</form>
       <div class="photos">${["image 0", ...names].map(name => `<figure><div>
