@@ -20,14 +20,28 @@ from catclf import __version__, load_image, load_model, predict
 from catclf.data.drawn import draw
 from catclf.errors import ModelError
 from catclf.export import write_onnx
-from catclf.features import MAPS, Conv, Patches, Pixels
+from catclf.features import MAPS, Pixels
 from catclf.features.conv import shipped
+from catclf.features.onnx import Onnx
 from catclf.model import Model
 from catclf.training import train
+from tests.onnx_graphs import (
+    FLOAT,
+    NODES,
+    PLAIN,
+    B,
+    W,
+    helper,
+    mixing,
+    node,
+    numpy_helper,
+    onnx,
+    save,
+)
 from tests.test_browser import FLAGS
 
-onnx = pytest.importorskip("onnx", reason="onnx, of the extra of that name, is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+TensorProto = onnx.TensorProto
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "onnx.md"
 KINDS = ["conv", "pixels", "patches", "patches in cells"]
@@ -163,6 +177,148 @@ def test_without_the_package_a_line_says_how_to_get_it(catclf, monkeypatch, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+# A network of one's own
+
+
+def of_network(network):
+    """A model on a network, with scores of about 1."""
+    images = noise(network, 20)
+    w = np.random.default_rng(3).normal(size=(network.n_x, 1))
+    scores = Model(w, 0.0, ("non-cat", "cat"), network).scores(images)
+    b = -float(scores.mean() / scores.std())
+    return Model(w / scores.std(), b, ("non-cat", "cat"), network)
+
+
+def noise(network, n):
+    """Images of which each has its own colour."""
+    rng = np.random.default_rng(4)
+    images = rng.integers(0, 128, (n, *network.image_size, 3), dtype=np.uint8)
+    return images + rng.integers(0, 128, (n, 1, 1, 3), dtype=np.uint8)
+
+
+CAST, CONV = node("Cast", "x", "c", to=FLOAT), node("Conv", "c w b", "y")
+BRANCHES = [
+    helper.make_graph(
+        [node("Conv", "x w b", "y")], name, [], [helper.make_tensor_value_info("y", FLOAT, None)]
+    )
+    for name in ("then", "else")
+]
+LAST = [node("MatMul", "x w", "z"), node("Add", "z b", "y")]
+NETWORKS = {
+    "first": (NODES, PLAIN, (1, 3, 12, 10), "imagenet", {}),
+    "any batch": (NODES, PLAIN, ("n", 3, 12, 10), "127/128", {}),
+    "64 pixels": (NODES, PLAIN, ("n", 3, 64, 64), "unit", {}),
+    "last": (LAST, {"w": W.T, "b": B}, ("n", 12, 10, 3), "imagenet", {}),
+    "float16": ([CAST, CONV], PLAIN, ("n", 3, 12, 10), "unit", {"kind": TensorProto.FLOAT16}),
+    "double": ([CAST, CONV], PLAIN, ("n", 3, 12, 10), "unit", {"kind": TensorProto.DOUBLE}),
+    "uint8": ([CAST, CONV], PLAIN, ("n", 3, 12, 10), "none", {"kind": TensorProto.UINT8}),
+    "places first": (
+        [node("Conv", "x w b", "z"), node("Transpose", "z", "y", perm=[0, 2, 3, 1])],
+        PLAIN, ("n", 3, 12, 12), "unit", {},
+    ),
+    "no places": (
+        [node("Conv", "x w b", "z"), node("GlobalAveragePool", "z", "y")],
+        PLAIN, ("n", 3, 12, 10), "unit", {},
+    ),
+    "a graph within": (
+        [node("Constant", "", "t", value_ints=[1]), node("Cast", "t", "i", to=TensorProto.BOOL),
+         node("Squeeze", "i", "q"),
+         node("If", "q", "y", then_branch=BRANCHES[0], else_branch=BRANCHES[1])],
+        PLAIN, ("n", 3, 12, 10), "unit", {},
+    ),
+    "its own domain": (
+        [node("Conv", "x w b", "z"), node("Gelu", "z", "y", domain="com.microsoft")],
+        PLAIN, ("n", 3, 12, 10), "unit", {"opsets": [helper.make_opsetid("com.microsoft", 1)]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_a_network_of_ones_own_is_taken_in(kind, tmp_path):
+    nodes, weights, shape, normalise, more = NETWORKS[kind]
+    path = save(tmp_path / "net.onnx", nodes, weights, shape, **more)
+    assert_same(of_network(Onnx.open(path, normalise)), tmp_path, 1 if shape[0] == 1 else 7)
+
+
+def assert_same(model, folder, n):
+    """Compare a model with what is written of it, which must need no other file."""
+    write_onnx(model, folder / "m.onnx")
+    images = noise(model.features, 2 * n)
+    (folder / "alone").mkdir()
+    (folder / "m.onnx").rename(folder / "alone" / "m.onnx")
+    network = onnx.load(folder / "alone" / "m.onnx", load_external_data=False)
+    onnx.checker.check_model(network, full_check=True)
+    probabilities, labels = run(folder / "alone" / "m.onnx", images, n)
+    expected = model.probabilities(images)[0]
+    np.testing.assert_allclose(probabilities, expected, 0, 1e-5)
+    np.testing.assert_array_equal(labels, expected > 0.5)
+    return network
+
+
+@pytest.mark.parametrize("opset", [9, 12, 17, 21])
+def test_older_operators_are_brought_up_and_newer_ones_stay(opset, tmp_path):
+    path = mixing(tmp_path / "net.onnx", ("n", 3, 12, 10))
+    network = onnx.load(path)
+    network.opset_import[0].version = opset
+    network.ir_version = 10 if opset == 21 else 4
+    onnx.save(network, path)
+    network = assert_same(of_network(Onnx.open(path, "unit")), tmp_path, 3)
+    assert network.opset_import[0].version == max(opset, 17)
+    assert network.ir_version == (10 if opset == 21 else 8)
+
+
+def test_an_inner_tensor_and_external_data(tmp_path):
+    nodes = [node("Conv", "x w b", "z"), node("Relu", "z", "y")]
+    path = save(tmp_path / "net.onnx", nodes, PLAIN, ("n", 3, 12, 10))
+    network = onnx.load(path)
+    onnx.save(network, path, save_as_external_data=True, location="net.data", size_threshold=0)
+    assert (tmp_path / "net.data").exists()
+    assert_same(of_network(Onnx.open(path, "unit", "z")), tmp_path, 4)
+
+
+def test_two_views_have_their_weights_in_common(tmp_path):
+    weights = {"w": np.ones((100, 3, 20, 20), np.float32), "b": np.ones(100, np.float32)}
+    path = save(tmp_path / "net.onnx", NODES, weights, (1, 3, 40, 40))
+    write_onnx(of_network(Onnx.open(path, "unit")), tmp_path / "m.onnx")
+    assert (tmp_path / "m.onnx").stat().st_size < path.stat().st_size + 100_000
+
+
+def test_a_network_that_cannot_be_brought_up_is_told_in_one_line(tmp_path, catclf, monkeypatch):
+    network = onnx.load(mixing(tmp_path / "net.onnx"))
+    network.opset_import[0].version = 11
+    onnx.save(network, tmp_path / "net.onnx")
+    of_network(Onnx.open(tmp_path / "net.onnx", "unit")).save(tmp_path / "m.npz")
+
+    def fail(*_):
+        raise RuntimeError("no\nadapter")
+
+    def spoil(network, opset):
+        network.graph.initializer[0].CopyFrom(numpy_helper.from_array(-PLAIN["w"], "w"))
+        network.opset_import[0].version = opset
+        return network
+
+    def cut(network, opset):
+        del network.graph.initializer[:]
+        network.opset_import[0].version = opset
+        return network
+
+    for convert, words in (
+        (fail, "net.onnx: cannot be brought to opset 17 (no adapter); export it anew"),
+        (spoil, "does not do in ONNX of another version what it does as it is"),
+        (cut, "what is to be written is no valid ONNX: "),
+    ):
+        monkeypatch.setattr(onnx.version_converter, "convert_version", convert)
+        done = catclf("export", "m.npz", "m.onnx", "--quiet", code=4)
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+    (tmp_path / "net.onnx").unlink()
+    assert "CATCLF_ONNX_PATH" in catclf("export", "m.npz", "m.onnx", code=4).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["m.npz"]
+
+
+# What is refused
+
+
 def test_what_cannot_be_said_in_onnx_is_refused(model, tmp_path):
     class Means(Pixels):
         name = "means"
@@ -178,10 +334,9 @@ def test_what_cannot_be_said_in_onnx_is_refused(model, tmp_path):
 
 
 def test_every_map_has_nodes():
-    from catclf.export.maps import NODES
+    from catclf.export import maps
 
-    assert set(NODES) >= set(MAPS)
-    assert {Pixels.name, Patches.name, Conv.name} <= set(NODES)
+    assert set(maps.NODES) == {*MAPS, Onnx.name}
 
 
 # What the docs show

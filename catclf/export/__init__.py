@@ -10,10 +10,10 @@ import numpy as np
 from catclf.common.files import OutputFormat
 from catclf.common.version import __version__
 from catclf.errors import ModelError, OutputError
+from catclf.features.onnx.file import NetworkFile
+from catclf.features.onnx.network import load_session
 from catclf.model import Model
 
-OPSET, IR = 17, 8
-"""The versions of ONNX's operators and of its file, of 2022: what reads ONNX reads these."""
 ONNX_FILE = OutputFormat(
     "network",
     OutputError,
@@ -71,13 +71,14 @@ def write_onnx(model: Model, path: str | os.PathLike[str], sha256: str = "") -> 
     ]
     height, width = model.features.image_size
     value = helper.make_tensor_value_info
-    image = value("image", TensorProto.UINT8, ["n", height, width, 3])
-    probability = value("probability", TensorProto.FLOAT, ["n"])
-    label = value("label", TensorProto.INT64, ["n"])
+    image = value("image", TensorProto.UINT8, [graph.batch, height, width, 3])
+    probability = value("probability", TensorProto.FLOAT, [graph.batch])
+    label = value("label", TensorProto.INT64, [graph.batch])
     network = helper.make_model(
         helper.make_graph(graph.nodes, "catclf", [image], [probability, label], graph.weights),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR,
+        opset_imports=[helper.make_opsetid(*used) for used in graph.opsets.items()],
+        functions=graph.functions,
+        ir_version=graph.ir_version,
         producer_name="catclf",
         producer_version=__version__,
     )
@@ -90,6 +91,21 @@ def write_onnx(model: Model, path: str | os.PathLike[str], sha256: str = "") -> 
         "preprocessing": PREPROCESSING.format(height=height, width=width),
     }
     helper.set_model_props(network, metadata)
-    checker.check_model(network, full_check=True)
+    try:
+        data = network.SerializeToString(deterministic=True)
+        checker.check_model(data, full_check=True)
+    except Exception as error:  # of the C++ library and of Protocol Buffers
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"what is to be written is no valid ONNX: {reason}") from error
+    _try(data, model)
     with ONNX_FILE.replacing(path) as file:
-        file.write(network.SerializeToString(deterministic=True))
+        file.write(data)
+
+
+def _try(data: bytes, model: Model) -> None:
+    """Run a network on noise; raise ModelError unless the model gives the same probability."""
+    session = load_session("what is to be written", NetworkFile(data, {}, ""))
+    noise = np.random.default_rng(0).integers(0, 256, (1, *model.features.image_size, 3), np.uint8)
+    (probability,) = session.run(["probability"], {"image": noise})
+    if not np.allclose(probability, model.probabilities(noise), rtol=0, atol=1e-3):
+        raise ModelError("its network does not do in ONNX of another version what it does as it is")

@@ -6,13 +6,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import FunctionProto, NodeProto, TensorProto, helper, numpy_helper
+
+from catclf.common.types import Float32
 
 
 class Graph:
-    """Nodes in the order in which they are computed, and their weights."""
+    """Nodes in the order in which they are computed, their weights, and what they rely on."""
 
     def __init__(self) -> None:
+        self.batch: int | str = "n"
+        self.ir_version, self.opsets = 8, {"": 17}  # of 2022: what reads ONNX reads these
+        self.functions: list[FunctionProto] = []
         self.nodes: list[NodeProto] = []
         self.weights: list[TensorProto] = []
 
@@ -32,3 +37,15 @@ class Graph:
 def integers(*values: int) -> NDArray[np.int64]:
     """Give the array in which nodes take axes, bounds and shapes."""
     return np.array(values, dtype=np.int64)
+
+
+def both_ways(graph: Graph, maps: str, matrix: Float32) -> str:
+    """Multiply the columns and the rows of each map by a matrix."""
+    return graph.add("MatMul", graph.add("MatMul", matrix, maps), matrix.T)
+
+
+def cut_middle(graph: Graph, maps: str, size: tuple[int, int], inner: tuple[int, int]) -> str:
+    """Cut the middle, of height and width `inner`, out of maps of this size."""
+    begin = [(n - kept) // 2 for n, kept in zip(size, inner, strict=True)]
+    end = [start + kept for start, kept in zip(begin, inner, strict=True)]
+    return graph.add("Slice", maps, integers(*begin), integers(*end), integers(2, 3))

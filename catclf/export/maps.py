@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from catclf.common.types import Float32
-from catclf.export.graph import Graph, integers
-from catclf.features.conv import SIDE, VIEW, Conv, read_network, reduction
+from catclf.export.graph import Graph, both_ways, cut_middle, integers
+from catclf.export.network import own_network
+from catclf.features.conv import SIDE, VIEW, Conv, read_network
 from catclf.features.feature_map import cells
 from catclf.features.patches import CONTRAST_FLOOR, POSITIONS, Patches
 from catclf.features.patches import SIDE as PATCH
 from catclf.features.pixels import Pixels
+from catclf.features.views import reduction
 
 
 def pixels(graph: Graph, image: str, of: Pixels) -> str:
@@ -40,14 +42,16 @@ def patches(graph: Graph, image: str, of: Patches) -> str:
     in_cell = np.arange(POSITIONS) >= starts[:, None]
     in_cell[:-1] &= ~in_cell[1:]
     pooling = (in_cell / in_cell.sum(axis=1, keepdims=True)).astype(np.float32)
-    pooled = graph.add("Sqrt", _both_ways(graph, codes, pooling))
+    pooled = graph.add("Sqrt", both_ways(graph, codes, pooling))
     return graph.add("Flatten", graph.add("Transpose", pooled, perm=[0, 2, 3, 1]))
 
 
 def conv(graph: Graph, image: str, of: Conv) -> str:
     """Run the shipped network on both views, one batch, and average what it makes of them."""
     network = read_network()
-    views = graph.add("Concat", *cut_views(graph, image), axis=0)
+    whole = both_ways(graph, image, reduction(SIDE, VIEW).astype(np.float32))
+    middle = cut_middle(graph, image, (SIDE, SIDE), (VIEW, VIEW))
+    views = graph.add("Concat", whole, middle, axis=0)
     a = graph.add("Add", graph.add("Mul", views, network.scale), network.shift)
     for layer in network.layers:
         k = len(layer.weight)
@@ -62,18 +66,6 @@ def conv(graph: Graph, image: str, of: Conv) -> str:
     return graph.add("ReduceMean", means, axes=[0], keepdims=0)
 
 
-def cut_views(graph: Graph, image: str) -> tuple[str, str]:
-    """Cut the whole, reduced, and the middle, as `catclf.features.conv.cut_views` does."""
-    edge = (SIDE - VIEW) // 2
-    begin, end, axes = integers(edge, edge), integers(SIDE - edge, SIDE - edge), integers(2, 3)
-    return _both_ways(graph, image, reduction()), graph.add("Slice", image, begin, end, axes)
-
-
-def _both_ways(graph: Graph, maps: str, matrix: Float32) -> str:
-    """Multiply the rows and the columns of each map by a matrix."""
-    return graph.add("MatMul", graph.add("MatMul", matrix, maps), matrix.T)
-
-
 def _filters(matrix: Float32, side: int) -> Float32:
     """Turn a matrix that patches (n, side · side · channels) are multiplied by into filters."""
     return matrix.T.reshape(matrix.shape[1], side, side, -1).transpose(0, 3, 1, 2)
@@ -83,5 +75,6 @@ NODES: dict[str, Callable[[Graph, str, Any], str]] = {
     "pixels": pixels,
     "patches": patches,
     "conv": conv,
+    "onnx": own_network,
 }
 """What adds a map's nodes to a graph, by the map's name."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from catclf.common.types import Array, Float32
 from catclf.errors import ModelError
 from catclf.features.feature_map import FeatureMap, share_out
-from catclf.features.views import cut_middle, overlay, resize
+from catclf.features.views import cut_middle, overlay, reduction, resize
 
 FILE = "features.npz"
 SHA256 = "cf286ba5dcf9f3fc296aa075ea426ade424166be5f9cd5e2f80c04d16f0d13ca"
@@ -111,21 +111,14 @@ def cut_views(image: NDArray[np.uint8]) -> Float32:
     first, as photos are.
     """
     pixels = resize(image, (SIDE, SIDE)).astype(np.float32)
-    whole = reduction() @ np.tensordot(reduction(), pixels, 1)
+    whole = _reduction() @ np.tensordot(_reduction(), pixels, 1)
     return np.stack([whole, cut_middle(pixels, (VIEW, VIEW))])
 
 
 @cache
-def reduction() -> Float32:
-    """Make the matrix (64, 96) that reduces rows or columns as Pillow's BILINEAR does.
-
-    Each of the 64 is a mean whose weights fall to 0 over 1.5 pixels from its middle.
-    """
-    scale = SIDE / VIEW
-    middles = scale * (np.arange(VIEW) + 0.5)
-    weights = np.maximum(0, 1 - np.abs(np.arange(SIDE) + 0.5 - middles[:, None]) / scale)
-    reduction: Float32 = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    return reduction
+def _reduction() -> Float32:
+    """Make the matrix (64, 96) that reduces rows or columns."""
+    return reduction(SIDE, VIEW).astype(np.float32)
 
 
 def _convolve(a: Float32, layer: Layer) -> Float32:

@@ -29,6 +29,18 @@ def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
+def reduction(n: int, size: int) -> Array:
+    """Make the matrix float64 (size, n) that reduces n rows or columns as Pillow's BILINEAR does.
+
+    Each is a mean whose weights fall to 0 over n / size pixels from its middle.
+    """
+    scale = n / size
+    middles = scale * (np.arange(size) + 0.5)
+    weights = np.maximum(0, 1 - np.abs(np.arange(n) + 0.5 - middles[:, None]) / scale)
+    reduced: Array = weights / weights.sum(axis=1, keepdims=True)
+    return reduced
+
+
 def cut_middle(image: NDArray[Pixel], size: tuple[int, int]) -> NDArray[Pixel]:
     """Cut the middle of this height and width out of an image (height, width, 3)."""
     top, left = ((n - inner) // 2 for n, inner in zip(image.shape, size, strict=False))

@@ -203,7 +203,7 @@ class Onnx(FeatureMap):
         ModelError
             If the network is not found, or fails, or gives numbers that are not finite.
         """
-        X, network = np.empty((self.n_x, len(images)), dtype=np.float32), self._find_network()
+        X, network = np.empty((self.n_x, len(images)), dtype=np.float32), self.find_network()
         for i, image in enumerate(images):
             rows = [network.features(view) for view in self._cut_views(image)]
             if any(len(x) != self.n_x for x in rows):
@@ -228,7 +228,7 @@ class Onnx(FeatureMap):
         ModelError
             If the output has no height and width.
         """
-        network = self._find_network()
+        network = self.find_network()
         outputs = [network.run(view) for view in self._cut_views(image)]
         if outputs[0].ndim != 3:
             raise ModelError(
@@ -241,7 +241,7 @@ class Onnx(FeatureMap):
         shares = [(output.astype(np.float64) @ w)[:, :, 0] / places for output in outputs]
         return shares[0] if len(shares) == 1 else overlay(shares[0], shares[1], (8, 6))
 
-    def _find_network(self) -> Network:
+    def find_network(self) -> Network:
         """Open, once, the network that the model names."""
         with self._lock:
             if self._network is None:

@@ -38,6 +38,8 @@ class Network:
         Height and width of the image that it takes, in pixels.
     dtype : numpy type
         The type of that image.
+    mean, scale : float32 (3,)
+        Of red, green and blue, where it does not take uint8.
     channels_first : bool
         Whether it is laid out (3, height, width), not (height, width, 3).
     open_size : bool
@@ -58,8 +60,8 @@ class Network:
         normalisation: Normalisation,
     ) -> None:
         self.name = name
-        self._mean, self._scale = np.array(normalisation, dtype=np.float32)
-        self._session = _load(name, file, output)
+        self.mean, self.scale = np.array(normalisation, dtype=np.float32)
+        self._session = load_session(name, file, output)
         try:
             inputs = [(one.name, one.type, one.shape) for one in self._session.get_inputs()]
             outputs = [one.name for one in self._session.get_outputs()]
@@ -108,13 +110,34 @@ class Network:
         ModelError
             If it cannot be run, or the output is not one of numbers for one image.
         """
+        numbers = self.run_plain(image)
+        last = self.has_places_last(numbers.shape)
+        if last is None:
+            return numbers.ravel()
+        return numbers.transpose(1, 2, 0) if last else numbers
+
+    def has_places_last(self, shape: tuple[int, ...]) -> bool | None:
+        """Tell whether what an image gives has height and width last, not first; None if nowhere.
+
+        Space lies where it does in the input; but converters leave transposes about, and of a
+        square image the two sides are alike.
+        """
+        if len(shape) != 3:
+            return None
+        a, b, c = shape
+        square = self.image_size[0] == self.image_size[1]
+        last = b == c if square and (a == b) != (b == c) else self.channels_first
+        return last if (b * c if last else a * b) > 1 else None
+
+    def run_plain(self, image: NDArray[np.uint8]) -> Float32:
+        """Run the network on an image, and give its output as it is laid out; see `run`."""
         colours = (3, 1, 1) if self.channels_first else (3,)
         image = image.transpose(2, 0, 1) if self.channels_first else image
         x: NDArray[Any] = np.ascontiguousarray(image[None])
         if self.dtype != np.uint8:
             x = x.astype(np.float32)
-            x -= self._mean.reshape(colours)
-            x /= self._scale.reshape(colours)
+            x -= self.mean.reshape(colours)
+            x /= self.scale.reshape(colours)
             x = x.astype(self.dtype, copy=False)
         try:
             (output,) = self._session.run([self.output], {self.input: x})
@@ -129,15 +152,7 @@ class Network:
             )
         with np.errstate(over="ignore"):  # `features` refuses what is infinite then
             numbers: Float32 = output[0].astype(np.float32, copy=False)
-        if numbers.ndim != 3:
-            return numbers.ravel()
-        # Space lies where it does in the input; but converters leave transposes about, and of a
-        # square image the two sides are alike.
-        a, b, c = numbers.shape
-        square = self.image_size[0] == self.image_size[1]
-        if b == c if square and (a == b) != (b == c) else self.channels_first:
-            numbers = numbers.transpose(1, 2, 0)
-        return numbers if numbers.shape[0] * numbers.shape[1] > 1 else numbers.ravel()
+        return numbers
 
     def features(self, image: NDArray[np.uint8]) -> Float32:
         """Run the network on an image, and average what has places over them: float32 (n_x,).
@@ -157,7 +172,7 @@ class Network:
         return x
 
 
-def _load(name: str, file: NetworkFile, output: str | None) -> Any:
+def load_session(name: str, file: NetworkFile, output: str | None = None) -> Any:
     """Make a session of onnxruntime's: on one thread, quiet, without files and extensions."""
     try:
         import onnxruntime
