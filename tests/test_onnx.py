@@ -168,7 +168,7 @@ def test_the_whole_is_reduced_by_means_of_its_neighbours():
 def test_models_of_one_view_and_networks_of_small_images_see_the_whole_alone(tmp_path):
     """Models made before there was a middle say so by the size of their images."""
     before = Onnx.open(mixing(tmp_path / "a.onnx"), "imagenet").settings()
-    before = {**before, "image_size": before.pop("view")}
+    before["image_size"] = before.pop("view")
     small = Onnx.open(mixing(tmp_path / "b.onnx", (1, 3, 64, 64)), "imagenet")
     for network in (Onnx.restore(before, {}), small):
         assert network.image_size == network.view

@@ -332,7 +332,7 @@ def test_what_would_be_done_with_a_network_is_shown(catclf, tmp_path, name):
     normalise = "unit" if shown["normalise"] else "none"
     network = Onnx.open(path, normalise, size=None if shown["size"] else 224)
     assert (network.n_x, list(network.image_size)) == (shown["n_x"], shown["image_size"])
-    text = catclf("show", "a.onnx").stdout
+    text = catclf("show", "a.onnx", env={"COLUMNS": "300"}).stdout
     assert "\x1b" not in text
     for words in (shown["sha256"], "a.onnx", f"{shown['n_x']:,} an image", shown["layout"]):
         assert words in text
