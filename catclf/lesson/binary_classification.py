@@ -18,9 +18,9 @@ def images_as_columns(material: Material) -> Iterator[Block]:
     image, x, cats = material.images[0], material.X[:, :1], int(material.Y.sum())
     name, non_cat, cat = map(printable, (dataset.name, *dataset.classes))
     yield f"""
-    The data, {name}: m = {m} images, {cats} labelled 1 ({cat}) and {m - cats} labelled 0
-    ({non_cat}). (The lesson takes {MOST_IMAGES} at most, spread evenly over the {len(dataset):,}
-    there are.) Telling the two apart is binary classification.
+    The data, {name}: m = {m} of its {len(dataset):,} images ({MOST_IMAGES} at most, spread evenly),
+    {cats} labelled 1 ({cat}) and {m - cats} labelled 0 ({non_cat}). Telling the two apart is binary
+    classification.
 
     To the computer an image is 64 × 64 × 3 numbers from 0 to 255: for each pixel how red, how green
     and how blue. It has the shape (64, 64, 3), or three channels of (64, 64). Three pixels in the
@@ -62,8 +62,8 @@ def predictions(material: Material) -> Iterator[Block]:
         z = wᵀx + b
         ŷ = σ(z) = 1 / (1 + e⁻ᶻ)
 
-    σ squashes any number to between 0 and 1, so that ŷ can be read as a probability: that y is 1.
-    For −z it gives what is left to 1:
+    This is a neural network of one neuron, and σ, the sigmoid, its activation function. σ squashes
+    any number to between 0 and 1: ŷ is read as the probability that y is 1. σ(−z) = 1 − σ(z):
     """
     z = np.array([0.0, 1.0, 2.0, 4.0, 8.0])
     rows = np.transpose([z, sigmoid(z), sigmoid(-z)])

@@ -35,7 +35,7 @@ def forward_graph(material: Material) -> Iterator[Block]:
     a, b, c, u, v, J = (f"{node.value:g}" for node in lesson_graph().values())
     yield f"""
     A computation graph takes a formula apart into single steps. The lesson's is J = 3(a + bc), with
-    u = bc, v = a + u and J = 3v. All are numbers; no data yet. From left to right:
+    u = bc, v = a + u and J = 3v: numbers, no data yet. Forward propagation, from left to right:
 
         a = {a} ──────────┐
         b = {b} ┐         ├ v = {v} ─ J = {J}
@@ -43,7 +43,7 @@ def forward_graph(material: Material) -> Iterator[Block]:
         c = {c} ┘
 
     So J = {J}. In catclf/lesson/graph.py a Node is one of these values; it remembers what it was
-    computed from. That is all that the way back needs.
+    computed from, and how. That is all that the way back needs.
     """
 
 
@@ -52,8 +52,8 @@ def backward_graph(material: Material) -> Iterator[Block]:
     nodes = lesson_graph()
     backward(nodes["J"])
     yield """
-    From right to left each node asks: if I grow a little, how many times as much does J grow? Every
-    step has a simple derivative of its own, and the chain rule multiplies them:
+    Backpropagation, from right to left: each node asks, if I grow a little, how many times as much
+    does J grow? Every step has a simple derivative of its own, and the chain rule multiplies them:
 
         dJ/dv = 3          as J = 3v
         dJ/du = dJ/dv · 1  as v = a + u
@@ -75,8 +75,8 @@ def backward_graph(material: Material) -> Iterator[Block]:
     )
     yield f"""
     "Nudged" computes each by its definition: J with the value 1e-06 greater, less J with it 1e-06
-    smaller, divided by 2e-06. The graph needs one way back for all of them. An example: with c at
-    2.001 in place of {C:g}, J is {J_of["c"](2.001):.3f}.
+    smaller, divided by 2e-06. The graph needs one way back for all of them. An example: c
+    up by 0.001, from {C:g} to 2.001, takes J up by 9 times that, to {J_of["c"](2.001):.3f}.
     """
 
 

@@ -41,7 +41,7 @@ def loop_over_examples(material: Material) -> Iterator[Block]:
     X, Y, w, b = two_features(material), material.Y, np.array([[W1], [W2]]), BIAS
     yield f"""
     All m = {Y.size} examples, with the same two features: X is now {X.shape}. The lesson's program
-    for one step of descent:
+    for J and its gradient; dz is short for dL/dz, dw1 for dJ/dw1:
 
         J = dw1 = dw2 = db = 0
         for i in 1 to m:
@@ -64,8 +64,9 @@ def loop_over_examples(material: Material) -> Iterator[Block]:
     yield Table({"": "", "loops": "z.8f", "graph": "z.8f"}, rows)
     w, b, _ = descend(X, Y, 1.0, 100, w, b)
     yield f"""
-    100 such steps at α = 1 take the cost from {loops[0]:.6f} to {cost(forward(w, b, X), Y):.6f},
-    with w1 = {w[0, 0]:z.4f}, w2 = {w[1, 0]:z.4f}, b = {b:z.4f}.
+    Then w1 := w1 − α dw1, likewise w2 and b, and again. 100 such steps at α = 1 take the cost from
+    {loops[0]:.6f} to {cost(forward(w, b, X), Y):.6f}, with w1 = {w[0, 0]:z.4f}, w2 =
+    {w[1, 0]:z.4f}, b = {b:z.4f}.
     """
 
 
@@ -102,7 +103,7 @@ def vectorized_step(material: Material) -> Iterator[Block]:
     slow = _microseconds(lambda: gradient_loops(w, b, few, labels), 3) / labels.size
     fast = _microseconds(lambda: gradient(w, b, X, Y), 20) / m
     yield Table(
-        {"µs": "", "loops": ",.0f", "no loop": ",.1f", "ratio": ",.0f"},
+        {"": "", "loops, µs": ",.0f", "no loop, µs": ",.1f", "ratio": ",.0f"},
         [("score", *score, score[0] / score[1]), ("gradient", slow, fast, slow / fast)],
     )
     yield f"""
@@ -148,8 +149,8 @@ def _lost_minus(material: Material) -> Iterator[Block]:
     yield f"""
     And descent: 10 steps of α = {step:.6g} take the cost from log 2 to
     {cost_after(material, step, 10):.4f} with A − Y, and with AY to
-    {cost(scores_of_descent(material, lost_minus, 10)[-1], Y):.4f}. AY is never negative, and
-    0 where y = 0: it pushes scores down only, and those of the images with y = 1.
+    {cost(scores_of_descent(material, lost_minus, 10)[-1], Y):.4f}. AY, entry by entry, is never
+    negative, and 0 where y = 0: it pushes scores down only, and those of the images with y = 1.
     """
 
 
@@ -199,10 +200,10 @@ def compare_gradients(material: Material) -> Iterator[Block]:
         [(name, relative_difference(form, vectorized)) for name, form in forms.items()],
     )
     yield """
-    The first two agree but for rounding. Central differences divide a small difference by a small
-    h; what they can show is limited. Too large an h, and the curve bends between the two points;
-    too small, and rounding takes over. On all the images, for the 8 weights with the largest
-    derivatives:
+    The first two agree but for rounding. Central differences ("nudged" so far) divide a small
+    difference by a small h; what they can show is limited. Too large an h, and the curve bends
+    between the two points; too small, and rounding takes over. On all the images, for the 8 weights
+    with the largest derivatives:
     """
     X, Y = material.X, material.Y
     _, dw, _ = gradient(w, b, X, Y)

@@ -24,7 +24,7 @@ def losses(material: Material) -> Iterator[Block]:
     """Weigh squared error against log loss, mend the sign, and average to the cost."""
     yield """
     A loss says how far a prediction ŷ is from the truth y, for one example. The lesson has two
-    candidates:
+    candidates; log is the natural logarithm, and the unit of the second the nat:
 
         squared error  ½(ŷ − y)²
         log loss  −(y log ŷ + (1−y) log(1−ŷ))
@@ -49,11 +49,11 @@ def losses(material: Material) -> Iterator[Block]:
         J(w, b) = (1/m) Σ L(ŷ⁽ⁱ⁾, y⁽ⁱ⁾)
 
     At w = 0, b = 0 it is log 2 = {cost_after(material, 0, 0):.6f} on any data, as every ŷ is ½.
-    After the {STEPS} steps it is {J:.6f} on this data. A cost is measured in nats: e⁻ᴶ =
-    {np.exp(-J):.3f} is the probability that the true label gets, in the geometric mean.
+    After the {STEPS} steps it is {J:.6f} nats on this data: e⁻ᴶ = {np.exp(-J):.3f} is the
+    probability that the true label gets, in the geometric mean.
 
-    In 64-bit numbers σ(z) is exactly 1 from z = {full} on, and log(1 − ŷ) infinite. catclf
-    therefore computes the loss from z, as log(1 + eᶻ) − yz: the same, and
+    In 64-bit numbers σ(z) is exactly 1 from z = {full} on, and log(1 − ŷ) is −∞. catclf therefore
+    computes the loss from z, as log(1 + eᶻ) − yz: the same, and
     {loss(np.array(800.0), np.array(0.0)):.0f} for z = 800, y = 0.
     """
 
@@ -66,18 +66,16 @@ def _along_a_line(material: Material) -> Iterator[Block]:
     slope = float(np.mean((0.5 - Y) * Z)) / 4
     far = float(f"{-0.75 / slope:.1g}")
     t = np.linspace(-far, far, 241)
-    J_square = np.array([squared_cost(s * Z, Y) for s in t])
-    J_log = np.array([cost(s * Z, Y) for s in t])
-    square, log_loss = J_square / J_square[120], J_log / J_log[120]
+    J, log_loss = (np.array([mean(s * Z, Y) for s in t]) for mean in (squared_cost, cost))
+    J, log_loss = J / J[120], log_loss / log_loss[120]
     # The chord whose middle the curve is furthest above.
     chords = [(i, j) for j in range(2, len(t)) for i in range(j % 2, j, 2)]
-    J = J_square
     left, right = max(chords, key=lambda ends: J[sum(ends) // 2] - (J[ends[0]] + J[ends[1]]) / 2)
     ends, middle = [left, right], (left + right) // 2
     curves = [
-        Curve(t, square, "squared error"),
+        Curve(t, J, "squared error"),
         Curve(t, log_loss, "log loss"),
-        Curve(t[ends], square[ends], "a chord of the first", dashed=True),
+        Curve(t[ends], J[ends], "a chord of the first", dashed=True),
     ]
     yield f"""
     Now the means over all m = {Y.size} images, along a straight line through parameter space: w =
@@ -85,18 +83,18 @@ def _along_a_line(material: Material) -> Iterator[Block]:
     {-far:g}, on the far side of zero, to {far:g}; w* is at t = 1. Each curve is divided by its
     value at t = 0, so that both fit one picture.
     """
-    title, top = "Squared error and log loss along a line", 1.3 * float(square.max())
+    title, top = "Squared error and log loss along a line", 1.3 * float(J.max())
     yield Chart(title, "t", "J(t) / J(0)", curves, y_range=(0.0, top))
     yield f"""
     A convex curve never rises above a chord, the straight line between two of its points. The
-    squared error does: from t = {t[left]:.3g}, where J is {J_square[left]:.4f}, to t =
-    {t[right]:.3g}, where it is {J_square[right]:.4f}. Half-way, at t = {t[middle]:.3g}, the chord
-    is at {(J_square[left] + J_square[right]) / 2:.4f} and the curve at {J_square[middle]:.4f}.
+    squared error does: from t = {t[left]:.3g}, where J(t)/J(0) is {J[left]:.4f}, to t =
+    {t[right]:.3g}, where it is {J[right]:.4f}. Half-way, at t = {t[middle]:.3g}, the chord is at
+    {(J[left] + J[right]) / 2:.4f} and the curve at {J[middle]:.4f}.
 
     Nor is the second difference J(t−h) − 2J(t) + J(t+h) of a convex curve ever negative, but for
-    rounding. The least of the squared error is {np.diff(J_square, 2).min():.1e}, that of the log
-    loss {np.diff(J_log, 2).min():.1e}. The log loss is convex on every line and all data: its
-    curvature is the mean of ŷ(1−ŷ)(dz/dt)².
+    rounding. At h = {t[1] - t[0]:.3g} the least of the squared error is {np.diff(J, 2).min():.1e},
+    that of the log loss {np.diff(log_loss, 2).min():.1e}. The log loss is convex on every line and
+    all data: its curvature is the mean of ŷ(1−ŷ)(dz/dt)², never negative.
     """
 
 
@@ -119,7 +117,7 @@ def _two_minima() -> Iterator[Block]:
         ends.append(f"w = {w:.2f}, where J is {squared_cost(w * EIGHT_X, EIGHT_Y):.4f}")
     yield f"""
     Descent on it from w = 0 ends at {ends[0]}, and from w = 1.5 at {ends[1]}. Between the two
-    minima it rises. The log loss, being convex, has one minimum.
+    minima it rises. The log loss is convex, and descent on it ends as low from any start.
     """
 
 
@@ -231,7 +229,7 @@ def one_parameter(material: Material) -> Iterator[Block]:
     yield Chart("A cost of one weight, and 8 steps down it", "w", "J(w)", curves)
     last, short, long = weights(2.0, 200)[-1], weights(0.02, 8)[-1], weights(64.0, 5)
     yield f"""
-    Where the slope dJ/dw is negative w grows, where it is positive w shrinks: always downhill, in
+    Where the slope dJ/dw is negative, w grows; where positive, it shrinks: always downhill, in
     shorter steps as the slope flattens. 200 steps reach w = {last:z.6f}, where the slope is
     {slope(last, u, Y):.1e}. The least second difference of the curve drawn is
     {np.diff(J, 2).min():.1e}, above zero: it is convex.
@@ -248,10 +246,11 @@ def one_parameter(material: Material) -> Iterator[Block]:
     yield f"""
     With all 12288 weights the gradient dw, {dw.shape}, points where J grows fastest, and minus dw
     where it falls fastest. To see it: from w = 0 a step of length 0.001 along minus dw lowers the
-    cost by {falls[0]:.2e}; of 100 random directions the best lowers it by {max(falls[1:]):.2e}.
+    cost by {falls[0]:.2e}; of 100 random directions the best lowers it by {max(falls[1:]):.2e}. The
+    rule for b is the same: b := b − α dJ/db.
 
-    How long may a step be? The slope of σ is nowhere above 1/4. So J bends upwards, in any
-    direction, by no more than the mean of (‖x‖² + 1)/4, and a step of up to one over that cannot
-    raise the cost. For u alone that is 4; for all the pixels of this data, and b, α = 4 / mean(‖x‖²
-    + 1) = {material.safe_step:.6g}. The course takes 0.005 for its photos, and 2,000 steps.
+    How large may α be? The slope of σ is nowhere above 1/4. So J bends upwards, in any direction,
+    by no more than the mean of (‖x‖² + 1)/4, and with an α of up to one over that no step can raise
+    the cost. For u alone that is 4; for all the pixels of this data, and b, α = 4 / mean(‖x‖² + 1)
+    = {material.safe_step:.6g}. The course takes 0.005 for its photos, and 2,000 steps.
     """
