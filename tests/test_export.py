@@ -349,8 +349,7 @@ def test_the_lines_of_python_in_the_docs(shared, tmp_path, monkeypatch):
     exec(code("python"), found)
     (expected,) = predict(model_on("conv"), [path])
     assert found["label"] == [model_on("conv").classes.index(expected.label)]
-    # A JPEG's decoder halves for `predict`, so that the pixels are not quite the same.
-    assert found["probability"][0] == pytest.approx(expected.probability, abs=0.02)
+    assert found["probability"][0] == pytest.approx(expected.probability, abs=1e-5)
 
 
 @pytest.fixture(scope="module")
