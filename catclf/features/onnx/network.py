@@ -133,9 +133,9 @@ class Network:
         """Run the network on an image, and give its output as it is laid out; see `run`."""
         colours = (3, 1, 1) if self.channels_first else (3,)
         image = image.transpose(2, 0, 1) if self.channels_first else image
-        x: NDArray[Any] = np.ascontiguousarray(image[None])
-        if self.dtype != np.uint8:
-            x = x.astype(np.float32)
+        exact = np.uint8 if self.dtype == np.uint8 else np.float32
+        x: NDArray[Any] = np.ascontiguousarray(image[None], dtype=exact)
+        if exact != np.uint8:
             x -= self.mean.reshape(colours)
             x /= self.scale.reshape(colours)
             x = x.astype(self.dtype, copy=False)
