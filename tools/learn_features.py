@@ -30,7 +30,7 @@ import h5py
 import numpy as np
 import torch
 import torch.nn.functional as F
-from network import LAYERS, SCALE, SHIFT, Network, save, start_from
+from network import LAYERS, SCALE, SHIFT, Network, mix, save, start_from
 from photo_sets import Photos, load, split
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -234,6 +234,7 @@ def main() -> None:
     add("--teacher-weight", type=float, default=8.0)
     add("--source-power", type=float, default=0.6, help="1: photos count alike; 0: sources do")
     add("--keep-suspect", action="store_true", help="learn from photos with suspect labels too")
+    add("--keep-start", type=float, default=0.0, help="share of the start's weights in the end")
     add("--seed", type=int, default=1)
     add("--threads", type=int, default=2)
     add("--out", default="features", help="file name without .npz")
@@ -256,6 +257,8 @@ def main() -> None:
         print(f"{name:22s}", " ".join(f"{k} {v:g}" for k, v in row.items()))
     meta = {"settings": settings(args), "sha256": photos.sha256, "figures": result}
     save(net, args.out, meta)
+    if args.keep_start:  # the figures are of before
+        mix(args.start, args.out, args.keep_start)
 
 
 if __name__ == "__main__":
