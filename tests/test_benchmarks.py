@@ -90,12 +90,14 @@ def small():
 def test_every_solver_looks_for_the_same_cost(small):
     pytest.importorskip("sklearn", reason="the benchmarks compare with scikit-learn")
     problem = reference_solvers.Problem("small", *small, 0.03)
-    lowest = problem.cost(training.fit(problem))
+    lowest = problem.cost(training.fit(problem, 1e-9))
     for name, solve in reference_solvers.reference_solvers().items():
         above = problem.cost(solve(problem, 1e-9)) / lowest - 1
         assert -1e-12 < above < 1e-5, name
     other = reference_solvers.Problem("small", *small, 0.031)
-    assert other.cost(training.fit(problem)) / other.cost(training.fit(other)) - 1 > 1e-6
+    assert (
+        other.cost(training.fit(problem, 1e-9)) / other.cost(training.fit(other, 1e-9)) - 1 > 1e-6
+    )
 
 
 def test_the_paths_costs_are_those_of_the_parameters(small):
