@@ -37,8 +37,8 @@ Advance = Callable[..., None]
 
 PLAIN = {
     **dict.fromkeys("─−", "-"), **dict.fromkeys("└┐┘├", "+"), "│": "|", "×": "x", "·": "*",
-    "“": '"', "”": '"', "→": "->", "≤": "<=", "≥": ">=", "½": "1/2", "‖": "||", "µ": "u", "∞": "inf",
-    "α": "alpha", "λ": "lambda", "σ": "sigma", "Σ": "sum", "ŷ": "yhat",
+    "“": '"', "”": '"', "→": "->", "≤": "<=", "≥": ">=", "½": "1/2", "‖": "||", "µ": "u",
+    "∞": "inf", "α": "alpha", "λ": "lambda", "σ": "sigma", "Σ": "sum", "ŷ": "yhat",
     "²": "^2", "ᵀ": "^T", "ᴶ": "^J", "ᶻ": "^z", "⁻": "^-", "⁽": "^(", "ⁱ": "i", "⁾": ")",
 }  # fmt: skip
 """What catclf prints for its own characters where the output's encoding lacks them."""
